@@ -1,0 +1,87 @@
+"""mailfs index: build or update the index of a mailbox."""
+
+import sys
+from pathlib import Path
+
+from mailfs import where
+from mailfs.cmd.args import Parser
+from mailfs.mbox.build import Progress, Report, be_nice, derive
+from mailfs.mbox.driver import Place
+from mailfs.mbox.drivers import open_store
+from mailfs.mbox.folder import Folder
+from mailfs.mbox.index import Index, index_path
+
+SUMMARY = "build or update a mailbox's index"
+
+PHASES = {"head": "headers", "body": "bodies"}
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    parser = Parser(
+        "index",
+        "Build or update the index of a mailbox.  The server starts this by itself;"
+        " it may be run beforehand, and at any time.",
+        example="mailfs index ~/Maildir",
+        files="$XDG_CACHE_HOME/mailfs/index/*.db   the indexes; may be removed",
+    )
+    parser.add_argument("spec", metavar="MAILBOX", help="its path")
+    parser.add_argument("--readonly", action="store_true", help="change no mailbox")
+    parser.add_argument(
+        "--report", action="store_true", help="tell the progress, one line a step"
+    )
+    parser.add_root()
+    options = parser.parse_args(argv)
+    place = Place(where.root(options.root), where.user(), options.readonly)
+    report = _lines if options.report else _bar()
+    folder = _folder(options.spec, place)
+    try:
+        folder.load()
+        folder.list()
+        report(Progress("listed", len(folder.view)))
+        be_nice()
+        derive(folder, report)
+    finally:
+        folder.close()
+    return 0
+
+
+def _folder(spec: str, place: Place) -> Folder:
+    driver = open_store(spec, place)
+    name = str(Path(driver.path).absolute())
+    return Folder(driver, Index(index_path(where.cache(), name), driver.kind, name))
+
+
+def _lines(progress: Progress) -> None:
+    """Report for a program; when nobody reads any more, the work is not wanted."""
+    print(progress, flush=True)
+
+
+def _bar() -> Report:
+    """Return a report for people: a bar on a terminal, else one line at the end."""
+    if not sys.stderr.isatty():
+        return _last
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    bar = Bar(console=Console(stderr=True), transient=False)
+    tasks: dict[str, TaskID] = {}
+    bar.start()
+
+    def report(progress: Progress) -> None:
+        if progress.phase == "done":
+            bar.stop()
+        elif progress.phase in PHASES:
+            task = tasks.get(progress.phase)
+            if task is None:
+                task = bar.add_task(PHASES[progress.phase], total=progress.total)
+                tasks[progress.phase] = task
+            bar.update(task, completed=progress.done)
+
+    return report
+
+
+def _last(progress: Progress) -> None:
+    if progress.phase == "listed":
+        print(f"{progress.done} messages", file=sys.stderr)

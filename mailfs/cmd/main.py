@@ -1,0 +1,65 @@
+"""The command: ``mailfs VERB ...``.  A verb is a module here, imported when called."""
+
+import importlib
+import os
+import signal
+import sys
+
+from mailfs import __version__
+from mailfs.cmd.args import why
+from mailfs.errors import MailfsError
+
+# By group, in the order --help shows them; the verb and the module that does it.
+GROUPS: dict[str, dict[str, str]] = {
+    "look": {
+        "fs": "fs",
+        "index": "index",
+        "9p": "p9",
+        "demo": "demo",
+        "ramfs": "ramfs",
+    },
+}
+VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}
+
+
+def usage() -> str:
+    """Return the list of verbs."""
+    lines = ["usage: mailfs VERB ...", ""]
+    for group, verbs in GROUPS.items():
+        lines.append(f"{group}:")
+        for verb, module in verbs.items():
+            summary = importlib.import_module(f"mailfs.cmd.{module}").SUMMARY
+            lines.append(f"  {verb:<12}{summary}")
+        lines.append("")
+    lines.append("mailfs VERB --help tells more; mailfs --version tells the version.")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a verb and return its exit status; an error is one line, no traceback."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage(), file=sys.stdout if argv else sys.stderr)
+        return 0 if argv else 1
+    if argv[0] in ("-V", "--version"):
+        print(f"mailfs {__version__}")
+        return 0
+    verb = argv[0]
+    if verb not in VERBS:
+        print(f"mailfs: {verb}: unknown verb (try mailfs --help)", file=sys.stderr)
+        return 1
+    try:
+        module = importlib.import_module(f"mailfs.cmd.{VERBS[verb]}")
+        status: int = module.main(argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone, as head(1) goes: no error of ours.  The
+        # flush at exit must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (MailfsError, OSError) as e:
+        print(f"mailfs {verb}: {why(e)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return status

@@ -1,0 +1,94 @@
+"""The errors every layer shares, and the texts that clients match.
+
+MailfsError
+    P9Error          answered to a 9P client as Rerror, word for word
+    UsageError       a command line that cannot be meant
+
+A text below is interface: Linux v9fs looks error texts up whole in a fixed table
+(net/9p/error.c), plan9port's 9pfuse by substring, 9front's clients by substring.
+"""
+
+import errno
+
+
+class MailfsError(Exception):
+    """An error whose text is one line, fit for a person to read."""
+
+
+class P9Error(MailfsError):
+    """A refusal with the text that goes into Rerror; error(5)."""
+
+
+class UsageError(MailfsError):
+    """Arguments that cannot be meant; the command exits with status 1."""
+
+
+EPERM = "permission denied"
+ENOENT = "file does not exist"
+ENOTDIR = "not a directory"
+EISDIR = "Is a directory"
+EEXIST = "file already exists"
+EIO = "i/o error"
+EROFS = "read only file system"
+EGONE = "file has been removed"
+ENOTEMPTY = "directory is not empty"
+EBADFID = "fid unknown or out of range"
+EFIDUSE = "fid already in use"
+EOPEN = "file already open for I/O"
+EBADUSE = "bad use of fid"
+EOFFSET = "illegal offset"
+EDIROFFSET = "bad offset in directory read"
+EMODE = "illegal mode"
+ENAME = "illegal name"
+ECOUNT = "i/o count too large"
+EFBIG = "file too big"
+EFULL = "file system is full"
+EINUSE = "file is in use"
+EWSTAT = "wstat prohibited"
+ESTAT = "bogus wstat buffer"
+EAUTH = "authentication failed"
+ENOAUTH = "authentication not required"
+EBADTYPE = "bad fcall type"
+EPROTO = "protocol botch"
+EINTERRUPTED = "Interrupted system call"
+EINVAL = "Invalid argument"
+
+# Control messages and specs; upasfs(4).
+ECTL = "unknown control message"
+EARGS = "invalid arguments"
+ESLASH = "/ not allowed in mailbox name"
+EBOXNAME = "bad mbox name"
+EBOXUSE = "mbox name in use"
+ENOBOX = "no such mailbox"
+ENOTSERVED = "path not served by this file server"
+ENOMOVE = "move not supported"
+ENORENAME = "rename not supported"
+EFLAGS = "bad flags"
+EFLAG = "bad flag"
+ELOCK = "can't lock mailbox"
+EBOXGONE = "mailbox not found"
+
+_ERRNO = {
+    errno.EPERM: EPERM,
+    errno.EACCES: EPERM,
+    errno.ENOENT: ENOENT,
+    errno.ENOTDIR: ENOTDIR,
+    errno.EISDIR: EISDIR,
+    errno.EEXIST: EEXIST,
+    errno.EIO: EIO,
+    errno.EROFS: EROFS,
+    errno.ENOSPC: EFULL,
+    errno.EDQUOT: EFULL,
+    errno.EBUSY: EINUSE,
+    errno.ENOTEMPTY: ENOTEMPTY,
+    errno.EFBIG: EFBIG,
+    errno.EINVAL: EINVAL,
+}
+
+
+def reason(err: OSError) -> str:
+    """Return the 9P text for a system error: ours where one exists, else strerror.
+
+    The result is one line and never contains a path.
+    """
+    return _ERRNO.get(err.errno or 0) or (err.strerror or str(err)).lower()

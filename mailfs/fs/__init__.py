@@ -1,0 +1,1 @@
+"""The tree /mail/fs and its control files."""

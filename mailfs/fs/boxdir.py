@@ -1,0 +1,195 @@
+"""A mailbox's directory: ctl, our own status, and the messages by number."""
+
+from collections.abc import Awaitable, Iterable, Iterator
+
+from mailfs.errors import ENOENT, EPERM, P9Error
+from mailfs.fs import boxctl
+from mailfs.fs.ctl import CtlHandle
+from mailfs.fs.item import Item
+from mailfs.fs.messagedir import MessageDir
+from mailfs.fs.node import (
+    BOX,
+    BOXCTL,
+    MESSAGE,
+    STATUS,
+    Attachment,
+    directory,
+    packer,
+    path,
+    plain,
+    without_suffix,
+)
+from mailfs.mbox.driver import Flag
+from mailfs.mbox.mailbox import Mailbox
+from mailfs.mbox.message import version
+from mailfs.mbox.view import View
+from mailfs.p9.fcall import (
+    DMDIR,
+    OEXEC,
+    OREAD,
+    OTRUNC,
+    QTDIR,
+    QTFILE,
+    Qid,
+    Stat,
+)
+from mailfs.p9.file import DirHandle, File, Handle, Later
+
+
+class BoxDir(File):
+    """The directory of one mailbox."""
+
+    __slots__ = ("attachment", "box", "parent")
+
+    def __init__(self, attachment: Attachment, parent: File, box: Mailbox) -> None:
+        self.attachment = attachment
+        self.parent = parent
+        self.box = box
+
+    def id(self, code: int) -> int:
+        """Return the qid.path of something in this directory."""
+        return path(self.attachment.boxes.id(self.box), 0, 0, code)
+
+    @property
+    def qid(self) -> Qid:
+        """The directory's identity; its version changes with what is in it."""
+        return Qid(QTDIR, self.box.view.vers, self.id(BOX))
+
+    def entry(self) -> Stat:
+        """Return its entry as things were last listed."""
+        view = self.box.view
+        name, user = self.box.name, self.attachment.user
+        return directory(name, self.id(BOX), view.vers, view.mtime, user)
+
+    def stat(self) -> Later[Stat]:
+        """Return its entry as things are now."""
+        waiting = self.box.refresh()
+        return self.entry() if waiting is None else self._stat(waiting)
+
+    async def _stat(self, waiting: Awaitable[None]) -> Stat:
+        await waiting
+        return self.entry()
+
+    def walk(self, name: str) -> File:
+        """Return a message or a control file; a suffix is passed over."""
+        if name.isdecimal() and name.isascii():
+            message = self.box.message(int(name[:9]))
+            if message is None or str(message.number) != name:
+                raise P9Error(ENOENT)
+            item = Item(self.box, message, self.attachment.boxes.ignore)
+            return MessageDir(self.attachment, self, item, message.number, 0)
+        if name == "..":
+            return self.parent
+        if name == "ctl":
+            return BoxCtl(self)
+        if name == "status":
+            return BoxStatus(self)
+        bare = without_suffix(name)
+        if bare is None:
+            raise P9Error(ENOENT)
+        return self.walk(bare)
+
+    def open(self, mode: int) -> Handle:
+        """Open it to be listed."""
+        return _Listing(self)
+
+    def entries(self) -> Iterator[bytes]:
+        """Give the packed entries: control files, then messages, oldest first."""
+        yield BoxCtl(self).stat().pack()
+        if self.attachment.everything:
+            yield BoxStatus(self).stat().pack()
+        yield from self._messages(self.box.view)
+
+    def _messages(self, view: View) -> Iterator[bytes]:
+        listing, first = view.listing, self.box.first
+        pack = packer(DMDIR | 0o555, self.attachment.user)
+        base = self.id(MESSAGE)
+        numbers, dates, idents = view.numbers, listing.dates, listing.idents
+        for row in view.order:
+            number, flags = numbers[row], listing.flags[row]
+            if number < first:
+                flags &= ~Flag.RECENT.value
+            qid = (QTDIR, version(idents[row], flags), base | number << 22)
+            yield pack(str(number), qid, dates[row])
+
+
+class _Listing(DirHandle):
+    """A mailbox's directory, open."""
+
+    __slots__ = ("_dir",)
+
+    def __init__(self, of: BoxDir) -> None:
+        super().__init__()
+        self._dir = of
+
+    def entries(self) -> Later[Iterable[bytes]]:
+        waiting = self._dir.box.refresh()
+        return self._dir.entries() if waiting is None else self._wait(waiting)
+
+    async def _wait(self, waiting: Awaitable[None]) -> Iterable[bytes]:
+        await waiting
+        return self._dir.entries()
+
+
+class BoxCtl(File):
+    """A mailbox's ctl."""
+
+    __slots__ = ("dir",)
+
+    def __init__(self, of: BoxDir) -> None:
+        self.dir = of
+
+    @property
+    def qid(self) -> Qid:
+        """The file's identity."""
+        return Qid(QTFILE, 0, self.dir.id(BOXCTL))
+
+    def text(self) -> bytes:
+        """Return what reading shows: the mailbox's path and its version."""
+        box = self.dir.box
+        return f"{box.path}\n{box.view.vers}\n".encode("utf-8", "replace")
+
+    def stat(self) -> Stat:
+        """Return its entry."""
+        of = self.dir
+        when, user = of.box.view.mtime, of.attachment.user
+        return plain("ctl", of.id(BOXCTL), 0, when, user, 0o666, len(self.text()))
+
+    def open(self, mode: int) -> Handle:
+        """Open it for commands, or to be read."""
+        if mode & 3 == OEXEC:
+            raise P9Error(EPERM)
+        box = self.dir.box
+        return CtlHandle(lambda line: boxctl.command(box, line), self.text())
+
+
+class BoxStatus(File):
+    """A mailbox's status: a name and a value a line."""
+
+    __slots__ = ("dir",)
+
+    def __init__(self, of: BoxDir) -> None:
+        self.dir = of
+
+    @property
+    def qid(self) -> Qid:
+        """The file's identity."""
+        return Qid(QTFILE, 0, self.dir.id(STATUS))
+
+    def text(self) -> bytes:
+        """Return what reading shows."""
+        rows = self.dir.box.status()
+        lines = (f"{name} {value}\n" for name, value in rows)
+        return "".join(lines).encode("utf-8", "replace")
+
+    def stat(self) -> Stat:
+        """Return its entry."""
+        of = self.dir
+        when, user = of.box.view.mtime, of.attachment.user
+        return plain("status", of.id(STATUS), 0, when, user, 0o444, len(self.text()))
+
+    def open(self, mode: int) -> Handle:
+        """Open it to be read; it shows the moment it was opened."""
+        if mode & 3 != OREAD or mode & OTRUNC:
+            raise P9Error(EPERM)
+        return CtlHandle(None, self.text())

@@ -1,0 +1,123 @@
+"""The files of a message's directory: one row a file; upasfs(4).
+
+A row says what the file needs and how it is rendered from an item.  Files have no
+newline at the end and are empty where there is nothing to say, except as upas/fs
+does otherwise: references, the headers and the From_ line.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailfs.fs import flags
+from mailfs.fs.item import Item
+from mailfs.mbox.message import Need
+from mailfs.mbox.octets import Memory, Octets
+from mailfs.msg import decoded
+
+NO_DIGEST = "<nildigest>"  # what 9front's upas/fs shows for a part
+NO_FILEID = "0.00"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a message's directory; code tells it from others in qids."""
+
+    code: int
+    need: Need
+    render: Callable[[Item], Octets]
+    length: Callable[[Item], int] | None = None  # where rendering costs more
+    mode: int = 0o444
+
+
+def text(value: Callable[[Item], str]) -> Callable[[Item], Octets]:
+    """Return a renderer for a file that holds one value."""
+    return lambda item: Memory(value(item).encode("utf-8", "replace"))
+
+
+def _date(item: Item) -> str:
+    return item.envelope.date or item.unix_date()
+
+
+def _digest(item: Item) -> str:
+    return item.message.body.digest if item.top else NO_DIGEST
+
+
+def _fileid(item: Item) -> str:
+    return item.message.fileid if item.top else NO_FILEID
+
+
+# The lines of info, in order; each is also the file of that name.  Clients know them
+# by position; upasfs(4).
+INFO: dict[str, tuple[Need, Callable[[Item], str]]] = {
+    "from": (Need.HEAD, lambda item: item.envelope.from_),
+    "to": (Need.HEAD, lambda item: item.envelope.to),
+    "cc": (Need.HEAD, lambda item: item.envelope.cc),
+    "replyto": (Need.HEAD, lambda item: item.envelope.replyto),
+    "unixdate": (Need.HEAD, Item.unix_date),
+    "subject": (Need.HEAD, lambda item: item.envelope.subject),
+    "type": (Need.HEAD, lambda item: item.envelope.type),
+    "disposition": (Need.HEAD, lambda item: item.envelope.disposition),
+    "filename": (Need.HEAD, lambda item: item.envelope.filename),
+    "digest": (Need.WHOLE, _digest),
+    "bcc": (Need.HEAD, lambda item: item.envelope.bcc),
+    "inreplyto": (Need.HEAD, lambda item: item.envelope.inreplyto),
+    "date": (Need.HEAD, _date),
+    "sender": (Need.HEAD, lambda item: item.envelope.sender),
+    "messageid": (Need.HEAD, lambda item: item.envelope.messageid),
+    "lines": (Need.WHOLE, lambda item: str(item.lines())),
+    "size": (Need.HEAD, lambda item: str(len(item.raw()))),
+    "flags": (Need.NOTHING, lambda item: flags.show(item.flags())),
+    "fileid": (Need.NOTHING, _fileid),
+    "ffrom": (Need.HEAD, lambda item: item.envelope.ffrom),
+}
+
+
+def _info(item: Item) -> str:
+    return "".join(f"{value(item)}\n" for _, value in INFO.values())
+
+
+def _references(item: Item) -> str:
+    return "".join(f"{one}\n" for one in item.envelope.references)
+
+
+def _header(item: Item) -> Octets:
+    return Memory(decoded.header(item.header, item.ignore) if item.whole else b"")
+
+
+def _rawheader(item: Item) -> Octets:
+    return Memory(item.raw_header() if item.whole else b"")
+
+
+def _mimeheader(item: Item) -> Octets:
+    return Memory(b"" if item.whole else item.raw_header())
+
+
+def _unixheader(item: Item) -> Octets:
+    return Memory(item.unix_header())
+
+
+# What is no line of info: what it needs, how it is rendered, how long it is.
+_OTHERS: dict[str, tuple[Need, Callable[[Item], Octets]]] = {
+    "body": (Need.WHOLE, Item.body),
+    "header": (Need.HEAD, _header),
+    "info": (Need.WHOLE, text(_info)),
+    "mimeheader": (Need.HEAD, _mimeheader),
+    "raw": (Need.HEAD, Item.raw),
+    "rawbody": (Need.HEAD, Item.raw_body),
+    "rawheader": (Need.HEAD, _rawheader),
+    "rawunix": (Need.HEAD, Item.raw_unix),
+    "references": (Need.HEAD, text(_references)),
+    "unixheader": (Need.HEAD, _unixheader),
+}
+
+_ROWS = {name: (need, text(value)) for name, (need, value) in INFO.items()} | _OTHERS
+
+FILES: dict[str, File] = {
+    name: File(
+        code,
+        *_ROWS[name],
+        length=Item.body_length if name == "body" else None,
+        mode=0o666 if name == "flags" else 0o444,
+    )
+    for code, name in enumerate(sorted(_ROWS))
+}

@@ -1,0 +1,267 @@
+"""The directory of a message or a MIME part, and the files in it."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, P9Error
+from mailfs.fs import flags
+from mailfs.fs.files import FILES
+from mailfs.fs.files import File as Row
+from mailfs.fs.item import Item
+from mailfs.fs.node import MESSAGE, Attachment, directory, path, plain, without_suffix
+from mailfs.mbox.driver import Stale
+from mailfs.mbox.message import Need, version
+from mailfs.mbox.octets import Memory, Octets
+from mailfs.p9.fcall import (
+    OEXEC,
+    ORDWR,
+    OREAD,
+    OTRUNC,
+    OWRITE,
+    QTDIR,
+    QTFILE,
+    Qid,
+    Stat,
+)
+from mailfs.p9.file import DirHandle, File, Handle, Later
+
+T = TypeVar("T")
+
+
+class MessageDir(File):
+    """A message's directory, or a part's: the fixed files, then the parts 1, 2, ..."""
+
+    __slots__ = ("attachment", "item", "number", "ordinal", "parent")
+
+    def __init__(
+        self,
+        attachment: Attachment,
+        parent: File,
+        item: Item,
+        number: int,
+        ordinal: int,
+    ) -> None:
+        """Make the node called number in its parent.
+
+        ordinal tells a message's parts apart, however deep; 0 is the message.
+        """
+        self.attachment = attachment
+        self.parent = parent
+        self.item = item
+        self.number = number
+        self.ordinal = ordinal
+
+    def id(self, code: int) -> int:
+        """Return the qid.path of something in this directory."""
+        box = self.attachment.boxes.id(self.item.box)
+        return path(box, self.item.message.number, self.ordinal, code)
+
+    @property
+    def vers(self) -> int:
+        """The version of all that is in it: it changes with octets and flags only."""
+        message = self.item.message
+        return version(message.ident, self.item.box.flags(message.number))
+
+    @property
+    def qid(self) -> Qid:
+        """The directory's identity."""
+        return Qid(QTDIR, self.vers, self.id(MESSAGE))
+
+    def stat(self) -> Stat:
+        """Return its entry; its times are the message's."""
+        when, user = self.item.message.date, self.attachment.user
+        name = str(self.number)
+        return directory(name, self.id(MESSAGE), self.vers, when, user)
+
+    def walk(self, name: str) -> Later[File]:
+        """Return a file or a part; a suffix that begins with a dot is passed over."""
+        if name == "..":
+            return self.parent
+        row = FILES.get(name)
+        if row is not None:
+            return MessageFile(self, name, row)
+        if name.isdecimal() and name.isascii():
+            item = self.item
+            if item.part is None and not item.ready(Need.PARTS):
+                return when(self, Need.PARTS, lambda: self._part(name))
+            return self._part(name)
+        bare = without_suffix(name)
+        if bare is None:
+            raise P9Error(ENOENT)
+        return self.walk(bare)
+
+    def _part(self, name: str) -> "MessageDir":
+        item = self.item
+        number = int(name[:9])
+        if str(number) != name or not 0 < number <= len(item.tree.parts):
+            raise P9Error(ENOENT)
+        child = item.child(number)
+        assert child.part is not None
+        ordinal = item.message.ordinal(child.part)
+        return MessageDir(self.attachment, self, child, number, ordinal)
+
+    def renew(self) -> None:
+        """Look the message up again.  Raises P9Error if it has gone."""
+        item = self.item
+        if item.part is not None:
+            assert isinstance(self.parent, MessageDir)
+            self.parent.renew()
+            self.item = self.parent.item.child(self.number)
+            return
+        message = item.box.message(item.message.number)
+        if message is None:
+            raise P9Error(EGONE)
+        self.item = Item(item.box, message, item.ignore)
+
+    def open(self, mode: int) -> Handle:
+        """Open it to be listed."""
+        return _Listing(self)
+
+    def entries(self) -> list[bytes]:
+        """Return the packed entries: files, then parts."""
+        records = [MessageFile(self, n, row).entry().pack() for n, row in FILES.items()]
+        for number in range(1, len(self.item.tree.parts) + 1):
+            records.append(self._part(str(number)).stat().pack())
+        return records
+
+    def remove(self) -> Later[None]:
+        """Delete the message; a part cannot be."""
+        if not self.item.top:
+            raise P9Error(EPERM)
+        if self.item.box.place.readonly:
+            raise P9Error(EROFS)
+        return self.item.box.delete([self.item.message.number])
+
+
+class _Listing(DirHandle):
+    """A message's directory, open."""
+
+    __slots__ = ("_dir",)
+
+    def __init__(self, of: MessageDir) -> None:
+        super().__init__()
+        self._dir = of
+
+    def entries(self) -> Later[Iterable[bytes]]:
+        return when(self._dir, Need.WHOLE, self._dir.entries)
+
+
+class MessageFile(File):
+    """A file of a message's directory."""
+
+    __slots__ = ("dir", "name", "row")
+
+    def __init__(self, of: MessageDir, name: str, row: Row) -> None:
+        self.dir = of
+        self.name = name
+        self.row = row
+
+    @property
+    def qid(self) -> Qid:
+        """The file's identity."""
+        return Qid(QTFILE, self.dir.vers, self.dir.id(self.row.code))
+
+    def entry(self) -> Stat:
+        """Return its entry, with its true length."""
+        of, row = self.dir, self.row
+        item = of.item
+        length = len(row.render(item)) if row.length is None else row.length(item)
+        date, user = item.message.date, of.attachment.user
+        mode = row.mode if item.top else row.mode & 0o444
+        name, id_ = self.name, of.id(row.code)
+        return plain(name, id_, of.vers, date, user, mode, length)
+
+    def stat(self) -> Later[Stat]:
+        """Return its entry; the length is true, so it may have to be worked out."""
+        return when(self.dir, self.row.need, self.entry)
+
+    def open(self, mode: int) -> Later[Handle]:
+        """Open it to be read, or flags of a message to be written."""
+        access = mode & 3
+        if access == OREAD and not mode & OTRUNC:
+            return when(self.dir, self.row.need, self._reader)
+        if self.name != "flags" or not self.dir.item.top or access == OEXEC:
+            raise P9Error(EPERM)
+        if self.dir.item.box.place.readonly:
+            raise P9Error(EROFS)
+        assert access in (OREAD, OWRITE, ORDWR)
+        return FlagsHandle(self.dir)
+
+    def _reader(self) -> Handle:
+        return Reader(self.dir, self.row.render(self.dir.item))
+
+
+class Reader(Handle):
+    """A file open to be read: what it was when it was opened."""
+
+    __slots__ = ("_dir", "_octets")
+
+    def __init__(self, of: MessageDir, octets: Octets) -> None:
+        self._dir = of
+        self._octets = octets
+
+    def read(self, offset: int, count: int) -> Later[bytes]:
+        """Return octets of the file."""
+        octets = self._octets
+        if isinstance(octets, Memory):
+            return octets.data[offset : offset + count]
+        box = self._dir.item.box
+        if self._dir.item.message.store.immediate:
+            return refusing(lambda: octets.read(offset, offset + count))
+        return box.run(lambda: refusing(lambda: octets.read(offset, offset + count)))
+
+
+class FlagsHandle(Handle):
+    """The file flags, open to be written; reading shows the flags as they are."""
+
+    __slots__ = ("_dir",)
+
+    def __init__(self, of: MessageDir) -> None:
+        self._dir = of
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return the seven letters."""
+        return flags.show(self._dir.item.flags()).encode()[offset : offset + count]
+
+    async def write(self, offset: int, data: bytes) -> int:
+        """Set and clear flags; on disk when it returns.  The offset is ignored."""
+        add, drop = flags.parse(data.decode("utf-8", "replace").strip())
+        item = self._dir.item
+        if item.box.view.row(item.message.number) is None:
+            raise P9Error(EGONE)
+        await item.box.set_flags([(item.message.number, add, drop)])
+        return len(data)
+
+
+def when(of: MessageDir, need: Need, job: Callable[[], T]) -> Later[T]:
+    """Do job at once if what it needs is at hand, else on the mailbox's worker."""
+    if of.item.ready(need):
+        try:
+            return job()
+        except Stale:
+            pass
+    return _later(of, job)
+
+
+async def _later(of: MessageDir, job: Callable[[], T]) -> T:
+    """Do job on the worker; if the store has changed, list it and try again."""
+    box = of.item.box
+    try:
+        return await box.run(job)
+    except Stale:
+        waiting = box.refresh()
+        if waiting is not None:
+            await waiting
+    await box.run(of.renew)
+    try:
+        return await box.run(job)
+    except Stale as e:
+        raise P9Error(EIO) from e
+
+
+def refusing(job: Callable[[], T]) -> T:
+    """Do job; say that the file is gone where its store no longer has it."""
+    try:
+        return job()
+    except Stale as e:
+        raise P9Error(EGONE) from e

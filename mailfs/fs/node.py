@@ -1,0 +1,107 @@
+"""What every node of the tree has: an identity and a directory entry.
+
+qid.path is unique in the server: 16 bits of mailbox, 26 of message, 16 of MIME part
+and 6 that tell the file.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailfs.fs.boxes import Boxes
+from mailfs.p9.fcall import DMDIR, ENTRY, QTDIR, QTFILE, Qid, Stat, owners
+
+MAX_BOX = (1 << 16) - 1
+MAX_NUMBER = (1 << 26) - 1
+MAX_PART = (1 << 16) - 1
+_TIME = 0xFFFFFFFF  # the largest time a directory entry can tell
+
+# The 6 bits of directories and of files that are in no message; those of a
+# message's files are in fs/files.
+ROOT, CTL, BOX, BOXCTL, STATUS, MESSAGE = range(40, 46)
+
+
+def path(box: int, number: int, part: int, code: int) -> int:
+    """Return the qid.path of a node."""
+    return box << 48 | (number & MAX_NUMBER) << 22 | (part & MAX_PART) << 6 | code
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What one attach sees: the mailboxes, and how much of our own is listed."""
+
+    boxes: Boxes
+    everything: bool = False  # list names that upas/fs does not have
+
+    @property
+    def user(self) -> str:
+        """The owner of every file."""
+        return self.boxes.place.user
+
+
+def directory(
+    name: str, qid: int, vers: int, when: int, user: str, mode: int = 0o555
+) -> Stat:
+    """Return a directory's entry."""
+    when = min(max(when, 0), _TIME)
+    return Stat(
+        type=0,
+        dev=0,
+        qid=Qid(QTDIR, vers, qid),
+        mode=DMDIR | mode,
+        atime=when,
+        mtime=when,
+        length=0,
+        name=name,
+        uid=user,
+        gid=user,
+        muid=user,
+    )
+
+
+def plain(  # the fields of a directory entry
+    name: str, qid: int, vers: int, when: int, user: str, mode: int, length: int
+) -> Stat:
+    """Return a plain file's entry."""
+    when = min(max(when, 0), _TIME)
+    return Stat(
+        type=0,
+        dev=0,
+        qid=Qid(QTFILE, vers, qid),
+        mode=mode,
+        atime=when,
+        mtime=when,
+        length=length,
+        name=name,
+        uid=user,
+        gid=user,
+        muid=user,
+    )
+
+
+def packer(mode: int, user: str) -> Callable[[str, tuple[int, int, int], int], bytes]:
+    """Return a function that packs entries of many directories alike but for these.
+
+    It takes a name, a qid and a time, and gives what Stat.pack would; a mailbox of
+    100,000 messages is listed in a fifth of the time.
+    """
+    owner = owners(user, user, user)
+    base = ENTRY.size - 2 + len(owner)
+    pack = ENTRY.pack
+
+    def entry(name: str, qid: tuple[int, int, int], when: int) -> bytes:
+        octets = name.encode()
+        size = len(octets)
+        when = min(max(when, 0), _TIME)
+        head = pack(base + size, 0, 0, *qid, mode, when, when, 0, size)
+        return head + octets + owner
+
+    return entry
+
+
+def without_suffix(name: str) -> str | None:
+    """Return name cut at its first dot, None if there is none to cut at.
+
+    Clients add a suffix to tell others what is in a file: ``body.jpg``, ``raw.eml``.
+    """
+    at = name.find(".", 1)
+    return name[:at] if at > 0 and name != ".." else None

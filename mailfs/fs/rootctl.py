@@ -1,0 +1,154 @@
+"""The commands of the root's ctl; upasfs(4).
+
+Where upas/fs answers success to what it did not do, these refuse: an unknown
+mailbox, a word that is no number.  Messages that have gone already are no error.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from mailfs.attr import tokenize
+from mailfs.errors import EARGS, EFLAGS, ENOBOX, ENOMOVE, EROFS, MailfsError, P9Error
+from mailfs.fs import flags
+from mailfs.fs.boxes import Boxes
+from mailfs.fs.ctl import unknown
+from mailfs.mbox.driver import Flag
+from mailfs.mbox.mailbox import Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One command: what does it, and how many words may follow."""
+
+    do: Callable[[Boxes, list[str]], Awaitable[None]]
+    least: int
+    most: int | None = None
+    writes: bool = False  # refused when nothing may be changed
+
+
+async def _open(boxes: Boxes, words: list[str]) -> None:
+    await boxes.open(boxes.expand(words[0]), *words[1:])
+
+
+async def _create(boxes: Boxes, words: list[str]) -> None:
+    await boxes.create(boxes.expand(words[0]), *words[1:])
+
+
+async def _close(boxes: Boxes, words: list[str]) -> None:
+    for name in words:
+        await boxes.close(name)
+
+
+async def _delete(boxes: Boxes, words: list[str]) -> None:
+    await _box(boxes, words[0]).delete(_numbers(words[1:]))
+
+
+async def _flag(boxes: Boxes, words: list[str]) -> None:
+    """Take ``mbox flags n...`` and, as 9front's code has it, ``mbox n flags ...``."""
+    box = _box(boxes, words[0])
+    rest = words[1:]
+    if _is_number(rest[0]):
+        if len(rest) % 2:
+            raise P9Error(EFLAGS)
+        pairs = [(rest[i], rest[i + 1]) for i in range(0, len(rest), 2)]
+    else:
+        if len(rest) < 2:
+            raise P9Error(EARGS)
+        pairs = [(number, rest[0]) for number in rest[1:]]
+    changes: list[tuple[int, Flag, Flag]] = []
+    for number, letters in pairs:
+        if _is_number(letters):
+            raise P9Error(EFLAGS)
+        add, drop = flags.parse(letters)
+        changes.append((_numbers([number])[0], add, drop))
+    await box.set_flags(changes)
+
+
+async def _move(boxes: Boxes, words: list[str]) -> None:
+    """Refuse: moving between folders of one account is for drivers that have some."""
+    _box(boxes, words[0])
+    _numbers(words[1:-1])
+    raise P9Error(ENOMOVE)
+
+
+async def _remove(boxes: Boxes, words: list[str]) -> None:
+    options, paths = _options(words, "rt")
+    if not paths:
+        raise P9Error(EARGS)
+    failed: MailfsError | OSError | None = None
+    for path in paths:
+        try:
+            await boxes.remove(
+                boxes.expand(path), recurse="r" in options, truncate="t" in options
+            )
+        except (MailfsError, OSError) as e:
+            failed = failed or e
+    if failed is not None:
+        raise failed
+
+
+async def _rename(boxes: Boxes, words: list[str]) -> None:
+    options, paths = _options(words, "t")
+    if len(paths) != 2:
+        raise P9Error(EARGS)
+    old, new = (boxes.expand(path) for path in paths)
+    await boxes.rename(old, new, keep="t" in options)
+
+
+VERBS: dict[str, Verb] = {
+    "open": Verb(_open, 1, 2),
+    "create": Verb(_create, 1, 2, writes=True),
+    "close": Verb(_close, 0),
+    "delete": Verb(_delete, 2, writes=True),
+    "flag": Verb(_flag, 2, writes=True),
+    "move": Verb(_move, 3, writes=True),
+    "remove": Verb(_remove, 1, writes=True),
+    "rename": Verb(_rename, 2, 3, writes=True),
+}
+
+
+async def command(boxes: Boxes, line: str) -> None:
+    """Do one command.  Raises P9Error, MailfsError or OSError if it cannot be done."""
+    words = tokenize(line)
+    verb = VERBS.get(words[0]) if words else None
+    if verb is None:
+        raise unknown()
+    count = len(words) - 1
+    if count < verb.least or (verb.most is not None and count > verb.most):
+        raise P9Error(EARGS)
+    if verb.writes and boxes.place.readonly:
+        raise P9Error(EROFS)
+    await verb.do(boxes, words[1:])
+
+
+def _box(boxes: Boxes, name: str) -> Mailbox:
+    box = boxes.get(name)
+    if box is None:
+        raise P9Error(ENOBOX)
+    return box
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal()
+
+
+def _numbers(words: list[str]) -> list[int]:
+    """Read message numbers; plan9port's clients write them as ``12/``."""
+    numbers = [word.removesuffix("/") for word in words]
+    if not all(_is_number(number) for number in numbers):
+        raise P9Error(EARGS)
+    return [int(number[:18]) for number in numbers]
+
+
+def _options(words: list[str], known: str) -> tuple[str, list[str]]:
+    """Split leading options from operands, as rc programs take them."""
+    options = ""
+    for i, word in enumerate(words):
+        if word == "--":
+            return options, words[i + 1 :]
+        if not word.startswith("-") or word == "-":
+            return options, words[i:]
+        if set(word[1:]) - set(known):
+            raise P9Error(EARGS)
+        options += word[1:]
+    return options, []

@@ -1,0 +1,1 @@
+"""Mailboxes: messages with numbers that stay, over stores of several kinds."""

@@ -1,0 +1,177 @@
+"""The contract between a mailbox and the kinds of store behind it.
+
+A driver turns one store into a Listing: columns of what is in the store, oldest
+first, and a Store that reads the octets those columns point at.  Both are values:
+a change in the store makes a new Listing and leaves the old one alone, so whoever
+holds an open message goes on reading what was there.
+
+All methods block and are called from one thread at a time: the mailbox's worker, or
+the process that builds the index.  Only Store.read may be called from any thread.
+They raise OSError as the system gives it, and MailfsError with a line for people.
+"""
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from pathlib import Path
+from typing import ClassVar
+
+from mailfs.errors import ENORENAME, MailfsError, P9Error
+
+
+class Flag(IntFlag):
+    """Flags of a message, with the bits of upas/fs's index; upasfs(4)."""
+
+    ANSWERED = 1
+    DELETED = 2
+    DRAFT = 4
+    FLAGGED = 8
+    RECENT = 16
+    SEEN = 32
+    STORED = 64
+
+
+class Stale(MailfsError):
+    """The store has changed since the listing was made; list again, then retry."""
+
+
+Key = int | str  # an octet offset in a file, a file name, a uid
+
+
+class Store(ABC):
+    """Reads messages of one listing; safe in any thread, closed when unreferenced."""
+
+    immediate: ClassVar[bool] = True  # read waits for the page cache only
+
+    @abstractmethod
+    def read(self, key: Key, size: int, ident: int, start: int, end: int) -> bytes:
+        """Return octets [start, end) of the stored message; end may exceed size.
+
+        The octets are the store's own, a From_ line included where there is one.
+        Raises Stale if they can no longer be the message that was listed.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a store held at one moment, one row a message, oldest first.
+
+    keys    where the message is, as Store.read wants it
+    sizes   octets in the store
+    idents  equal for the same message seen again, differing otherwise: 64 bits
+    weaks   a lesser identity that survives small changes by other programs (a Status
+            line rewritten), used only to pair what idents left unpaired; 0 for none
+    dates   when it arrived, seconds since the epoch, as the store knows it
+    flags   Flag bits as the store has them; RECENT where it does not say "old"
+    seqs    position among the messages of one second, if the store names it (mdir)
+    """
+
+    # Changes whenever the store does, up to the first slash whenever octets do.
+    signature: str
+    settled: bool  # False if a change in the same clock tick could go unnoticed
+    keys: "array[int] | list[str]"
+    sizes: "array[int]"  # 'Q'
+    idents: "array[int]"  # 'Q'
+    weaks: "array[int]"  # 'Q'
+    dates: "array[int]"  # 'q'
+    flags: bytearray
+    store: Store
+    seqs: bytearray | None = None
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a driver may need to know of its surroundings."""
+
+    root: Path  # Plan 9 paths lie below
+    user: str
+    readonly: bool = False
+
+
+class Driver(ABC):
+    """One mailbox's store."""
+
+    kind: ClassVar[str]
+    envelope: ClassVar[bool] = False  # stored messages begin with a From_ line
+    blank: ClassVar[bool] = False  # and end with a newline that is not theirs
+    exact: ClassVar[bool] = True  # equal idents mean equal octets
+
+    def __init__(self, path: str, place: Place) -> None:
+        self.path = path
+        self.place = place
+
+    @abstractmethod
+    def signature(self) -> str:
+        """Return the store's present signature, cheaply (a stat or two).
+
+        Raises FileNotFoundError and its like if the store is not there.
+        """
+
+    @abstractmethod
+    def list(self, old: Listing | None = None) -> Listing:
+        """Return what is in the store now, under the locks that deliverers honour.
+
+        With old, only what changed is examined where that is safe; rows that old has
+        keep their values, and old itself is returned if nothing changed.  The store
+        of old may be a stand-in and is not looked at.  An interrupted rewrite found
+        on the way is repaired.
+        """
+
+    @abstractmethod
+    def heavy(self, old: Listing | None) -> bool:
+        """Whether list(old) would compute long enough to disturb other threads."""
+
+    @abstractmethod
+    def restore(self, listing: Listing) -> Listing | None:
+        """Give a listing read back from the index its store, or None if outdated.
+
+        The store attribute of the argument is not looked at.
+        """
+
+    @abstractmethod
+    def delete(self, listing: Listing, rows: Sequence[int]) -> Listing:
+        """Remove those rows' messages for good; the result lacks them, order kept.
+
+        On disk before it returns; all or nothing where the store allows.  Mail that
+        arrived since may follow in the result or be left to the next list.  Raises
+        Stale, having done nothing, if the listing is out of date.
+        """
+
+    @abstractmethod
+    def set_flags(
+        self, listing: Listing, changes: Sequence[tuple[int, Flag]]
+    ) -> Listing:
+        """Give each (row, flags) its new flags, on disk before it returns.
+
+        RECENT is the server's own and ignored.  Raises Stale like delete.
+        """
+
+    def make(self) -> None:
+        """Create an empty store; its parents too."""
+        raise P9Error("create not supported")
+
+    def rename(self, new: str, *, keep: bool = False) -> None:
+        """Move the store, and all that belongs to it, to the path new.
+
+        With keep, an empty store is left in the old place.
+        """
+        raise P9Error(ENORENAME)
+
+    def remove(self, *, recurse: bool = False, truncate: bool = False) -> None:
+        """Remove the store, or all messages in it; ctl's remove, upasfs(4).
+
+        Files that are no part of a mailbox are spared, and then the directory too.
+        """
+        raise P9Error("remove not supported")
+
+    def close(self) -> None:  # noqa: B027  # most hold nothing
+        """Release what the driver holds."""
+
+
+Claim = Callable[[str, Place], Driver | None]
+"""Return a driver if the path is of its kind, None if another should be asked."""

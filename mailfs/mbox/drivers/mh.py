@@ -1,0 +1,291 @@
+"""MH folders: a file a message, numbered; flags as sequences; mh-mail(5).
+
+A message keeps its file when another program gives it a new number (folder -pack), so
+its identity is a digest of inode, modification time and octets.
+
+SEEN is not being in ``unseen``; ANSWERED, FLAGGED and the others are the sequences
+``replied``, ``flagged``, ``deleted``, ``draft`` and ``stored``.  No sequence says that
+a message is old.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from hashlib import blake2b
+
+from mailfs.errors import EFBIG, EROFS, MailfsError, P9Error
+from mailfs.mbox import lock
+from mailfs.mbox.driver import Driver, Flag, Listing, Place, Stale
+from mailfs.mbox.drivers.folder import (
+    FileStore,
+    Keys,
+    Names,
+    Row,
+    Rows,
+    Table,
+    look,
+    make_folder,
+    move_folder,
+    regular,
+    remove_files,
+    signature_of,
+)
+from mailfs.mbox.drivers.sequences import MAX_FILE, Sequences
+from mailfs.mbox.drivers.spec import is_network
+from mailfs.mbox.replace import pread_all, replacing, sync_dir, write_all
+
+SEQUENCES = ".mh_sequences"
+_HEAVY = 1 << 20  # octets of a directory from which a listing disturbs
+_MESSAGE = re.compile(r"[1-9]\d{0,8}")
+_MDIR = re.compile(r"\d{7,11}\.\d+")
+_EVIDENCE = (SEQUENCES, ".mh_profile", ".xmhcache", ".mhcache")
+# Files of MH programs: removed messages, sequences, caches.
+_OWN = re.compile(r"[1-9]\d{0,8}|[,#][1-9]\d{0,8}|\.mh_sequences|\.xmhcache|\.mhcache")
+_NAMED = {
+    "replied": Flag.ANSWERED,
+    "flagged": Flag.FLAGGED,
+    "deleted": Flag.DELETED,
+    "draft": Flag.DRAFT,
+    "stored": Flag.STORED,
+}
+
+
+class MhStore(FileStore):
+    """Reads messages of an MH folder, whose numbers may change."""
+
+    def same(self, key: str, st: os.stat_result, ident: int) -> bool:
+        """Whether the file is the one listed under that number."""
+        return _ident(st) == ident
+
+
+class Mh(Driver):
+    """A folder of MH."""
+
+    kind = "mh"
+
+    def __init__(self, path: str, place: Place) -> None:
+        super().__init__(path, place)
+        self.wait = lock.LOCK_WAIT  # seconds to wait for the lock of the sequences
+        self._names = Names()
+
+    def signature(self) -> str:
+        """Identity and times of the directory, and of the sequences."""
+        parts = (signature_of([path], self._names) for path in self._paths())
+        return "/".join(parts)
+
+    def heavy(self, old: Listing | None) -> bool:
+        """Whether many thousand files are to be looked at."""
+        return os.stat(self.path).st_size > _HEAVY
+
+    def list(self, old: Listing | None = None) -> Listing:
+        """List the folder."""
+        since = old.signature if old is not None and old.settled else None
+        found = look(self._paths(), self.signature, self._read, since)
+        if found is None:
+            assert old is not None
+            return old
+        rows = self._rows(found.names)
+        rows.sort(key=lambda row: row.order)
+        table = Table.filled(rows)
+        flags = _flags(self._sequences(), [int(key) for key in table.keys])
+        table.flags = flags
+        return table.listing(found.signature, self._store(), settled=found.settled)
+
+    def restore(self, listing: Listing) -> Listing | None:
+        """Take the listing up again if the folder has not changed."""
+        try:
+            same = listing.signature == self.signature()
+        except OSError:
+            return None
+        return replace(listing, store=self._store()) if same else None
+
+    def delete(self, listing: Listing, rows: Sequence[int]) -> Listing:
+        """Unlink the messages' files and forget their numbers."""
+        keys = self._present(listing, rows)
+        if isinstance(listing.store, FileStore):
+            listing.store.keep(keys)
+        for key in keys:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.path, key))
+        sync_dir(self.path)
+        numbers = {int(key) for key in keys}
+
+        def forget(sequences: Sequences, there: set[int]) -> None:
+            for name in sequences:
+                if name != "cur":
+                    sequences.set(name, sequences.get(name, there) - numbers)
+
+        if os.path.exists(os.path.join(self.path, SEQUENCES)):
+            self._change(forget, numbers)
+        table = Table.of(listing)
+        table.drop(set(rows))
+        return table.listing(self.signature(), self._store(), settled=False)
+
+    def set_flags(
+        self, listing: Listing, changes: Sequence[tuple[int, Flag]]
+    ) -> Listing:
+        """Put the messages into the sequences, or take them out."""
+        keys = self._present(listing, [row for row, _ in changes])
+        numbers = [int(key) for key in keys]
+
+        def mark(sequences: Sequences, there: set[int]) -> None:
+            for name in ("unseen", *_NAMED):
+                had = sequences.get(name, there)
+                now = set(had)
+                for number, (_, flags) in zip(numbers, changes, strict=True):
+                    wanted = (
+                        not flags & Flag.SEEN
+                        if name == "unseen"
+                        else bool(flags & _NAMED[name])
+                    )
+                    (now.add if wanted else now.discard)(number)
+                if now != had:
+                    sequences.set(name, now)
+
+        if changes:
+            self._change(mark, set())
+        flags = bytearray(listing.flags)
+        for row, value in changes:
+            flags[row] = int(value | Flag.RECENT)
+        return replace(listing, signature=self.signature(), settled=False, flags=flags)
+
+    def make(self) -> None:
+        """Create the folder, and parents; its sequences show that it is MH's."""
+        self._writable()
+        make_folder(self.path, 0o700)
+        with replacing(os.path.join(self.path, SEQUENCES)):
+            pass
+
+    def rename(self, new: str, *, keep: bool = False) -> None:
+        """Give the folder another name."""
+        self._writable()
+        move_folder(self.path, new)
+        old, self.path = self.path, new
+        if keep:
+            Mh(old, self.place).make()
+
+    def remove(self, *, recurse: bool = False, truncate: bool = False) -> None:
+        """Remove the messages, then the folder if nothing else is in it."""
+        self._writable()
+        if recurse:
+            for entry in list(os.scandir(self.path)):
+                if entry.is_dir(follow_symlinks=False):
+                    Mh(entry.path, self.place).remove(recurse=True, truncate=truncate)
+        own = _MESSAGE if truncate else _OWN
+        remove_files(self.path, lambda name: own.fullmatch(name) is not None)
+        if not truncate:
+            with suppress(OSError):  # not empty: foreign files are spared
+                os.rmdir(self.path)
+                sync_dir(os.path.dirname(os.path.abspath(self.path)))
+
+    def _writable(self) -> None:
+        if self.place.readonly:
+            raise P9Error(EROFS)
+
+    def _store(self) -> FileStore:
+        return MhStore(self.path, self._names)
+
+    def _paths(self) -> Keys:
+        sequences = os.path.join(self.path, SEQUENCES)
+        return [self.path, sequences] if os.path.exists(sequences) else [self.path]
+
+    def _read(self) -> Keys:
+        return [name for name in os.listdir(self.path) if _MESSAGE.fullmatch(name)]
+
+    def _rows(self, names: Iterable[str]) -> Rows:
+        rows = []
+        for name in names:
+            st = regular(os.path.join(self.path, name))
+            if st is not None:
+                date = int(st.st_mtime)
+                rows.append(Row(date, int(name), name, st.st_size, _ident(st), 0, 0))
+        return rows
+
+    def _sequences(self) -> Sequences:
+        try:
+            with self._locked(exclusive=False) as held:
+                return _parsed(held.fd)
+        except FileNotFoundError:
+            return Sequences()
+
+    def _locked(self, *, exclusive: bool) -> AbstractContextManager[lock.Held]:
+        return lock.locked(
+            os.path.join(self.path, SEQUENCES),
+            root=self.place.root,
+            exclusive=exclusive,
+            create=not self.place.readonly,
+            wait=self.wait,
+        )
+
+    def _change(
+        self, change: Callable[[Sequences, set[int]], None], gone: set[int]
+    ) -> None:
+        """Rewrite the sequences under their lock; gone are numbers to know besides."""
+        path = os.path.join(self.path, SEQUENCES)
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with self._locked(exclusive=True) as held:
+            sequences = _parsed(held.fd)
+            before = sequences.pack()
+            change(sequences, {int(name) for name in self._read()} | gone)
+            after = sequences.pack()
+            if after != before:
+                with replacing(path) as fd:
+                    write_all(fd, after)
+
+    def _present(self, listing: Listing, rows: Iterable[int]) -> Keys:
+        """Return the keys of rows; raise Stale if one is not that message any more."""
+        self._writable()
+        keys = []
+        for row in rows:
+            key = str(listing.keys[row])
+            st = regular(os.path.join(self.path, key))
+            if st is None or _ident(st) != listing.idents[row]:
+                self._names.miss(key)
+                raise Stale(f"{key}: message is gone or has another number")
+            keys.append(key)
+        return keys
+
+
+def _parsed(fd: int) -> Sequences:
+    if os.fstat(fd).st_size > MAX_FILE:
+        raise MailfsError(f"{SEQUENCES}: {EFBIG}")
+    return Sequences(pread_all(fd, MAX_FILE, 0))
+
+
+def _flags(sequences: Sequences, numbers: list[int]) -> bytearray:
+    """Return the flags column of messages with those numbers."""
+    there = set(numbers)
+    unseen = sequences.get("unseen", there)
+    named = [(sequences.get(name, there), int(f)) for name, f in _NAMED.items()]
+    flags = bytearray()
+    for number in numbers:
+        bits = int(Flag.RECENT if number in unseen else Flag.RECENT | Flag.SEEN)
+        for members, flag in named:
+            if number in members:
+                bits |= flag
+        flags.append(bits)
+    return flags
+
+
+def _ident(st: os.stat_result) -> int:
+    text = f"{st.st_ino}:{st.st_mtime_ns}:{st.st_size}"
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def claim(path: str, place: Place) -> Driver | None:
+    """Take a directory that MH has used, or that holds numbered files.
+
+    Raises PermissionError if it cannot be read.
+    """
+    if is_network(path) or not os.path.isdir(path):
+        return None
+    names = os.listdir(path)
+    if any(name in names for name in _EVIDENCE):
+        return Mh(path, place)
+    numbered = any(_MESSAGE.fullmatch(name) for name in names)
+    if numbered and not any(_MDIR.fullmatch(name) for name in names):
+        return Mh(path, place)
+    return None

@@ -1,0 +1,214 @@
+"""A mailbox as a blocking thing: its store, its index, and the view they make.
+
+One thread uses a Folder: the mailbox's worker in the server, or the process that
+builds the index.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from mailfs.errors import EIO, MailfsError
+from mailfs.mbox.derive import Shape
+from mailfs.mbox.driver import Driver, Flag, Key, Listing, Stale, Store
+from mailfs.mbox.index import Index
+from mailfs.mbox.message import Message
+from mailfs.mbox.octets import Stored
+from mailfs.mbox.view import View, first_view, merge, without
+
+log = logging.getLogger(__name__)
+
+RETRIES = 5  # listings to try when a store changes under our hands each time
+T = TypeVar("T")
+
+
+class _Absent(Store):
+    """Stands in for the store of a listing that was read from the index."""
+
+    def read(self, key: Key, size: int, ident: int, start: int, end: int) -> bytes:
+        raise Stale(EIO)
+
+
+class Folder:
+    """One mailbox: a driver and an index, kept in step."""
+
+    def __init__(
+        self, driver: Driver, index: Index, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.driver = driver
+        self.index = index
+        self.shape = Shape(driver.envelope, driver.blank)
+        self.first = 1  # the first number that was not known when we opened
+        self._clock = clock
+        self._view: View | None = None
+
+    @property
+    def view(self) -> View:
+        """The latest view; open or list first."""
+        assert self._view is not None
+        return self._view
+
+    def load(self) -> bool:
+        """Take the view from the index; say whether it still is what the store has."""
+        loaded = self.index.load(_Absent())
+        if loaded is None:
+            return False
+        self._view = loaded
+        self.first = loaded.next
+        listing = self.driver.restore(loaded.listing)
+        if listing is None:
+            return False
+        self._view = replace(loaded, listing=listing)
+        return True
+
+    @property
+    def heavy(self) -> bool:
+        """Whether listing the store now is work for a process of its own."""
+        return self.driver.heavy(self._view.listing if self._view else None)
+
+    def list(self) -> View:
+        """Bring the view up to date with the store."""
+        old = self._view
+        listing = self.driver.list(old.listing if old else None)
+        if old is None or listing is not old.listing:
+            self._view = self._save(old, listing)
+        return self.view
+
+    def _save(self, old: View | None, listing: Listing) -> View:
+        return self._indexed(lambda: self._merge(old, listing))
+
+    def _merge(self, old: View | None, listing: Listing) -> View:
+        """Number a new listing; within a transaction, against what others made."""
+        generation = self.index.generation
+        if generation and (old is None or old.generation != generation):
+            # Somebody else has listed meanwhile, maybe more than we saw.
+            old = self.index.load(_Absent())
+            assert old is not None
+            listing = self.driver.restore(old.listing) or self.driver.list(old.listing)
+        now = int(self._clock())
+        if old is None:
+            view = replace(first_view(listing, now), generation=1)
+        else:
+            view, change = merge(old, listing, now)
+            view = replace(view, generation=generation + 1)
+            if self.driver.exact or _same_octets(old, view):
+                self.index.outdate(change.rewritten)
+            else:
+                self.index.outdate(None)
+        self.index.save(old, view)
+        return view
+
+    def _indexed(self, step: Callable[[], T]) -> T:
+        """Do step in a transaction; go on without the file if it cannot be written."""
+        try:
+            with self.index.transaction():
+                return step()
+        except sqlite3.Error as e:
+            if self.index.path is None:
+                raise
+            log.warning("index %s: %s; kept in memory", self.index.path, e)
+            self.index.close()
+            self.index = Index(None, self.driver.kind, self.driver.path)
+            with self.index.transaction():
+                if self._view is not None:
+                    self.index.save(None, self._view)
+                return step()
+
+    def delete(self, numbers: Iterable[int]) -> View:
+        """Remove messages from the store; those that are not there are passed over."""
+        wanted = list(numbers)
+
+        def attempt() -> View:
+            view = self.view
+            rows = view.rows(wanted)
+            if not rows:
+                return view
+            listing = self.driver.delete(view.listing, sorted(rows))
+            return self._store(without(view, listing, rows, int(self._clock())))
+
+        return self._retry(attempt)
+
+    def set_flags(self, changes: Sequence[tuple[int, Flag, Flag]]) -> View:
+        """Apply (number, flags to set, flags to clear), each on what is set by then."""
+
+        def attempt() -> View:
+            view = self.view
+            rows = _flagged(view, changes)
+            if not rows:
+                return view
+            listing = self.driver.set_flags(view.listing, rows)
+            return self._store(merge(view, listing, int(self._clock()))[0])
+
+        return self._retry(attempt)
+
+    def _retry(self, attempt: Callable[[], View]) -> View:
+        for _ in range(RETRIES):
+            try:
+                self._view = attempt()
+            except Stale:
+                self.list()
+            else:
+                return self._view
+        raise MailfsError(f"{self.driver.path}: changes too fast to be changed")
+
+    def _store(self, view: View) -> View:
+        """Save a view the driver has just made true."""
+        old = self.view
+
+        def step() -> View:
+            generation = self.index.generation
+            if generation and old.generation != generation:
+                return self._merge(None, view.listing)
+            new = replace(view, generation=generation + 1)
+            self.index.save(old, new)
+            return new
+
+        return self._indexed(step)
+
+    def message(self, number: int) -> Message | None:
+        """Return a message of the current view."""
+        return message_of(self.view, number, self.shape, self.index)
+
+    def close(self) -> None:
+        """Release the store and the index."""
+        self.driver.close()
+        self.index.close()
+
+
+def message_of(view: View, number: int, shape: Shape, index: Index) -> Message | None:
+    """Return the message a view has under a number."""
+    row = view.row(number)
+    if row is None:
+        return None
+    l = view.listing
+    octets = Stored(l.store, l.keys[row], l.sizes[row], l.idents[row])
+    return Message(number, octets, shape, index, (l.dates[row], view.seqs[row]))
+
+
+def _flagged(
+    view: View, changes: Sequence[tuple[int, Flag, Flag]]
+) -> list[tuple[int, Flag]]:
+    """Return (row, flags) of the messages whose flags the changes alter."""
+    now: dict[int, Flag] = {}
+    for number, add, drop in changes:
+        row = view.row(number)
+        if row is not None:
+            was = now.get(row, Flag(view.listing.flags[row]) & ~Flag.RECENT)
+            now[row] = (was | add) & ~drop
+    return [
+        (row, flags)
+        for row, flags in sorted(now.items())
+        if flags != Flag(view.listing.flags[row]) & ~Flag.RECENT
+    ]
+
+
+def _same_octets(old: View, new: View) -> bool:
+    """Whether messages that are in both have the same octets for certain."""
+    was, now = (v.listing.signature.partition("/")[0] for v in (old, new))
+    if was == now:
+        return True
+    appended = len(new) > len(old)
+    return appended and (len(old) <= 1 or bool(old.same_rows(new)))

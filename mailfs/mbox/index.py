@@ -1,0 +1,309 @@
+"""The index of a mailbox: SQLite, in the cache, everything in it can be rebuilt.
+
+It keeps the numbers of the messages, where the store has them, and what was derived
+from their octets.  Several processes may use it at once: whoever changes the listing
+does so in one transaction that also counts the generation up.
+"""
+
+import hashlib
+import logging
+import sqlite3
+import threading
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mailfs.mbox.driver import Listing, Store
+from mailfs.mbox.view import View, order_of
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # of the tables and of what derive puts in them; another is rebuilt
+WAIT = 60.0  # seconds to wait for another process's transaction
+_BATCH = 1000  # rows fetched at a time, so that loading needs little memory
+_SIGN = 1 << 63  # SQLite's integers are signed, identities are not
+
+_TABLES = """
+create table meta (name text primary key, value) without rowid;
+create table message (
+    number integer primary key, key, size integer, ident integer, weak integer,
+    date integer, seq integer, flags integer);
+create table head (
+    number integer primary key, start integer, body integer, fields text);
+create table body (number integer primary key, digest blob, lines integer, parts blob);
+"""
+
+_PUT = "insert or replace into message values (?,?,?,?,?,?,?,?)"
+
+
+class Index:
+    """One mailbox's tables.  Each thread gets a connection of its own."""
+
+    def __init__(self, path: Path | None, kind: str, name: str) -> None:
+        """Open the index at path, made afresh if it is not ours to read.
+
+        With no path, or where none can be written, it is kept in memory.  kind and
+        name say whose index it is: one made for another mailbox is not used.
+        """
+        self._owner = f"{kind} {name}"
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()  # of the list of connections only
+        self.path = path
+        if path is not None:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._prepare()
+            except (OSError, sqlite3.OperationalError) as e:
+                log.warning("index %s: %s; kept in memory", path, e)
+                self.close()
+                self.path = path = None
+        if path is None:
+            # One connection for all threads; sqlite3 serialises them itself.
+            self._memory = self._dial(":memory:")
+            self._memory.executescript(_TABLES)
+            self._mark(self._memory)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for db in self._open:
+                db.close()
+            self._open.clear()
+        self._local = threading.local()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self.path is None:
+            return self._memory
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = self._dial(str(self.path))
+        return db
+
+    def _dial(self, name: str) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            name, timeout=WAIT, isolation_level=None, check_same_thread=False
+        )
+        with self._lock:
+            self._open.append(db)
+        # A crash of the machine may lose the last transactions, not the file: what
+        # they held is found again in the store.
+        db.execute("pragma synchronous=normal")
+        db.execute("pragma cache_size=-2048")
+        return db
+
+    def _prepare(self) -> None:
+        try:
+            if self._usable():
+                return
+        except sqlite3.DatabaseError as e:
+            if isinstance(e, sqlite3.OperationalError):
+                raise
+            log.warning("index %s: %s; made afresh", self.path, e)
+        self.close()
+        self._remove()
+        db = self._db
+        db.execute("pragma journal_mode=wal")
+        with self.transaction():
+            if not self._owner_of(db):  # else another process was first
+                for statement in _TABLES.split(";"):
+                    db.execute(statement)
+                self._mark(db)
+
+    def _usable(self) -> bool:
+        assert self.path is not None
+        if not self.path.exists() or not self.path.stat().st_size:
+            return False
+        db = self._db
+        if self._owner_of(db) != self._owner:
+            return False
+        return bool(db.execute("pragma quick_check(1)").fetchone()[0] == "ok")
+
+    def _owner_of(self, db: sqlite3.Connection) -> str:
+        if db.execute("pragma user_version").fetchone()[0] != VERSION:
+            return ""
+        return str(self._meta(db).get("owner", ""))
+
+    def _remove(self) -> None:
+        assert self.path is not None
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def _mark(self, db: sqlite3.Connection) -> None:
+        db.execute(f"pragma user_version={VERSION}")
+        db.execute("insert into meta values ('owner', ?)", (self._owner,))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold the right to write; the block's writes become visible all or none."""
+        db = self._db
+        db.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            db.execute("rollback")
+            raise
+        db.execute("commit")
+
+    @staticmethod
+    def _meta(db: sqlite3.Connection) -> dict[str, str | int]:
+        return dict(db.execute("select name, value from meta"))
+
+    @property
+    def generation(self) -> int:
+        """How often the listing has been changed, by anyone; 0 if there is none."""
+        row = self._db.execute(
+            "select value from meta where name='generation'"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def load(self, store: Store) -> View | None:
+        """Read the view back, with store in its listing, None if there is none."""
+        db = self._db
+        meta = self._meta(db)
+        if "generation" not in meta:
+            return None
+        numbers, seqs, flags = array("I"), bytearray(), bytearray()
+        sizes, idents, weaks = array("Q"), array("Q"), array("Q")
+        dates = array("q")
+        keys: array[int] | list[str] = array("Q") if meta["offsets"] else []
+        cursor = db.execute(
+            "select number, key, size, ident, weak, date, seq, flags from message"
+            + (" order by key" if meta["offsets"] else " order by number")
+        )
+        while batch := cursor.fetchmany(_BATCH):
+            n, key, size, ident, weak, date, seq, flag = zip(*batch, strict=True)
+            numbers.extend(n)
+            keys.extend(key)
+            sizes.extend(size)
+            idents.extend(i + _SIGN for i in ident)
+            weaks.extend(w + _SIGN for w in weak)
+            dates.extend(date)
+            seqs.extend(seq)
+            flags.extend(flag)
+        listing = Listing(
+            signature=str(meta["signature"]),
+            settled=bool(meta["settled"]),
+            keys=keys,
+            sizes=sizes,
+            idents=idents,
+            weaks=weaks,
+            dates=dates,
+            flags=flags,
+            store=store,
+            seqs=bytearray(seqs) if meta["seqs"] else None,
+        )
+        return View(
+            listing=listing,
+            numbers=numbers,
+            seqs=seqs,
+            order=order_of(numbers),
+            next=int(meta["next"]),
+            vers=int(meta["vers"]),
+            mtime=int(meta["mtime"]),
+            generation=int(meta["generation"]),
+        )
+
+    def save(self, old: View | None, new: View) -> None:
+        """Write what differs between two views; within a transaction."""
+        db = self._db
+        same = 0 if old is None else old.same_rows(new)
+        known = {} if old is None else {row[0]: row for row in _rows(old, same)}
+        db.executemany(
+            _PUT, (row for row in _rows(new, same) if known.pop(row[0], None) != row)
+        )
+        self._forget(known)
+        listing = new.listing
+        db.executemany(
+            "insert or replace into meta values (?,?)",
+            [
+                ("generation", new.generation),
+                ("signature", listing.signature),
+                ("settled", int(listing.settled)),
+                ("offsets", int(isinstance(listing.keys, array))),
+                ("seqs", int(listing.seqs is not None)),
+                ("next", new.next),
+                ("vers", new.vers),
+                ("mtime", new.mtime),
+            ],
+        )
+
+    def _forget(self, numbers: Iterable[int | str]) -> None:
+        gone = [(n,) for n in numbers]
+        for table in ("message", "head", "body"):
+            self._db.executemany(f"delete from {table} where number=?", gone)
+
+    def outdate(self, numbers: Iterable[int] | None) -> None:
+        """Drop what was derived from those messages, from all without an argument."""
+        gone = None if numbers is None else [(n,) for n in numbers]
+        for table in ("head", "body"):
+            if gone is None:
+                self._db.execute(f"delete from {table}")
+            else:
+                self._db.executemany(f"delete from {table} where number=?", gone)
+
+    def head(self, number: int) -> tuple[int, int, str] | None:
+        """Return (start, body, fields) of a message's header as derive made it."""
+        row: tuple[int, int, str] | None = self._db.execute(
+            "select start, body, fields from head where number=?", (number,)
+        ).fetchone()
+        return row
+
+    def body(self, number: int) -> tuple[bytes, int, bytes] | None:
+        """Return (digest, lines, parts) of a message as derive made them."""
+        row: tuple[bytes, int, bytes] | None = self._db.execute(
+            "select digest, lines, parts from body where number=?", (number,)
+        ).fetchone()
+        return row
+
+    def missing(self, table: str) -> "array[int]":
+        """Return the numbers of messages that table, head or body, lacks."""
+        return array(
+            "I",
+            (
+                number
+                for (number,) in self._db.execute(
+                    f"select number from message where number not in "
+                    f"(select number from {table}) order by number"
+                )
+            ),
+        )
+
+    def put_heads(self, rows: Sequence[tuple[int, int, int, str]]) -> None:
+        """Add (number, start, body, fields) for messages that are still there."""
+        self._put("head", rows)
+
+    def put_bodies(self, rows: Sequence[tuple[int, bytes, int, bytes]]) -> None:
+        """Add (number, digest, lines, parts) for messages that are still there."""
+        self._put("body", rows)
+
+    def _put(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        self._db.executemany(
+            f"insert or replace into {table} select ?,?,?,? "
+            f"where exists (select 1 from message where number=?)",
+            [(*row, row[0]) for row in rows],
+        )
+
+
+def _rows(view: View, start: int) -> Iterator[tuple[int | str, ...]]:
+    """Give a view as rows of the message table, from a row of the listing on."""
+    l = view.listing
+    return zip(
+        view.numbers[start:],
+        l.keys[start:],
+        l.sizes[start:],
+        (ident - _SIGN for ident in l.idents[start:]),
+        (weak - _SIGN for weak in l.weaks[start:]),
+        l.dates[start:],
+        view.seqs[start:],
+        l.flags[start:],
+        strict=True,
+    )
+
+
+def index_path(cache: Path, name: str) -> Path:
+    """Return where the index of a mailbox lies; name tells the mailbox from others."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    return cache / "index" / f"{digest[:32]}.db"

@@ -1,0 +1,151 @@
+"""A message of a mailbox, read as far as somebody asks.
+
+Its methods block no longer than its store does; ready says beforehand whether what
+is needed can be had without waiting, so the caller can choose the thread.
+"""
+
+from enum import IntEnum
+
+from mailfs.mbox import derive
+from mailfs.mbox.derive import Body, Head, Shape
+from mailfs.mbox.driver import Store
+from mailfs.mbox.index import Index
+from mailfs.mbox.octets import Memory, Octets, Stored
+from mailfs.msg import envelope, part
+from mailfs.msg.part import Part
+
+AT_ONCE = 256 << 10  # octets; what is longer to read through is left to the worker
+KEEP = 128 << 10  # octets of a message kept while it is among the recent ones
+
+
+class Need(IntEnum):
+    """What a file of the tree takes to render."""
+
+    NOTHING = 0
+    HEAD = 1  # values of the header
+    PARTS = 2  # offsets of the MIME parts
+    WHOLE = 3  # every octet
+
+
+def version(ident: int, flags: int) -> int:
+    """Return a version that changes with a message's octets and flags, and only then.
+
+    It is never 0: Linux does not cache what has version 0.
+    """
+    return ((ident ^ ident >> 32) & 0xFFFFFFFF ^ flags << 8) | 1
+
+
+class Message:
+    """One stored message, under one number, as one view showed it."""
+
+    __slots__ = (
+        "_body",
+        "_head",
+        "_index",
+        "_octets",
+        "_ordinals",
+        "_parts",
+        "bodies",
+        "date",
+        "ident",
+        "lengths",
+        "number",
+        "seq",
+        "shape",
+        "size",
+        "store",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        octets: Stored,
+        shape: Shape,
+        index: Index,
+        when: tuple[int, int],
+    ) -> None:
+        """Describe it; when is seconds since the epoch and the place in that second."""
+        self.number = number
+        self.shape = shape
+        self.store: Store = octets.store
+        self.size = octets.size
+        self.ident = octets.ident
+        self.date, self.seq = when
+        self._octets: Octets = octets
+        self._index = index
+        self._head: Head | None = None
+        self._body: Body | None = None
+        self._parts: Part | None = None
+        self._ordinals: dict[int, int] = {}
+        self.bodies: dict[int, Octets] = {}  # short decoded bodies, by part
+        self.lengths: dict[int, int] = {}  # of decoded bodies, by part
+
+    def ready(self, need: Need) -> bool:
+        """Whether need can be had at once."""
+        if need is Need.NOTHING or self._body is not None:
+            return True
+        if need is Need.HEAD and self._head is not None:
+            return True
+        if need is Need.PARTS and self._parts is not None:
+            return True
+        if self.store.immediate and (self.size <= AT_ONCE or need is Need.HEAD):
+            return True
+        if need is Need.HEAD:
+            return self._index.head(self.number) is not None
+        return self._index.body(self.number) is not None
+
+    @property
+    def octets(self) -> Octets:
+        """The stored message, kept in memory once read if it is short."""
+        octets = self._octets
+        if self.size <= KEEP and isinstance(octets, Stored):
+            octets = self._octets = Memory(octets.read(0, self.size))
+        return octets
+
+    @property
+    def head(self) -> Head:
+        """Where the header lies and what it says."""
+        if self._head is None:
+            row = self._index.head(self.number)
+            if row is None:
+                self._head = derive.head(self.octets, self.shape)
+            else:
+                self._head = Head(row[0], row[1], envelope.split(row[2]))
+        return self._head
+
+    @property
+    def body(self) -> Body:
+        """What takes reading all of it."""
+        if self._body is None:
+            row = self._index.body(self.number)
+            if row is None:
+                self._body = derive.body(self.octets, self.shape, self.head)
+            else:
+                self._body = Body(row[0].hex(), row[1], part.load(row[2]))
+            self._parts = self._body.parts
+        return self._body
+
+    @property
+    def parts(self) -> Part:
+        """The tree of its MIME parts; the root is the message itself."""
+        if self._parts is None:
+            self._parts = self.body.parts
+        return self._parts
+
+    @property
+    def end(self) -> int:
+        """Where the message ends within its stored octets."""
+        if self._parts is not None:
+            return self._parts.end
+        return derive.end_of(self.octets, self.shape)
+
+    @property
+    def fileid(self) -> str:
+        """Seconds and place in that second, as mdir names a file; mdir(6)."""
+        return f"{self.date}.{self.seq:02}"
+
+    def ordinal(self, wanted: Part) -> int:
+        """Return which part of the message one is, depth first, the message being 0."""
+        if not self._ordinals:
+            self._ordinals = {id(one): i for i, one in enumerate(self.parts.walk())}
+        return self._ordinals[id(wanted)]

@@ -1,0 +1,1 @@
+"""The text of mail: headers, addresses, dates, MIME; octets in, values out."""

@@ -1,0 +1,186 @@
+"""Content-Type and Content-Disposition: a word or two, then parameters.
+
+RFC 2045 section 5.1 and RFC 2183, the continuations and charsets of RFC 2231, and
+what senders do against them: RFC 2047 tokens in quotes, bare file names with spaces,
+lost semicolons.  Nothing raises.
+"""
+
+import re
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
+
+from mailfs.msg import charset
+from mailfs.msg.word import printable, unfold, words
+
+MAX_VALUE = 1 << 16  # octets of a field body that are looked at
+MAX_KEPT = 64  # octets of a value whose meaning is kept: a few dozen recur in all mail
+MAX_PARAMS = 1000  # of one field; continuations count one each
+
+Params = dict[str, str]
+
+DEFAULT = "text/plain"  # RFC 2045 section 5.2
+
+_TYPE = re.compile(
+    rb"\s*+([!#$%&'*+.^_`{|}~\w-]++)(?:\s*+/\s*+([!#$%&'*+.^_`{|}~\w-]++))?"
+)
+_GAP = re.compile(rb"(?:[\s;]++|\([^()]*+\))*+")
+_PARAM = re.compile(
+    rb"([^\s;=()\"]++)\s*+=\s*+"
+    rb'(?:"((?:[^"\\]++|\\.)*+)"?|([^\s;]*+))',
+    re.DOTALL,
+)
+_PAIR = re.compile(rb'\\(["\\])')  # others are left: senders put C:\dir\file in quotes
+_SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?\Z")
+_UNFIT = re.compile(r"[\x00-\x20;/\x7f-\x9f]")
+
+# What a type without a subtype most likely stands for.
+_SUBTYPES = {"multipart": "mixed", "message": "rfc822", "application": "octet-stream"}
+
+
+def media(value: bytes | None) -> tuple[str, Params]:
+    """Return the media type, in lower case, and the parameters of a Content-Type.
+
+    An absent or unintelligible one is text/plain.
+    """
+    if value is None:
+        return DEFAULT, {}
+    if len(value) > MAX_KEPT:
+        value = unfold(value[:MAX_VALUE])
+        return _media(value)
+    kind, params = _kept(value)
+    return kind, params.copy()
+
+
+def _media(value: bytes) -> tuple[str, Params]:
+    m = _TYPE.match(value)
+    if m is None:
+        return DEFAULT, {}
+    major = m[1].decode("latin-1").lower()
+    minor = m[2].decode("latin-1").lower() if m[2] else _SUBTYPES.get(major)
+    kind = f"{major}/{minor}" if minor else DEFAULT
+    if m.end() == len(value):
+        return kind, {}
+    return kind, _decoded(_pairs(value, m.end()))
+
+
+@lru_cache(maxsize=512)
+def _kept(value: bytes) -> tuple[str, Params]:
+    return _media(unfold(value))
+
+
+def boundary(value: bytes | None) -> bytes | None:
+    """Return the boundary parameter of a Content-Type as it stands, or None."""
+    value = unfold((value or b"")[:MAX_VALUE])
+    m = _TYPE.match(value)
+    pairs = _pairs(value, m.end()) if m is not None else []
+    for name, octets in pairs:
+        if name == "boundary":
+            return octets.rstrip(b" ") or None
+    params = _decoded(pairs)  # in continuations, perhaps
+    return params.get("boundary", "").encode() or None
+
+
+def disposition(value: bytes | None) -> tuple[str, Params]:
+    """Return a Content-Disposition's word, in lower case, and its parameters.
+
+    An absent one is the empty string.
+    """
+    if value is None:
+        return "", {}
+    value = unfold(value[:MAX_VALUE])
+    m = _TYPE.match(value)
+    if m is None:
+        return "", _decoded(_pairs(value, 0))
+    if value[m.end() :].lstrip()[:1] == b"=":  # the word was forgotten
+        return "", _decoded(_pairs(value, 0))
+    word = m[1].decode("latin-1").lower()
+    return word, _decoded(_pairs(value, m.end()))
+
+
+def filename(place: Params, kind: Params) -> str:
+    """Return the file name that disposition and type parameters give, made fit.
+
+    The disposition's overrides.  Blanks, semicolons, slashes and control characters
+    become underscores.
+    """
+    name = place.get("filename") or kind.get("name") or ""
+    return _UNFIT.sub("_", name)
+
+
+def _pairs(value: bytes, at: int) -> list[tuple[str, bytes]]:
+    """Return the parameters as they stand: names in lower case, quotes undone."""
+    out: list[tuple[str, bytes]] = []
+    end = len(value)
+    while at < end and len(out) < MAX_PARAMS:
+        gap = _GAP.match(value, at)
+        at = at if gap is None else gap.end()
+        m = _PARAM.match(value, at)
+        if m is None:
+            at = value.find(b";", at) + 1 or end
+            continue
+        name = m[1].decode("latin-1").lower()
+        at = m.end()
+        if m[2] is not None:
+            octets = _PAIR.sub(rb"\1", m[2])
+        else:
+            octets, at = _bare(value, m, name)
+        out.append((name, octets))
+    return out
+
+
+def _bare(value: bytes, m: re.Match[bytes], name: str) -> tuple[bytes, int]:
+    """Return a value without quotes and where it ends; file names may have spaces."""
+    octets: bytes = m[3]
+    if name in ("name", "filename"):
+        end = value.find(b";", m.end())
+        if end < 0:
+            end = len(value)
+        rest = value[m.end() : end]
+        if b"=" not in rest:
+            return (octets + rest).rstrip(), end
+    if name != "boundary":
+        octets = octets.partition(b"(")[0]
+    return octets, m.end()
+
+
+def _decoded(pairs: list[tuple[str, bytes]]) -> Params:
+    """Return parameters as text, sections joined; the first of a name holds."""
+    out: Params = {}
+    sections: dict[str, dict[int, tuple[bytes, bool]]] = {}
+    for name, octets in pairs:
+        if "*" not in name:
+            out.setdefault(name, _plain(octets))
+            continue
+        m = _SECTION.match(name)
+        if m is not None:
+            number = int(m[2] or 0)
+            section = (octets, m[3] is not None)
+            sections.setdefault(m[1], {}).setdefault(number, section)
+    for name, numbered in sections.items():
+        if 0 in numbered:
+            out[name] = _joined(numbered)
+    return out
+
+
+def _plain(octets: bytes) -> str:
+    return words(octets) if b"=?" in octets else printable(charset.decode(octets))
+
+
+def _joined(numbered: dict[int, tuple[bytes, bool]]) -> str:
+    """Return the text of the sections 0, 1, ... up to the first gap; RFC 2231."""
+    label: str | None = None
+    parts = []
+    for number in range(len(numbered)):
+        if number not in numbered:
+            break
+        octets, extended = numbered[number]
+        if extended:
+            if number == 0 and octets.count(b"'") >= 2:
+                name, _, octets = octets.split(b"'", 2)
+                label = name.decode("latin-1")
+            octets = unquote_to_bytes(octets)
+        parts.append(octets)
+    octets = b"".join(parts)
+    if label is None and b"=?" in octets:
+        return words(octets)
+    return printable(charset.decode(octets, label))

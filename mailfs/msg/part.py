@@ -1,0 +1,379 @@
+"""The MIME structure of a message as offsets into its octets; RFC 2045, 2046.
+
+One pass finds the boundary lines of all levels; the body of a message that is no
+multipart is not looked at.  Any octets give some tree, bounded in depth and number.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from mmap import mmap
+from typing import Protocol
+
+from mailfs.msg import coding, param
+from mailfs.msg.header import FIRST, MAX_BLOCK, Header
+from mailfs.msg.word import words
+
+MAX_DEPTH = 100  # levels of parts; a multipart below is a leaf
+MAX_PARTS = 65_535  # of one message; what follows belongs to the last
+MAX_INSETS = 3  # encoded messages within one another; RFC 2046 allows none
+MAX_INSET = (
+    64 << 20
+)  # octets of an encoded message, decoded in memory to find its parts
+MAX_LINE = 998  # octets of a boundary line; RFC 5322 section 2.1.1
+WINDOW = 1 << 20  # octets read at once from a source that is no buffer
+
+
+class Source(Protocol):
+    """Octets somewhere: a bytes object, a mmap, or a file behind slices of offsets."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, octets: slice, /) -> bytes: ...
+
+
+@dataclass(slots=True)
+class Part:
+    """One entity: a message, a part of a multipart, or the message in a part.
+
+    Offsets are octets of the source: start of the header, body after its empty line,
+    end.  Those of the children of an inset count in the decoded body of the inset.
+    """
+
+    start: int
+    body: int
+    end: int
+    type: str = "text/plain"
+    charset: str = ""  # as labelled, in lower case
+    encoding: str = ""  # the transfer encoding, in lower case; never one of a multipart
+    disposition: str = ""  # inline, file or empty
+    filename: str = ""
+    description: str = ""
+    message: bool = False  # a whole message, not a part with MIME fields only
+    inset: bool = False  # an encoded message: the child lies in the decoded body
+    parts: "list[Part]" = field(default_factory=list)
+
+    def walk(self) -> "Iterator[Part]":
+        """Yield this part and all below it, each before its children."""
+        rest = [self]
+        while rest:
+            part = rest.pop()
+            yield part
+            rest.extend(reversed(part.parts))
+
+
+# A line that may be a boundary, after the newline before it.
+_DASHES = rb"--([^\n]{0,%d})(?:\n|\Z)" % MAX_LINE
+_BOUNDARY = re.compile(rb"\n" + _DASHES)
+_EVENT = re.compile(rb"\n(?:\r?\n|" + _DASHES + rb")")
+_START = re.compile(rb"\r?\n|" + _DASHES)
+_REACH = 2 * MAX_LINE + 8  # octets that deciding one match may take
+
+
+# Media types that are a whole message: RFC 2046 section 5.2.1, RFC 6532 section 3.7.
+_MESSAGES = ("message/rfc822", "message/global")
+
+
+def parse(
+    source: Source | bytearray,
+    start: int = 0,
+    end: int | None = None,
+    header: Header | None = None,
+) -> Part:
+    """Return the structure of the message at [start, end) of source.
+
+    header is its header, if somebody has scanned it.
+    """
+    if end is None:
+        end = len(source)
+    return _Parser(source, end, 0).parse(start, header)
+
+
+class _Window:
+    """A view of a source that regular expressions can search, up to end."""
+
+    def __init__(self, source: Source | bytearray, end: int) -> None:
+        self.source = source
+        self.end = end
+        self.buffer: bytes | bytearray | mmap = b""
+        self.base = 0
+        self.whole = isinstance(source, bytes | bytearray | mmap)
+        if isinstance(source, bytes | bytearray | mmap):
+            self.buffer = source
+
+    def match(self, pattern: re.Pattern[bytes], at: int) -> re.Match[bytes] | None:
+        """Match pattern at an offset; it may take _REACH octets."""
+        if not self.whole:
+            self._load(at, _REACH)
+        return pattern.match(self.buffer, at - self.base, self.end - self.base)
+
+    def search(self, pattern: re.Pattern[bytes], at: int) -> re.Match[bytes] | None:
+        """Find pattern from an offset on; the match's offsets count from base."""
+        if self.whole:
+            return pattern.search(self.buffer, at, self.end)
+        while True:
+            self._load(at, 1)
+            size = len(self.buffer)
+            m = pattern.search(self.buffer, at - self.base)
+            last = self.base + size >= self.end
+            if last or (m is not None and m.start() + _REACH <= size):
+                return m
+            if m is not None:
+                at = self.base + m.start()
+            else:
+                at = max(at, self.base + size - _REACH)
+            self._load(at, WINDOW)
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the octets [start, end)."""
+        if self.base <= start and end <= self.base + len(self.buffer):
+            return bytes(self.buffer[start - self.base : end - self.base])
+        return bytes(self.source[start:end])
+
+    def _load(self, at: int, need: int) -> None:
+        """Have need octets from at in the buffer, or all that there are."""
+        have = self.base + len(self.buffer)
+        if self.base <= at and (at + need <= have or (have >= self.end and at <= have)):
+            return
+        want = min(WINDOW, self.end - at)
+        self.base = at
+        self.buffer = self.source[at : at + want]
+        if len(self.buffer) < want:  # the source is shorter than it said
+            self.end = at + len(self.buffer)
+
+
+class _Parser:
+    """Parts that are open, outermost first, and the boundaries that are awaited."""
+
+    def __init__(
+        self, source: Source | bytearray, end: int, insets: int, count: int = 0
+    ) -> None:
+        self.window = _Window(source, end)
+        self.insets = insets  # encoded messages around this source
+        self.count = count  # parts of the message so far
+        self.open: list[Part] = []
+        self.boundaries: list[bytes | None] = []  # of each open part
+        self.awaited: dict[bytes, list[int]] = {}  # boundary to indices in open
+
+    def parse(self, start: int, header: Header | None = None) -> Part:
+        """Return the message that begins at start."""
+        top = self._begin(start, param.DEFAULT, header)
+        at = self.open[-1].body - 1
+        while self.awaited and self.count < MAX_PARTS:
+            m = self.window.search(_BOUNDARY, at)
+            if m is None:
+                break
+            base = self.window.base
+            line, following = base + m.start() + 1, base + m.end()
+            at = following - 1
+            level, last = self._meaning(m[1])
+            if level < 0:
+                continue
+            self._end(level + 1, line)
+            if last:
+                self._forget(level)
+            else:
+                digest = self.open[level].type == "multipart/digest"
+                self._begin(following, _MESSAGES[0] if digest else param.DEFAULT)
+                at = self.open[-1].body - 1
+        self._end(0, self.window.end)
+        return top
+
+    def _meaning(self, text: bytes) -> tuple[int, bool]:
+        """Return which open part a line ``--text`` delimits, and if for the last time.
+
+        -1 if none.  An inner part's boundary goes before an outer one's.
+        """
+        text = text.rstrip(b" \t\r")
+        level = self.awaited.get(text, (-1,))[-1]
+        if text.endswith(b"--"):
+            closed = self.awaited.get(text[:-2], (-1,))[-1]
+            if closed > level:
+                return closed, True
+        return level, False
+
+    def _begin(self, start: int, default: str, header: Header | None = None) -> Part:
+        """Open the part at start, and if it wraps a message, that, and so on."""
+        message = not self.open
+        first: Part | None = None
+        while True:
+            header = header or self._header(start)
+            part = _part(header, default)
+            part.message = message
+            first = first or part
+            if self.open:
+                self.open[-1].parts.append(part)
+            self.open.append(part)
+            self.boundaries.append(None)
+            self.count += 1
+            if len(self.open) >= MAX_DEPTH or self.count >= MAX_PARTS:
+                return first
+            if part.type.startswith("multipart/"):
+                self._await(param.boundary(header.raw(b"content-type")))
+                return first
+            if part.type not in _MESSAGES:
+                return first
+            if coding.kind(part.encoding):
+                part.inset = self.insets < MAX_INSETS
+                return first
+            start, default, header, message = part.body, param.DEFAULT, None, True
+
+    def _await(self, boundary: bytes | None) -> None:
+        """Await the boundary of the innermost part."""
+        if boundary is not None:
+            self.boundaries[-1] = boundary
+            self.awaited.setdefault(boundary, []).append(len(self.open) - 1)
+
+    def _end(self, level: int, at: int) -> None:
+        """End the open parts from level on; at is the octet after their last."""
+        while len(self.open) > level:
+            self._forget(len(self.open) - 1)
+            part = self.open.pop()
+            self.boundaries.pop()
+            part.end = at
+            part.body = min(part.body, at)
+            if part.start == at and self.open:  # two boundary lines in a row
+                self.open[-1].parts.pop()
+            elif part.inset:
+                self._open_inset(part)
+
+    def _forget(self, level: int) -> None:
+        """Await the boundary of an open part no longer."""
+        boundary = self.boundaries[level]
+        self.boundaries[level] = None
+        if boundary is not None:
+            levels = self.awaited[boundary]
+            levels.pop()
+            if not levels:
+                del self.awaited[boundary]
+
+    def _open_inset(self, part: Part) -> None:
+        """Find the message in an encoded part, in its decoded body."""
+        part.inset = False
+        if part.end - part.body > MAX_INSET:
+            return
+        decoder = coding.Decoder(part.encoding)
+        pieces = []
+        for at in range(part.body, part.end, WINDOW):
+            piece = self.window.read(at, min(at + WINDOW, part.end))
+            pieces.append(decoder.feed(piece))
+        body = b"".join([*pieces, decoder.feed(b"", final=True)])
+        if not body:
+            return
+        inner = _Parser(body, len(body), self.insets + 1, self.count)
+        part.parts.append(inner.parse(0))
+        part.inset = True
+        self.count = inner.count
+
+    def _header(self, start: int) -> Header:
+        """Return the header of the part at start; a boundary line ends it too."""
+        window = self.window
+        m = window.match(_START, start)
+        if m is not None:
+            if m[1] is None:
+                return Header(b"", start, start, window.base + m.end())
+            if self._meaning(m[1])[0] >= 0:
+                return Header(b"", start, start, start)
+        if window.match(FIRST, start) is None:
+            return Header(b"", start, start, start)
+        at = start
+        while True:
+            m = window.search(_EVENT, at)
+            if m is None:
+                stop = body = window.end
+                break
+            stop = window.base + m.start() + 1
+            at = window.base + m.end() - 1
+            if m[1] is None:
+                body = at + 1
+                break
+            if self._meaning(m[1])[0] >= 0:
+                body = stop
+                break
+        return Header(
+            window.read(start, min(stop, start + MAX_BLOCK)), start, stop, body
+        )
+
+
+def _part(header: Header, default: str) -> Part:
+    """Return the leaf that a header describes, its end not yet known."""
+    raw = header.raw(b"content-type")
+    kind, params = (default, {}) if raw is None else param.media(raw)
+    part = Part(header.start, header.body, header.body, kind)
+    if params:
+        part.charset = params.get("charset", "").lower()
+    encoding = header.raw(b"content-transfer-encoding")
+    if encoding and not kind.startswith("multipart/"):
+        part.encoding = (encoding.split()[:1] or [b""])[0].decode("latin-1").lower()
+    part.disposition, part.filename = placing(header, params)
+    description = header.raw(b"content-description")
+    if description is not None:
+        part.description = words(description)
+    return part
+
+
+_PLACES = {"inline": "inline", "attachment": "file"}
+
+
+def placing(header: Header, params: param.Params) -> tuple[str, str]:
+    """Return disposition (inline, file or empty) and file name of an entity.
+
+    params are those of its Content-Type.
+    """
+    raw = header.raw(b"content-disposition")
+    if raw is None:
+        return "", param.filename({}, params) if "name" in params else ""
+    place, more = param.disposition(raw)
+    return _PLACES.get(place, ""), param.filename(more, params)
+
+
+_MESSAGE, _INSET = 1, 2  # bits of the flags in a dump
+_FIELDS = 11  # values of one part in a dump
+
+
+def dump(part: Part) -> bytes:
+    """Return a part tree as octets for load(): JSON, parts flat, parents first."""
+    flat: list[int | str] = []
+    for p in part.walk():
+        flat += (
+            p.start,
+            p.body - p.start,
+            p.end - p.body,
+            _MESSAGE * p.message | _INSET * p.inset,
+            len(p.parts),
+            p.type,
+            p.charset,
+            p.encoding,
+            p.disposition,
+            p.filename,
+            p.description,
+        )
+    return json.dumps(flat, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def load(octets: bytes) -> Part:
+    """Return what dump() was given.  Raises ValueError if it cannot be that."""
+    flat = json.loads(octets)
+    if not isinstance(flat, list) or not flat or len(flat) % _FIELDS:
+        raise ValueError("not a part tree")
+    top: Part | None = None
+    parents: list[tuple[Part, int]] = []  # and how many children are still to come
+    for at in range(0, len(flat), _FIELDS):
+        start, head, size, flags, children, kind, *texts = flat[at : at + _FIELDS]
+        part = Part(start, start + head, start + head + size, kind, *texts)
+        part.message = bool(flags & _MESSAGE)
+        part.inset = bool(flags & _INSET)
+        if top is None:
+            top = part
+        else:
+            while parents and not parents[-1][1]:
+                parents.pop()
+            if not parents:
+                raise ValueError("not one part tree")
+            parent, missing = parents.pop()
+            parent.parts.append(part)
+            parents.append((parent, missing - 1))
+        parents.append((part, children))
+    assert top is not None
+    return top

@@ -1,0 +1,1 @@
+"""The network database: lists of attr=value in entries; ndb(6)."""

@@ -1,0 +1,373 @@
+"""The blocking client, for scripts, tests and the command line.
+
+    from mailfs.p9 import Client
+
+    with Client() as mail:
+        for entry in mail.ls("/mbox"):
+            if entry.qid.type & QTDIR:
+                print(mail.read(f"/mbox/{entry.name}/subject").decode())
+
+Refusals are P9Error with the server's text, everything else that can go wrong is
+MailfsError.  A Client serves one thread; it does not import asyncio.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from mailfs.errors import EISDIR, ENOTDIR, MailfsError, P9Error
+from mailfs.p9.dial import dial
+from mailfs.p9.fcall import (
+    IOHDRSZ,
+    MAXWELEM,
+    NOFID,
+    NOTOUCH,
+    ORDWR,
+    OREAD,
+    OTRUNC,
+    OWRITE,
+    QTDIR,
+    VERSION,
+    FormatError,
+    Qid,
+    Rattach,
+    Rcreate,
+    Reply,
+    Request,
+    Ropen,
+    Rread,
+    Rstat,
+    Rversion,
+    Rwalk,
+    Rwrite,
+    Stat,
+    Tattach,
+    Tclunk,
+    Tcreate,
+    Topen,
+    Tread,
+    Tremove,
+    Tstat,
+    Tversion,
+    Twalk,
+    Twrite,
+    Twstat,
+    unpack_stats,
+)
+from mailfs.p9.rpc import Line
+from mailfs.where import Address, dialstring, user
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+MSIZE = 1 << 20  # octets of a message, offered to the server
+SERVICE = "upasfs"  # what a mail file server is posted as
+
+R = TypeVar("R")
+
+
+class Client:
+    """An attached line to a 9P server.
+
+    address     a service in the name space, a dial string, or an Address
+    aname       which tree to attach to
+    uname       who we are; the login name unless given
+    timeout     seconds to wait for each answer; None waits for ever
+    """
+
+    def __init__(
+        self,
+        address: Address | str = SERVICE,
+        *,
+        aname: str = "",
+        uname: str | None = None,
+        timeout: float | None = None,
+        msize: int = MSIZE,
+    ) -> None:
+        if isinstance(address, str):
+            address = dialstring(address)
+        self._line = Line(dial(address, timeout), str(address), msize, timeout)
+        self._free: list[int] = []
+        self._next = 0
+        self._root: int | None = None
+        try:
+            self._version(msize)
+            self.attach(aname, uname)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the server clunks what is open."""
+        self._line.close()
+
+    def attach(self, aname: str = "", uname: str | None = None) -> Qid:
+        """Make the tree aname the one that paths begin in; return its root's qid."""
+        fid = self._new_fid()
+        try:
+            ask = Tattach(fid, NOFID, user() if uname is None else uname, aname)
+            qid = self._rpc(ask, Rattach).qid
+        except P9Error:
+            self._free.append(fid)
+            raise
+        if self._root is not None:
+            self.clunk(self._root)
+        self._root = fid
+        return qid
+
+    def ls(self, path: str = "/") -> list[Stat]:
+        """Return the entries of a directory, in the server's order."""
+        return list(self.entries(path))
+
+    def entries(self, path: str = "/") -> Iterator[Stat]:
+        """Give the entries of a directory as they come.
+
+        Raises P9Error if it is none.
+        """
+        with self.open(path) as file:
+            if not file.qid.type & QTDIR:
+                raise P9Error(ENOTDIR)
+            while data := file.read(file.iounit):
+                try:
+                    yield from unpack_stats(data)
+                except FormatError as e:
+                    raise self._line.nonsense(str(e)) from None
+
+    def read(self, path: str) -> bytes:
+        """Return all octets of a file."""
+        with self.open(path) as file:
+            if file.qid.type & QTDIR:
+                raise P9Error(EISDIR)
+            return file.readall()
+
+    def write(self, path: str, data: bytes, mode: int = OWRITE | OTRUNC) -> int:
+        """Write data to a file that exists; what fits one message goes as one."""
+        with self.open(path, mode) as file:
+            return file.write(data)
+
+    def stat(self, path: str = "/") -> Stat:
+        """Return the directory entry of a file."""
+        fid = self.walk(path)
+        try:
+            return self._rpc(Tstat(fid), Rstat).stat
+        finally:
+            self.clunk(fid)
+
+    def wstat(self, path: str, changes: Stat) -> None:
+        """Change a file's directory entry, starting from NOTOUCH; stat(5)."""
+        fid = self.walk(path)
+        try:
+            self.rpc(Twstat(fid, changes))
+        finally:
+            self.clunk(fid)
+
+    def rename(self, path: str, name: str) -> None:
+        """Give a file another name in its directory."""
+        self.wstat(path, NOTOUCH._replace(name=name))
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        fid = self.walk(path)
+        try:
+            self.rpc(Tremove(fid))
+        finally:
+            self._free.append(fid)
+
+    def open(self, path: str, mode: int = OREAD) -> "OpenFile":
+        """Open a file that exists; it is closed with the result."""
+        fid = self.walk(path)
+        try:
+            reply = self._rpc(Topen(fid, mode), Ropen)
+        except MailfsError:
+            self.clunk(fid)
+            raise
+        return OpenFile(self, fid, mode, reply.qid, self._unit(reply.iounit))
+
+    def create(self, path: str, perm: int = 0o666, mode: int = OWRITE) -> "OpenFile":
+        """Make a file and open it; with DMDIR in perm, a directory (mode OREAD)."""
+        holder, _, name = path.rstrip("/").rpartition("/")
+        fid = self.walk(holder)
+        try:
+            reply = self._rpc(Tcreate(fid, name, perm, mode), Rcreate)
+        except MailfsError:
+            self.clunk(fid)
+            raise
+        return OpenFile(self, fid, mode, reply.qid, self._unit(reply.iounit))
+
+    def walk(self, path: str) -> int:
+        """Return a fid for path; the caller clunks it.
+
+        Raises P9Error if there is no such file.
+        """
+        assert self._root is not None
+        todo = [name for name in path.split("/") if name not in ("", ".")]
+        fid, at = self._new_fid(), self._root
+        try:
+            while at != fid or todo:
+                step = todo[:MAXWELEM]
+                done = len(self._rpc(Twalk(at, fid, tuple(step)), Rwalk).wqid)
+                if done > len(step) or (step and not done):
+                    raise self._line.nonsense("Rwalk of so many qids")
+                if done < len(step):
+                    # Only a first name tells why it could not be walked.
+                    self._rpc(Twalk(at, fid, tuple(step[:done])), Rwalk)
+                todo, at = todo[done:], fid
+        except MailfsError:
+            if at == fid:
+                self.clunk(fid)
+            else:
+                self._free.append(fid)
+            raise
+        return fid
+
+    def clunk(self, fid: int) -> None:
+        """Forget a fid; what the server has to say to that is not told."""
+        if self._line.closed:
+            return
+        with suppress(P9Error):  # it is gone nevertheless; clunk(5)
+            self.rpc(Tclunk(fid))
+        self._free.append(fid)
+
+    def rpc(self, msg: Request) -> Reply:
+        """Send any message and return its reply.  Raises P9Error if refused."""
+        return self._line.rpc(msg)
+
+    def _rpc(self, msg: Request, kind: type[R]) -> R:
+        reply = self._line.rpc(msg)
+        assert isinstance(reply, kind)  # rpc has seen to it
+        return reply
+
+    def _version(self, msize: int) -> None:
+        reply = self._rpc(Tversion(msize, VERSION), Rversion)
+        if reply.version != VERSION:
+            raise MailfsError(
+                f"{self._line.name}: speaks {reply.version!r}, not 9P2000"
+            )
+        if not IOHDRSZ < reply.msize <= msize:
+            raise self._line.nonsense(f"msize {reply.msize}")
+        self._line.msize = reply.msize
+
+    def _unit(self, iounit: int) -> int:
+        """Return how many octets one read or write may carry."""
+        room = self._line.msize - IOHDRSZ
+        return min(iounit, room) if iounit else room
+
+    def _new_fid(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self._next += 1
+        return self._next - 1
+
+
+class OpenFile(io.RawIOBase):
+    """An open file, raw: a read or write that fits iounit is one message."""
+
+    def __init__(
+        self, client: Client, fid: int, mode: int, qid: Qid, iounit: int
+    ) -> None:
+        super().__init__()
+        self.qid = qid
+        self.iounit = iounit  # octets
+        self._client = client
+        self._fid = fid
+        self._access = mode & 3
+        self._offset = 0
+
+    def readable(self) -> bool:
+        """Whether it is open for reading."""
+        return self._access != OWRITE
+
+    def writable(self) -> bool:
+        """Whether it is open for writing."""
+        return self._access in (OWRITE, ORDWR)
+
+    def seekable(self) -> bool:
+        """Whether seek works: a directory can only be rewound."""
+        return not self.qid.type & QTDIR
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most size octets from one message, all there are if negative."""
+        if size is None or size < 0:
+            return self.readall()
+        self._check_open()
+        ask = Tread(self._fid, self._offset, min(size, self.iounit))
+        data = self._client._rpc(ask, Rread).data
+        if len(data) > ask.count:
+            raise self._client._line.nonsense("more octets than were asked for")
+        self._offset += len(data)
+        return data
+
+    def readall(self) -> bytes:
+        """Return all octets from here to the end."""
+        parts = []
+        while data := self.read(self.iounit):
+            parts.append(data)
+        return b"".join(parts)
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Read into buffer; io.RawIOBase."""
+        with memoryview(buffer) as view, view.cast("B") as octets:
+            data = self.read(len(octets))
+            octets[: len(data)] = data
+        return len(data)
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write all of data, an empty one too; return its octets.
+
+        Raises P9Error if refused, MailfsError if the server takes only a part.
+        """
+        self._check_open()
+        octets = bytes(data)
+        for start in range(0, len(octets) or 1, self.iounit):
+            part = octets[start : start + self.iounit]
+            ask = Twrite(self._fid, self._offset, part)
+            taken = self._client._rpc(ask, Rwrite).count
+            if taken != len(part):
+                raise MailfsError(f"{taken} of {len(part)} octets were taken")
+            self._offset += taken
+        return len(octets)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Set where the next read or write is; io.RawIOBase."""
+        self._check_open()
+        if whence == io.SEEK_CUR:
+            offset += self._offset
+        elif whence == io.SEEK_END:
+            offset += self.stat().length
+        if offset < 0:
+            raise ValueError(f"seek to {offset}")
+        self._offset = offset
+        return offset
+
+    def tell(self) -> int:
+        """Return where the next read or write is."""
+        return self._offset
+
+    def stat(self) -> Stat:
+        """Return the directory entry."""
+        return self._client._rpc(Tstat(self._fid), Rstat).stat
+
+    def close(self) -> None:
+        """Clunk the fid."""
+        if not self.closed:
+            try:
+                self._client.clunk(self._fid)
+            finally:
+                super().close()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")

@@ -1,0 +1,239 @@
+"""One client's line: octets in, whole messages to its session, replies out.
+
+All whole messages of a batch are taken in one pass, and their replies leave in one
+write.  A peer that does not read is not read from; one that breaks the framing, never
+begins a session, or stops in the middle of a message is hung up on, and no other
+connection notices.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from mailfs.errors import EPROTO
+from mailfs.p9.auth import Auth
+from mailfs.p9.dial import keep_alive
+from mailfs.p9.fcall import HEADER, FormatError, show, unpack
+from mailfs.p9.session import Attach, Hangup, Limits, Session
+
+log = logging.getLogger(__name__)
+
+UNSENT = 4 << 20  # octets of replies we hold at most for a peer that does not read
+BATCH = 256  # replies written together at most
+CONNECTIONS = 1000  # below the usual limits on open files
+
+_HEADER_SIZE = HEADER.size
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all connections of a server have in common."""
+
+    attach: Attach
+    limits: Limits
+    trace: bool
+    patience: float  # seconds
+    connections: "set[Connection]"
+    forget: "Callable[[Connection], None]"  # called when one is lost
+
+
+class Connection(asyncio.Protocol):
+    """One client, from connection_made to connection_lost."""
+
+    def __init__(self, service: Service, auth: Auth | None) -> None:
+        self._service = service
+        self.session = Session(
+            service.attach, auth=auth, limits=service.limits, ready=self._ready
+        )
+        self._request = self._traced if service.trace else self.session.request
+        self.transport = cast(asyncio.Transport, None)  # until connection_made
+        self._loop = asyncio.get_running_loop()
+        self._rest = bytearray()  # the beginning of a message, or what waits its turn
+        self._need = _HEADER_SIZE  # octets of rest before it is worth another look
+        self._parsing = False
+        self._scheduled = False  # a write of replies is due
+        self._stuffed = False  # the peer does not read
+        self._ended = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen = 0  # octets of rest when the timer was set
+        self.lost = self._loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; asyncio.Protocol."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=UNSENT // 2)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            keep_alive(sock)
+        self._service.connections.add(self)
+        if len(self._service.connections) > CONNECTIONS:
+            log.warning("connection refused: there are %d", CONNECTIONS)
+            self.hang_up()
+            return
+        self._timer = self._loop.call_later(self._service.patience, self._watch)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the peer sent; asyncio.Protocol."""
+        if self._ended:
+            return
+        if self._rest or self._stuffed:
+            self._rest += data
+            if self._stuffed or len(self._rest) < self._need:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        self._parse(data)
+
+    def eof_received(self) -> None:
+        """End: the peer asks nothing more; asyncio.Protocol."""
+        self.hang_up()
+
+    def _parse(self, data: bytes) -> None:
+        """Answer the whole messages in data and keep the rest."""
+        session, replies, request = self.session, self.session.replies, self._request
+        pos, have = 0, len(data)
+        self._need = _HEADER_SIZE
+        self._parsing = True
+        try:
+            while have - pos >= _HEADER_SIZE:
+                size, number, tag = HEADER.unpack_from(data, pos)
+                if size > session.msize or size < _HEADER_SIZE:
+                    self._malformed(tag, size)
+                    return
+                end = pos + size
+                if end > have:
+                    self._need = size
+                    break
+                request(number, tag, data, pos + _HEADER_SIZE, end)
+                pos = end
+                if len(replies) >= BATCH or session.bulk >= UNSENT // 2:
+                    self._write()
+                    if self._stuffed:
+                        break
+        except Hangup as e:
+            log.warning("hanging up: %s", e)
+            self.hang_up()
+            return
+        finally:
+            self._parsing = False
+        if replies:
+            self._write()
+        if pos < have:
+            self._rest += data[pos:]
+            if self._timer is None and not self._stuffed:
+                self._seen = len(self._rest)
+                self._timer = self._loop.call_later(self._service.patience, self._watch)
+
+    def _malformed(self, tag: int, size: int) -> None:
+        log.warning("hanging up: message of %d octets", size)
+        self.session.refuse(tag, EPROTO)
+        self.hang_up()
+
+    def _traced(self, number: int, tag: int, data: bytes, pos: int, end: int) -> None:
+        log.info("<- %s", _shown(data[pos - _HEADER_SIZE : end]))
+        self.session.request(number, tag, data, pos, end)
+
+    def _ready(self) -> None:
+        """Note that a reply was added: it is written with others of this moment."""
+        if not self._parsing and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._write_soon)
+
+    def _write_soon(self) -> None:
+        self._scheduled = False
+        if self.session.replies and not self._ended:
+            self._write()
+
+    def _write(self) -> None:
+        replies = self.session.replies
+        if self._service.trace:
+            for frame in _frames(b"".join(replies)):
+                log.info("-> %s", _shown(frame))
+        if len(replies) == 1:
+            self.transport.write(replies[0])
+        elif self.session.bulk:
+            self.transport.writelines(replies)
+        else:
+            self.transport.write(b"".join(replies))
+        replies.clear()
+        self.session.bulk = 0
+
+    def hang_up(self) -> None:
+        """Send what there is to send, and end."""
+        if self._ended:
+            return
+        if self.session.replies:
+            self._write()
+        self._ended = True
+        self._rest.clear()
+        self.session.close()
+        self.transport.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        # A peer that does not read would keep the line open for ever.
+        patience = self._service.patience
+        self._timer = self._loop.call_later(patience, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        """Stop reading: the peer does not; asyncio.Protocol."""
+        self._stuffed = True
+        if not self._ended:
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on where pause_writing stopped; asyncio.Protocol."""
+        self._stuffed = False
+        if self._ended:
+            return
+        data = bytes(self._rest)
+        self._rest.clear()
+        self._parse(data)
+        if not self._stuffed and not self._ended:
+            self.transport.resume_reading()
+
+    def _watch(self) -> None:
+        """Hang up if the peer has not begun a session, or stopped in a message."""
+        self._timer = None
+        if self._ended:
+            return
+        if not self.session.versioned:
+            log.warning("hanging up: no version in time")
+            self._drop()
+        elif self._rest and not self._stuffed:
+            if len(self._rest) == self._seen:
+                log.warning("hanging up: a message stopped in the middle")
+                self._drop()
+                return
+            self._seen = len(self._rest)
+            self._timer = self._loop.call_later(self._service.patience, self._watch)
+
+    def _drop(self) -> None:
+        self.hang_up()
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Clunk everything; asyncio.Protocol."""
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.session.close()
+        self.lost.set_result(None)
+        self._service.forget(self)
+
+
+def _frames(octets: bytes) -> Iterator[bytes]:
+    pos = 0
+    while pos < len(octets):
+        size = int.from_bytes(octets[pos : pos + 4], "little")
+        yield octets[pos : pos + size]
+        pos += size
+
+
+def _shown(frame: bytes) -> str:
+    try:
+        return show(*unpack(frame))
+    except FormatError as e:
+        return f"{len(frame)} octets: {e}"

@@ -1,0 +1,184 @@
+"""Sockets for both ends of a line: dial one, or announce an address; dial(2).
+
+A Unix socket is readable and writable by its owner only from the moment it exists, and
+what a dead server left behind is removed, but never the socket of a living one.
+"""
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from mailfs.errors import MailfsError, reason
+from mailfs.where import Address
+
+BACKLOG = 128  # connections that may wait to be accepted
+KEEP_IDLE = 60  # seconds of silence before a TCP peer is asked whether it lives
+KEEP_INTERVAL = 15  # seconds between such questions
+KEEP_COUNT = 4  # questions without an answer before it is taken for dead
+
+
+def dial(address: Address, timeout: float | None = None) -> socket.socket:
+    """Return a socket connected to address; timeout is seconds for each try.
+
+    Raises MailfsError with the address in it.
+    """
+    try:
+        if address.net == "unix":
+            sock = socket.socket(socket.AF_UNIX)
+            try:
+                sock.settimeout(timeout)
+                sock.connect(address.host)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+        if address.net == "tcp":
+            sock = socket.create_connection((address.host, address.port), timeout)
+            keep_alive(sock)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+    except OSError as e:
+        raise _failure(address, e) from e
+    raise MailfsError(f"{address}: cannot be dialled")
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have the system find out when a TCP peer has died."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEP_IDLE),
+        ("TCP_KEEPINTVL", KEEP_INTERVAL),
+        ("TCP_KEEPCNT", KEEP_COUNT),
+    ):
+        if hasattr(socket, name):  # not every system has all three
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class Announced:
+    """Listening sockets at one address."""
+
+    def __init__(self, address: Address, sockets: list[socket.socket]) -> None:
+        self.address = address
+        self.sockets = sockets
+        self._inode = _inode(address.host) if address.net == "unix" else None
+
+    def withdraw(self) -> None:
+        """Remove the name of a Unix socket, unless it is another server's by now.
+
+        To be called before the socket is closed: until then the name cannot be taken
+        for a dead one, nor its inode be used again.
+        """
+        if self._inode is not None and _inode(self.address.host) == self._inode:
+            with suppress(OSError):
+                os.unlink(self.address.host)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.withdraw()
+        self._inode = None
+        for sock in self.sockets:
+            sock.close()
+
+
+def announce(address: Address) -> Announced:
+    """Return listening sockets for address; ``*`` means every address there is.
+
+    With port 0 the system chooses, and the result's address tells.  Raises
+    MailfsError with the address in it.
+    """
+    try:
+        if address.net == "unix":
+            return Announced(address, [_announce_unix(address.host)])
+        if address.net == "tcp":
+            return _announce_tcp(address)
+    except OSError as e:
+        raise _failure(address, e) from e
+    raise MailfsError(f"{address}: cannot be announced")
+
+
+def _announce_unix(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        with _alone(os.path.dirname(path) or "."):
+            if _is_dead(path):
+                os.unlink(path)
+            mask = os.umask(0o177)
+            try:
+                sock.bind(path)
+            finally:
+                os.umask(mask)
+            sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+@contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """Keep out other servers that look whether a socket here is dead."""
+    import fcntl
+
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _is_dead(path: str) -> bool:
+    """Return whether path is a socket that nobody listens on."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        return False
+
+
+def _announce_tcp(address: Address) -> Announced:
+    host = None if address.host == "*" else address.host
+    found = socket.getaddrinfo(
+        host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    sockets: list[socket.socket] = []
+    port = address.port
+    try:
+        for family, kind, proto, _, name in dict.fromkeys(found):
+            sock = socket.socket(family, kind, proto)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((name[0], port, *name[2:]))
+            sock.listen(BACKLOG)
+            port = sock.getsockname()[1]
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return Announced(Address("tcp", address.host, port), sockets)
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        st = os.lstat(path)
+    except OSError:
+        return None
+    return st.st_dev, st.st_ino
+
+
+def _failure(address: Address, error: OSError) -> MailfsError:
+    if error.errno == errno.EADDRINUSE:
+        return MailfsError(f"{address}: address in use")
+    return MailfsError(f"{address}: {reason(error)}")

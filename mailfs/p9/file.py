@@ -1,0 +1,172 @@
+"""What a file server implements: File, a node of its tree, and Handle, an open one.
+
+A method answers at once, or returns an awaitable when it has to wait; only then is
+a task made.  All run on the server's event loop, so a method must not block.  To
+refuse, raise P9Error with the text the client shall see.  Every default refuses.
+
+What is awaited is cancelled when the client flushes its request, unless that was a
+clunk or a remove: a coroutine then gets CancelledError where it waits, and leaves
+things as if it had never been asked.  A future that others wait for too needs
+asyncio.shield.
+
+The session has checked fids, modes and counts before it calls; permissions are the
+file's own affair.
+"""
+
+from collections.abc import Awaitable, Iterable, Iterator
+from typing import TypeAlias, TypeVar
+
+from mailfs.errors import (
+    EDIROFFSET,
+    EISDIR,
+    ENOENT,
+    ENOTDIR,
+    EPERM,
+    EWSTAT,
+    P9Error,
+)
+from mailfs.p9.fcall import QTDIR, Qid, Stat
+
+T = TypeVar("T")
+Later: TypeAlias = T | Awaitable[T]  # an answer, or something to wait for
+
+
+class Handle:
+    """An open file.  One belongs to one fid; close is called exactly once."""
+
+    __slots__ = ()
+
+    def read(self, offset: int, count: int) -> Later[bytes]:
+        """Return at most count octets from offset; fewer only at the end."""
+        raise P9Error(EPERM)
+
+    def write(self, offset: int, data: bytes) -> Later[int]:
+        """Take data at offset and return how many octets were taken."""
+        raise P9Error(EPERM)
+
+    def write_full(self, offset: int, data: bytes) -> Later[int]:
+        """Write as many octets as a message carries: the rest may come in another.
+
+        Only what takes a write for a command has to tell this from write.
+        """
+        return self.write(offset, data)
+
+    def close(self) -> None:
+        """The fid is gone: clunked, removed, or its connection ended."""
+
+
+class File:
+    """A node of the tree; any number of fids may point at one."""
+
+    __slots__ = ()
+
+    @property
+    def qid(self) -> Qid:
+        """The server's identity for the node; qid.type tells directories apart."""
+        raise NotImplementedError
+
+    def stat(self) -> Later[Stat]:
+        """Return the directory entry; its qid equals self.qid."""
+        raise NotImplementedError
+
+    def walk(self, name: str) -> "Later[File]":
+        """Return the child called name, or the parent for ``..``.
+
+        Called for directories only.  The parent of the root is the root.
+        """
+        raise P9Error(ENOENT)
+
+    def open(self, mode: int) -> Later[Handle]:
+        """Return a handle; mode is OREAD, OWRITE, ORDWR or OEXEC.
+
+        OTRUNC may be or'ed in, and ORCLOSE, which the session sees to.  A directory is
+        opened for reading only and should return a DirHandle.
+        """
+        raise P9Error(EPERM)
+
+    def create(self, name: str, perm: int, mode: int) -> "Later[tuple[File, Handle]]":
+        """Make a child and open it; called for directories only; open(5)."""
+        raise P9Error(EPERM)
+
+    def remove(self) -> Later[None]:
+        """Remove the node; the fid is clunked whatever happens."""
+        raise P9Error(EPERM)
+
+    def wstat(self, stat: Stat) -> Later[None]:
+        """Change what stat does not leave alone (all ones, empty); all or nothing.
+
+        A stat that changes nothing at all asks for the file to be on disk; stat(5).
+        """
+        raise P9Error(EWSTAT)
+
+    @property
+    def is_dir(self) -> bool:
+        """Whether the node is a directory."""
+        return bool(self.qid.type & QTDIR)
+
+
+class DirHandle(Handle):
+    """An open directory: whole records only, from where the last read ended.
+
+    entries is called at each read from offset 0 and gives the packed records
+    (Stat.pack) of one consistent listing; it may be awaitable.
+    """
+
+    __slots__ = ("_iter", "_next", "_offset")
+
+    def __init__(self) -> None:
+        self._iter: Iterator[bytes] = iter(())
+        self._next: bytes | None = None
+        self._offset = 0
+
+    def entries(self) -> Later[Iterable[bytes]]:
+        """Return the packed directory entries, in listing order."""
+        raise NotImplementedError
+
+    def read(self, offset: int, count: int) -> Later[bytes]:
+        """Return as many whole records as fit into count."""
+        if offset == 0:
+            found = self.entries()
+            if isinstance(found, Awaitable):
+                return self._restart(found, count)
+            self._rewind(found)
+        elif offset != self._offset:
+            raise P9Error(EDIROFFSET)
+        return self._fill(count)
+
+    async def _restart(self, found: Awaitable[Iterable[bytes]], count: int) -> bytes:
+        self._rewind(await found)
+        return self._fill(count)
+
+    def _rewind(self, found: Iterable[bytes]) -> None:
+        self._iter = iter(found)
+        self._next = next(self._iter, None)
+        self._offset = 0
+
+    def _fill(self, count: int) -> bytes:
+        records: list[bytes] = []
+        room = count
+        record = self._next
+        while record is not None and len(record) <= room:
+            records.append(record)
+            room -= len(record)
+            record = next(self._iter, None)
+        self._next = record
+        if record is not None and not records:
+            # Zero octets would say the directory ends here.
+            raise P9Error("directory entry larger than the count")
+        data = b"".join(records)
+        self._offset += len(data)
+        return data
+
+
+def check_dir(file: File) -> None:
+    """Raise P9Error unless file is a directory."""
+    if not file.is_dir:
+        raise P9Error(ENOTDIR)
+
+
+def refuse_dir(file: File) -> None:
+    """Raise P9Error if file is a directory."""
+    if file.is_dir:
+        raise P9Error(EISDIR)

@@ -1,0 +1,233 @@
+"""One connection's session: versions, trees, flushes, and the one door in and out.
+
+Octets in, octets out, and no sockets: request() takes one message, and the replies
+appear in the list replies, in the order they are to be sent.  When the reply of a
+request that had to wait is added, ready is called.
+
+Source: section 5 of the manual; where it is silent, lib9p's habits.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mailfs.errors import (
+    EAUTH,
+    EBADTYPE,
+    EBADUSE,
+    EIO,
+    ENOAUTH,
+    EPROTO,
+    MailfsError,
+    P9Error,
+)
+from mailfs.p9.auth import Auth, AuthFile, AuthHandle
+from mailfs.p9.fcall import (
+    IOHDRSZ,
+    LAYOUTS,
+    NOFID,
+    NUMBERS,
+    ORDWR,
+    VERSION,
+    FormatError,
+    Rattach,
+    Rauth,
+    Rversion,
+    Tattach,
+    Tauth,
+    Tflush,
+    Tversion,
+    pack,
+)
+from mailfs.p9.fid import Fid
+from mailfs.p9.file import File, Later
+from mailfs.p9.pending import Pending
+from mailfs.p9.reply import refusal, rerror
+from mailfs.p9.transact import HANDLERS, Transactions
+
+log = logging.getLogger(__name__)
+
+MSIZE = 1 << 20  # octets; the largest message we take or send
+MIN_MSIZE = 256  # octets; Rwalk of sixteen qids needs 217
+FIRST_MSIZE = 8192 + IOHDRSZ  # octets; before Tversion, what old clients ask for
+MAX_FIDS = 1 << 18  # a Linux client keeps one for each name it remembers
+MAX_REQUESTS = 4096  # waiting at one time; 9pserve brings many clients on one line
+MAX_HELD = 64 << 20  # octets that waiting requests and their replies may come to
+
+EMSIZE = "max messagesize too small"
+EVERSION = "version comes first"
+
+Attach = Callable[[str, str], Later[File]]
+"""Return the root of the tree that (uname, aname) asks for; attach(5)."""
+
+
+class Hangup(MailfsError):
+    """The client has broken the protocol in a way that no reply can mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one connection may claim."""
+
+    msize: int = MSIZE
+    fids: int = MAX_FIDS
+    requests: int = MAX_REQUESTS
+    held: int = MAX_HELD
+
+
+_VERSION = NUMBERS[Tversion]
+
+
+class Session(Transactions):
+    """The state of one connection.  All of it runs on the server's event loop."""
+
+    def __init__(
+        self,
+        attach: Attach,
+        *,
+        auth: Auth | None = None,
+        limits: Limits | None = None,
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.limits = limits or Limits()
+        pending = Pending(
+            self._send, FIRST_MSIZE, self.limits.requests, self.limits.held
+        )
+        super().__init__(FIRST_MSIZE, self.limits.fids, pending, [])
+        self._tags = pending.tags
+        self._attach = attach
+        self._auth = auth
+        self._ready = ready
+        self._handlers: dict[int, Callable[[int, bytes, int, int], None]] = {
+            _VERSION: self.tversion
+        }
+
+    @property
+    def versioned(self) -> bool:
+        """Whether a version has been agreed on."""
+        return len(self._handlers) > 1
+
+    def request(self, number: int, tag: int, data: bytes, pos: int, end: int) -> None:
+        """Take the message of type number whose fields are data[pos:end].
+
+        Raises Hangup if its tag is in use: no reply could tell the two apart.
+        """
+        if tag in self._tags and number != _VERSION:
+            raise Hangup(f"tag {tag} is in use")
+        handler = self._handlers.get(number)
+        if handler is None:
+            self.refuse(tag, EBADTYPE if self.versioned else EVERSION)
+            return
+        try:
+            handler(tag, data, pos, end)
+        except FormatError as e:
+            log.info("%s: %s", EPROTO, e)
+            self.refuse(tag, EPROTO)
+        except (MailfsError, OSError) as e:
+            self.refuse(tag, refusal(e))
+        except Exception:
+            log.exception("unexpected error while answering a request")
+            self.refuse(tag, EIO)
+
+    def refuse(self, tag: int, text: str) -> None:
+        """Answer Rerror."""
+        self.replies.append(rerror(tag, text, self.msize))
+
+    def close(self) -> None:
+        """Stop replying and clunk every fid; settle() waits for what is left."""
+        self.pending.drop()
+        self.fids.clear()
+
+    async def settle(self) -> None:
+        """Wait for what close could not end at once."""
+        await self.pending.settle()
+
+    def _send(self, reply: bytes) -> None:
+        self.replies.append(reply)
+        self._ready()
+
+    def tversion(self, tag: int, data: bytes, pos: int, end: int) -> None:
+        """Begin a session, if the version is one we speak; version(5)."""
+        msg = LAYOUTS[Tversion].decode(data, pos, end)
+        if msg.msize < MIN_MSIZE:
+            raise P9Error(EMSIZE)
+        msize = min(msg.msize, self.limits.msize)
+        if msg.version.partition(".")[0] != VERSION:
+            self.replies.append(pack(tag, Rversion(msize, "unknown")))
+            return
+        self.close()
+        self.msize = self.pending.msize = msize
+        self.iounit = msize - IOHDRSZ
+        for cls, handler in (HANDLERS | _HANDLERS).items():
+            self._handlers[NUMBERS[cls]] = partial(handler, self)
+        self.replies.append(pack(tag, Rversion(msize, VERSION)))
+
+    def tflush(self, tag: int, data: bytes, pos: int, end: int) -> None:
+        """Abort a request; flush(5)."""
+        msg = LAYOUTS[Tflush].decode(data, pos, end)
+        self.pending.flush(tag, msg.oldtag)
+
+    def tauth(self, tag: int, data: bytes, pos: int, end: int) -> None:
+        """Make a fid to authenticate through; attach(5)."""
+        msg = LAYOUTS[Tauth].decode(data, pos, end)
+        if self._auth is None:
+            raise P9Error(ENOAUTH)
+        file = AuthFile(msg.uname, msg.aname)
+        self.fids.check_free(msg.afid)
+
+        def make(handle: AuthHandle) -> tuple[Fid, bytes]:
+            fid = Fid(file)
+            fid.opened(handle, ORDWR)
+            return fid, pack(tag, Rauth(file.qid))
+
+        self._make(tag, msg.afid, self._auth(msg.uname, msg.aname), make)
+
+    def tattach(self, tag: int, data: bytes, pos: int, end: int) -> None:
+        """Make a fid of a tree's root; attach(5)."""
+        msg = LAYOUTS[Tattach].decode(data, pos, end)
+        self._check_afid(msg)
+        self.fids.check_free(msg.fid)
+
+        def make(root: File) -> tuple[Fid, bytes]:
+            return Fid(root), pack(tag, Rattach(root.qid))
+
+        self._make(tag, msg.fid, self._attach(msg.uname, msg.aname), make)
+
+    def _make(
+        self,
+        tag: int,
+        number: int,
+        later: Later[Any],
+        make: Callable[[Any], tuple[Fid, bytes]],
+    ) -> None:
+        token = self.fids.reserve(number)
+
+        def commit(got: Any) -> bytes:
+            fid, reply = make(got)
+            self.fids.bind(number, token, fid)
+            return reply
+
+        undo = partial(self.fids.unreserve, number, token)
+        self._answer(tag, None, later, commit, after=undo)
+
+    def _check_afid(self, msg: Tattach) -> None:
+        """Raise P9Error unless the afid has proved the user, where that is asked."""
+        if msg.afid == NOFID:
+            if self._auth is not None:
+                raise P9Error(EAUTH)
+            return
+        fid = self.fids.find(msg.afid)
+        if not isinstance(fid.file, AuthFile) or not isinstance(fid.handle, AuthHandle):
+            raise P9Error(EBADUSE)
+        proved = (fid.file.uname, fid.file.aname, fid.handle.user)
+        if not msg.uname or proved != (msg.uname, msg.aname, msg.uname):
+            raise P9Error(EAUTH)
+
+
+_HANDLERS: dict[type[Any], Callable[[Any, int, bytes, int, int], None]] = {
+    Tflush: Session.tflush,
+    Tauth: Session.tauth,
+    Tattach: Session.tattach,
+}

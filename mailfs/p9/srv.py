@@ -1,0 +1,145 @@
+"""The 9P server: any number of addresses, any number of clients, one event loop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from mailfs.errors import MailfsError
+from mailfs.p9.auth import Auth
+from mailfs.p9.conn import Connection, Service
+from mailfs.p9.dial import Announced, announce
+from mailfs.p9.session import Attach, Limits
+from mailfs.p9.stdio import connect_stdio
+from mailfs.where import Address
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0  # seconds to begin a session, or for the next octet of a message
+FAREWELL = 2.0  # seconds for replies under way, and again for cancelled requests
+
+
+class Server:
+    """A tree of files, served on any number of addresses at once.
+
+    attach gives the root for (uname, aname).  With auth, whoever comes by TCP has to
+    prove who they are; a Unix socket or pipe is proof in itself, being its owner's.
+    """
+
+    def __init__(
+        self,
+        attach: Attach,
+        *,
+        auth: Auth | None = None,
+        limits: Limits | None = None,
+        trace: bool = False,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.auth = auth
+        self.connections: set[Connection] = set()
+        self._service = Service(
+            attach, limits or Limits(), trace, patience, self.connections, self._forget
+        )
+        self._announced: list[Announced] = []
+        self._listeners: list[asyncio.AbstractServer] = []
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def listen(self, address: Address) -> Address:
+        """Serve at address; return it with the port that it really has.
+
+        Raises MailfsError if it is in use, or would let in anybody unproved.
+        """
+        if not address.loopback and self.auth is None:
+            raise MailfsError(
+                f"{address}: refused: 9P authentication is needed on other than "
+                "loopback addresses"
+            )
+        auth = self.auth if address.net == "tcp" else None
+
+        def make() -> Connection:
+            return Connection(self._service, auth)
+
+        if address.net == "stdio":
+            await connect_stdio(make)
+            return address
+        loop = asyncio.get_running_loop()
+        announced = announce(address)
+        self._announced.append(announced)
+        for sock in announced.sockets:
+            serve_on = (
+                loop.create_unix_server if address.net == "unix" else loop.create_server
+            )
+            self._listeners.append(await serve_on(make, sock=sock))
+        log.info("serving on %s", announced.address)
+        return announced.address
+
+    def _forget(self, connection: Connection) -> None:
+        """Note the end of a connection; what it left running is waited for in close."""
+        self.connections.discard(connection)
+        task = asyncio.get_running_loop().create_task(connection.session.settle())
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def close(self) -> None:
+        """Stop listening, hang up on everybody, and wait a little for what goes on."""
+        for announced in self._announced:
+            announced.withdraw()
+        for listener in self._listeners:
+            listener.close()
+        for announced in self._announced:
+            announced.close()
+        self._listeners.clear()
+        self._announced.clear()
+        connections = list(self.connections)
+        for connection in connections:
+            connection.hang_up()
+        await _wait({connection.lost for connection in connections})
+        for connection in list(self.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+        await _wait(set(self._settling))
+        for task in self._settling:
+            task.cancel()
+            log.warning("a request goes on after its time")
+
+
+async def _wait(what: "set[asyncio.Future[None]]") -> None:
+    if what:
+        await asyncio.wait(what, timeout=FAREWELL)
+
+
+async def serve(server: Server, addresses: Iterable[Address]) -> None:
+    """Serve on addresses until SIGINT or SIGTERM, or the end of stdio if that is all.
+
+    Raises MailfsError if one of them cannot be served on.
+    """
+    loop = asyncio.get_running_loop()
+    stop = loop.create_future()
+
+    def done() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, done)
+    try:
+        served = [await server.listen(address) for address in addresses]
+        if all(address.net == "stdio" for address in served):
+            for connection in list(server.connections):
+                connection.lost.add_done_callback(lambda _: done())
+        await stop
+    finally:
+        await server.close()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run main on uvloop where there is one, else on asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        factory = asyncio.new_event_loop
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main)

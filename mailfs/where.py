@@ -1,0 +1,135 @@
+"""Where things are: the root of Plan 9 paths, the name space, the cache, addresses.
+
+Every Plan 9 path that a manual names lies below one root directory; services are
+posted where plan9port looks for them; what can be rebuilt lies in the user's cache.
+"""
+
+import getpass
+import os
+import socket
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailfs.errors import MailfsError, UsageError
+from mailfs.ndb import shipped
+
+
+def user() -> str:
+    """Return the name of the user we run as."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such uid in the password file
+        return str(os.getuid())
+
+
+def root(given: str | None = None) -> Path:
+    """Return the root of Plan 9 paths: given, else $MAILFS_ROOT, else the user's data.
+
+    The directory need not exist.
+    """
+    path = given or os.environ.get("MAILFS_ROOT")
+    if path:
+        return Path(path).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("mailfs", appauthor=False))
+
+
+def cache() -> Path:
+    """Return the directory for what can be rebuilt; it need not exist."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mailfs", appauthor=False))
+
+
+def box(root: Path, name: str, login: str) -> str:
+    """Return the path a control message means by name: upasfs(4), section FILES.
+
+    A name that starts with /, ./ or ../ is kept; any other lies in the user's
+    mail directory below root.
+    """
+    if name.startswith(("/", "./", "../")):
+        return name
+    return f"{root}/mail/box/{login}/{name}"
+
+
+def namespace() -> Path:
+    """Return the directory services are posted in, made 0700; intro(4) of plan9port.
+
+    Raises MailfsError if somebody else owns it: a service there could be theirs.
+    """
+    given = os.environ.get("NAMESPACE")
+    if given:
+        path = Path(given)
+    else:
+        display = os.environ.get("DISPLAY") or ":0"
+        if display.endswith(".0"):
+            display = display[:-2]
+        path = Path(f"/tmp/ns.{user()}.{display.replace('/', '_')}")  # noqa: S108
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        st = path.lstat() if not given else path.stat()
+    except OSError as e:
+        raise MailfsError(f"name space {path}: {e.strerror}") from e
+    if not stat.S_ISDIR(st.st_mode):
+        raise MailfsError(f"name space {path}: not a directory")
+    if st.st_uid not in (os.getuid(), 0) or st.st_mode & 0o022:
+        raise MailfsError(f"name space {path}: others may write there")
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A dial string taken apart: net is unix, tcp or stdio; dial(3) of plan9port."""
+
+    net: str
+    host: str = ""  # a host, or the path of a Unix socket
+    port: int = 0
+
+    def __str__(self) -> str:
+        if self.net == "tcp":
+            return f"tcp!{self.host}!{self.port}"
+        return f"{self.net}!{self.host}" if self.host else self.net
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
+        return self.net != "tcp" or self.host in ("127.0.0.1", "::1", "localhost")
+
+
+def dialstring(text: str) -> Address:
+    """Parse ``unix!PATH``, ``tcp!HOST!PORT``, ``stdio``, a path or a service name.
+
+    A bare name is a service in the name space, as in ``9p -a``.  ``*`` as host means
+    every address.  Raises UsageError with the string in it.
+    """
+    net, bang, rest = text.partition("!")
+    if net == "stdio" and not rest:
+        return Address("stdio")
+    if net == "unix" and rest:
+        return Address("unix", rest)
+    if net == "tcp" and rest:
+        host, _, port = rest.rpartition("!")
+        if host and port:
+            return Address("tcp", host, _port(port, text))
+    elif not bang:
+        if "/" in text:
+            return Address("unix", text)
+        if text:
+            return Address("unix", str(namespace() / text))
+    raise UsageError(
+        f"{text}: not an address: want unix!PATH, tcp!HOST!PORT, stdio or a service"
+    )
+
+
+def _port(name: str, text: str) -> int:
+    if name.isdecimal() and int(name) < 65536:
+        return int(name)
+    port = shipped.port(name)
+    if port is not None:
+        return port
+    try:
+        return socket.getservbyname(name, "tcp")
+    except OSError:
+        raise UsageError(f"{text}: unknown service {name}") from None

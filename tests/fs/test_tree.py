@@ -1,0 +1,311 @@
+"""The tree itself: names, walks, entries, permissions; spec upasfs section 2."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from mailfs.errors import EEXIST, ENOENT, ENOTDIR, EPERM, EWSTAT, P9Error
+from mailfs.fs.files import FILES, INFO
+from mailfs.p9.client import Client
+from mailfs.p9.fcall import (
+    DMDIR,
+    NOTOUCH,
+    OEXEC,
+    ORDWR,
+    OREAD,
+    OTRUNC,
+    OWRITE,
+    QTDIR,
+)
+
+from .conftest import MESSAGES, mbox, names
+from .serving import USER, Tree, serving
+
+NINEFRONT = (  # spec upasfs section 4
+    "bcc body cc date digest disposition ffrom fileid filename flags from header info "
+    "inreplyto lines messageid mimeheader raw rawbody rawheader rawunix references "
+    "replyto sender size subject to type unixdate unixheader"
+).split()
+
+INFO_LINES = (  # spec upasfs section 4.1
+    "from to cc replyto unixdate subject type disposition filename digest bcc "
+    "inreplyto date sender messageid lines size flags fileid ffrom"
+).split()
+
+
+def test_file_set() -> None:
+    assert list(FILES) == NINEFRONT
+    assert list(INFO) == INFO_LINES
+    assert len({row.code for row in FILES.values()}) == len(FILES)
+    assert max(row.code for row in FILES.values()) < 40
+
+
+def test_listings(client: Client) -> None:
+    assert names(client, "/") == ["ctl", "mbox"]
+    assert names(client, "/mbox") == ["ctl", "1", "2", "3", "4"]
+    assert names(client, "/mbox/1") == NINEFRONT
+    assert names(client, "/mbox/2") == [*NINEFRONT, "1", "2"]
+    assert names(client, "/mbox/2/1") == NINEFRONT
+
+
+def test_info_agrees_with_the_files(client: Client) -> None:
+    for where in ("/mbox/1", "/mbox/2", "/mbox/2/1"):
+        lines = client.read(f"{where}/info").decode().split("\n")
+        assert lines[20:] == [""]
+        for name, line in zip(INFO_LINES, lines, strict=False):
+            assert client.read(f"{where}/{name}").decode() == line
+
+
+def test_our_own_names_are_listed_on_request_only(tree: Tree) -> None:
+    with tree.client("upas") as client:
+        assert names(client, "/mbox")[:2] == ["ctl", "1"]
+        assert b"messages 4\n" in client.read("/mbox/status")
+    with tree.client("upas/all") as client:
+        assert names(client, "/mbox")[:3] == ["ctl", "status", "1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "like"),
+    [
+        ("/mbox/1/body.txt", "/mbox/1/body"),
+        ("/mbox/2/raw.tar.gz", "/mbox/2/raw"),
+        ("/mbox/2/2.html/body.html", "/mbox/2/2/body"),
+        ("/mbox.old/1.eml/info", "/mbox/1/info"),
+        ("/mbox/1/../2/subject", "/mbox/2/subject"),
+        ("/mbox/2/1/../../../mbox/1/subject", "/mbox/1/subject"),
+        ("/../../mbox/1/./subject", "/mbox/1/subject"),
+    ],
+)
+def test_suffixes_and_dots(client: Client, path: str, like: str) -> None:
+    assert client.read(path) == client.read(like)
+    assert client.stat(path).qid == client.stat(like).qid
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nonesuch",
+        "/mbox/0",
+        "/mbox/5",
+        "/mbox/01",
+        "/mbox/-1",
+        "/mbox/1e0",
+        "/mbox/99999999999999999999",
+        "/mbox/١",
+        "/mbox/1/nonesuch",
+        "/mbox/1/1",
+        "/mbox/2/3",
+        "/mbox/2/0",
+        "/mbox/2/02",
+        "/mbox/1/.body",
+        "/mbox/1/body2.txt",
+        "/.mbox",
+    ],
+)
+def test_what_is_not_there(client: Client, path: str) -> None:
+    with pytest.raises(P9Error, match=ENOENT):
+        client.stat(path)
+
+
+def test_walk_from_a_file(client: Client) -> None:
+    with pytest.raises(P9Error, match=ENOTDIR):
+        client.stat("/mbox/1/body/x")
+
+
+def test_entries(client: Client, tree: Tree, box: Path) -> None:
+    root = client.stat("/")
+    assert (root.name, root.mode, root.length) == (".", DMDIR | 0o555, 0)
+    ctl = client.stat("/ctl")
+    assert (ctl.mode, ctl.length) == (0o666, 0)
+    first = client.stat("/mbox/1")
+    assert first.mode == DMDIR | 0o555
+    when = int(time.mktime(time.strptime(MESSAGES[0][1], "%a %b %d %H:%M:%S %Y")))
+    assert (first.mtime, first.atime) == (when, when)
+    assert (first.uid, first.gid, first.muid) == (USER,) * 3
+    assert client.stat("/mbox/1/body").mode == 0o444
+    assert client.stat("/mbox/1/flags").mode == 0o666
+    assert client.stat("/mbox/2/1/flags").mode == 0o444
+
+
+def test_a_listing_has_the_entries_that_stat_gives(client: Client) -> None:
+    for where in ("/", "/mbox", "/mbox/2", "/mbox/2/1"):
+        for entry in client.ls(where):
+            found = client.stat(f"{where}/{entry.name}")
+            assert found._replace(atime=0, mtime=0) == entry._replace(atime=0, mtime=0)
+
+
+def test_qids_are_unique(client: Client) -> None:
+    seen: dict[int, str] = {}
+    todo = ["/"]
+    while todo:
+        where = todo.pop()
+        for entry in client.ls(where):
+            path = f"{where.rstrip('/')}/{entry.name}"
+            assert entry.qid.path not in seen, (path, seen[entry.qid.path])
+            seen[entry.qid.path] = path
+            if entry.qid.type & QTDIR:
+                todo.append(path)
+    assert len(seen) == 2 + 1 + 4 + 6 * len(NINEFRONT) + 2
+
+
+def test_lengths_are_true(client: Client) -> None:
+    for where in ("/mbox/1", "/mbox/2", "/mbox/2/1", "/mbox/2/2"):
+        for entry in client.ls(where):
+            if not entry.qid.type & QTDIR:
+                path = f"{where}/{entry.name}"
+                assert entry.length == len(client.read(path)), path
+
+
+OPENS = [
+    ("/mbox/1/body", OREAD, None),
+    ("/mbox/1/body", OWRITE, EPERM),
+    ("/mbox/1/body", ORDWR, EPERM),
+    ("/mbox/1/body", OEXEC, EPERM),
+    ("/mbox/1/body", OREAD | OTRUNC, EPERM),
+    ("/mbox/1/flags", ORDWR, None),
+    ("/mbox/1/flags", OWRITE | OTRUNC, None),
+    ("/mbox/1/flags", OEXEC, EPERM),
+    ("/mbox/2/1/flags", OREAD, None),
+    ("/mbox/2/1/flags", OWRITE, EPERM),
+    ("/ctl", ORDWR, None),
+    ("/ctl", OREAD, None),
+    ("/ctl", OWRITE | OTRUNC, None),
+    ("/ctl", OEXEC, EPERM),
+    ("/mbox/ctl", ORDWR, None),
+    ("/mbox/ctl", OEXEC, EPERM),
+    ("/mbox/status", OREAD, None),
+    ("/mbox/status", OWRITE, EPERM),
+    ("/mbox/status", OREAD | OTRUNC, EPERM),
+]
+
+
+@pytest.mark.parametrize(("path", "mode", "error"), OPENS)
+def test_open_modes(client: Client, path: str, mode: int, error: str | None) -> None:
+    if error is None:
+        client.open(path, mode).close()
+        return
+    with pytest.raises(P9Error, match=error):
+        client.open(path, mode)
+
+
+def test_nothing_is_created_or_altered(client: Client) -> None:
+    for where in ("/", "/mbox", "/mbox/1"):
+        with pytest.raises(P9Error, match=EPERM):
+            client.create(f"{where}/new", 0o644, OWRITE)
+    with pytest.raises(P9Error, match=EWSTAT):
+        client.wstat("/mbox/1", NOTOUCH._replace(name="7"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/mbox/1/body", "/mbox/2/1", "/mbox", "/ctl", "/mbox/ctl", "/"]
+)
+def test_only_messages_can_be_removed(client: Client, path: str, box: Path) -> None:
+    before = box.read_bytes()
+    with pytest.raises(P9Error, match=EPERM):
+        client.remove(path)
+    assert box.read_bytes() == before
+
+
+def test_removing_a_message_deletes_it(client: Client, box: Path) -> None:
+    client.remove("/mbox/2")
+    assert names(client, "/mbox") == ["ctl", "1", "3", "4"]
+    assert box.read_bytes() == mbox([MESSAGES[0], *MESSAGES[2:]])
+
+
+def test_an_open_file_outlives_its_message(client: Client) -> None:
+    with client.open("/mbox/2/raw") as raw, client.open("/mbox/2/info") as info:
+        whole = client.read("/mbox/2/raw")
+        client.remove("/mbox/2")
+        assert raw.read() == whole
+        assert info.read().startswith(b"b@example.org\n")
+    with pytest.raises(P9Error, match=ENOENT):
+        client.read("/mbox/2/raw")
+
+
+def test_attach(tree: Tree) -> None:
+    with pytest.raises(P9Error, match=EPERM):
+        tree.client(uname="mallory")
+    with pytest.raises(P9Error, match="unknown attach name"):
+        tree.client(aname="upas/box=work/ro")
+
+
+def test_mailbox_version_tells_changes(client: Client, box: Path) -> None:
+    def version() -> tuple[int, int]:
+        return client.stat("/mbox").qid.vers, client.stat("/mbox").qid.path
+
+    first = version()
+    client.ls("/mbox")
+    client.read("/mbox/1/body")
+    assert version() == first
+    with box.open("ab") as f:
+        f.write(mbox([("e@example.org", "Mon Mar  2 13:00:00 2026", "\nfive\n")]))
+    appended = version()
+    assert appended[1] == first[1]
+    assert appended[0] > first[0]
+    assert names(client, "/mbox")[-1] == "5"
+    client.write("/mbox/1/flags", b"+s")
+    flagged = version()
+    assert flagged[0] > appended[0]
+    client.write("/mbox/1/flags", b"+s")
+    assert version() == flagged
+    client.remove("/mbox/1")
+    assert version()[0] > flagged[0]
+
+
+def test_message_versions_tell_flags(client: Client) -> None:
+    first = client.stat("/mbox/1/flags").qid
+    other = client.stat("/mbox/2/flags").qid
+    client.write("/mbox/1/flags", b"+f")
+    changed = client.stat("/mbox/1/flags").qid
+    assert changed.path == first.path
+    assert changed.vers != first.vers
+    assert client.stat("/mbox/2/flags").qid == other
+    client.write("/mbox/1/flags", b"-f")
+    assert client.stat("/mbox/1/flags").qid == first
+    assert 0 not in (first.vers, changed.vers)
+
+
+def test_numbers_stay_over_a_restart(tmp_path: Path, box: Path) -> None:
+    with serving(tmp_path, mbox=box) as tree, tree.client() as client:
+        client.remove("/mbox/2")
+        version = client.stat("/mbox").qid.vers
+    with serving(tmp_path, mbox=box) as tree, tree.client() as client:
+        assert names(client, "/mbox") == ["ctl", "1", "3", "4"]
+        assert client.stat("/mbox").qid.vers == version
+        assert client.read("/mbox/3/flags") == b"-------"  # no longer recent
+        with box.open("ab") as f:
+            f.write(mbox([("e@example.org", "Mon Mar  2 13:00:00 2026", "\nfive\n")]))
+        assert names(client, "/mbox") == ["ctl", "1", "3", "4", "5"]
+        assert client.read("/mbox/5/flags") == b"----r--"
+    # and without any index they begin anew
+    os.rename(tmp_path / "cache", tmp_path / "gone")
+    with serving(tmp_path, mbox=box) as tree, tree.client() as client:
+        assert names(client, "/mbox") == ["ctl", "1", "2", "3", "4"]
+
+
+def test_an_edited_message_keeps_its_number(client: Client, box: Path) -> None:
+    with client.open("/mbox/3/raw") as before:
+        text = box.read_bytes()
+        head = b"Subject: three\n"
+        box.write_bytes(text.replace(head, head + b"Status: RO\n"))
+        assert names(client, "/mbox") == ["ctl", "1", "2", "3", "4"]
+        assert client.read("/mbox/3/raw") == b"Subject: three\nStatus: RO\n\nthird\n"
+        assert client.read("/mbox/3/flags") == b"-----s-"
+        assert before.read() == b"Subject: three\n\nthird\n"
+
+
+def test_a_vanished_mailbox_says_so_and_comes_back(client: Client, box: Path) -> None:
+    away = box.with_suffix(".away")
+    box.rename(away)
+    assert len(names(client, "/mbox")) == 5
+    assert b"error file does not exist\n" in client.read("/mbox/status")
+    away.rename(box)
+    assert len(names(client, "/mbox")) == 5
+    assert b"error" not in client.read("/mbox/status")
+
+
+def test_existing_names_are_not_made_again(client: Client) -> None:
+    with pytest.raises(P9Error, match=f"{EPERM}|{EEXIST}"):
+        client.create("/mbox/1", DMDIR | 0o755, OREAD)
