@@ -12,6 +12,7 @@ from mailfs.errors import MailfsError, UsageError
 from mailfs.fs.boxes import Boxes, ignored
 from mailfs.fs.root import attach
 from mailfs.mbox.driver import Place
+from mailfs.p9.auth import Auth
 from mailfs.p9.srv import Server, run, serve
 
 SUMMARY = "serve mailboxes as files over 9P"
@@ -68,8 +69,31 @@ def main(argv: list[str]) -> int:
     if not addresses:
         addresses = [where.dialstring(SERVICE)]
     boxes = Boxes(place, where.cache(), ignored(root))
-    run(_serve(boxes, names(specs), addresses, trace=options.trace))
+    auth = None if all(a.loopback for a in addresses) else _auth()
+    server = Server(
+        lambda uname, aname: attach(boxes, uname, aname),
+        auth=auth,
+        trace=options.trace,
+    )
+    run(_serve(boxes, names(specs), server, addresses))
     return 0
+
+
+def _auth() -> Auth:
+    """Return what proves who attaches by TCP: p9any, with the factotum's key.
+
+    Raises MailfsError if there is no factotum to ask.
+    """
+    from mailfs.factotum.attach import authenticator
+    from mailfs.factotum.client import Factotum
+
+    try:
+        Factotum().close()
+    except MailfsError as e:
+        raise MailfsError(
+            f"serving other machines needs a factotum with a p9any key: {e}"
+        ) from e
+    return authenticator()
 
 
 def start_log(*, debug: bool, trace: bool) -> None:
@@ -124,12 +148,10 @@ def default(place: Place) -> str:
 async def _serve(
     boxes: Boxes,
     specs: list[tuple[str, str]],
+    server: Server,
     addresses: list[where.Address],
-    *,
-    trace: bool,
 ) -> None:
     sys.setswitchinterval(SWITCH)
-    server = Server(lambda uname, aname: attach(boxes, uname, aname), trace=trace)
     try:
         # All at once, for some may be slow; listed in the order they were given.
         await asyncio.gather(*(boxes.open(path, name) for name, path in specs))

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import NoReturn
 
@@ -21,9 +21,13 @@ from mailfs.p9.fcall import (
     OREAD,
     OTRUNC,
     OWRITE,
+    Reply,
+    Request,
     Stat,
 )
 from mailfs.where import Address, dialstring, namespace
+
+KEYS = "factotum"  # the service of the user's keys
 
 SUMMARY = "read and write the files of a 9P server"
 
@@ -81,8 +85,20 @@ class Servers:
         client = self._clients.get(service)
         if client is None:
             where = self._address or Address("unix", str(namespace() / service))
-            client = self._clients[service] = Client(where, aname=self._aname)
+            auth = None if where.net == "unix" else prove
+            client = self._clients[service] = Client(
+                where, aname=self._aname, auth=auth
+            )
         return client, rest
+
+
+def prove(ask: Callable[[Request], Reply], afid: int, uname: str, aname: str) -> bool:
+    """Prove who we are to a server elsewhere, if there is a factotum to do it."""
+    from mailfs.factotum import attach
+
+    if not os.path.exists(namespace() / KEYS):
+        return False  # attach(5): the attach tells whether a proof was needed
+    return attach.prove(ask, afid, uname, aname)
 
 
 def address(text: str) -> Address:

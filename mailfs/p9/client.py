@@ -12,7 +12,7 @@ MailfsError.  A Client serves one thread; it does not import asyncio.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -67,6 +67,10 @@ SERVICE = "upasfs"  # what a mail file server is posted as
 
 R = TypeVar("R")
 
+Prove = Callable[[Callable[[Request], Reply], int, str, str], bool]
+"""Prove through an afid who we are, given what sends a request and returns the reply,
+the afid, uname and aname; False if the server wants no proof.  attach(5)."""
+
 
 class Client:
     """An attached line to a 9P server.
@@ -75,6 +79,7 @@ class Client:
     aname       which tree to attach to
     uname       who we are; the login name unless given
     timeout     seconds to wait for each answer; None waits for ever
+    auth        proves who we are to servers that ask
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Client:
         uname: str | None = None,
         timeout: float | None = None,
         msize: int = MSIZE,
+        auth: "Prove | None" = None,
     ) -> None:
         if isinstance(address, str):
             address = dialstring(address)
@@ -92,6 +98,7 @@ class Client:
         self._free: list[int] = []
         self._next = 0
         self._root: int | None = None
+        self._auth = auth
         try:
             self._version(msize)
             self.attach(aname, uname)
@@ -116,17 +123,31 @@ class Client:
 
     def attach(self, aname: str = "", uname: str | None = None) -> Qid:
         """Make the tree aname the one that paths begin in; return its root's qid."""
+        uname = user() if uname is None else uname
+        afid = self._prove(uname, aname)
         fid = self._new_fid()
         try:
-            ask = Tattach(fid, NOFID, user() if uname is None else uname, aname)
-            qid = self._rpc(ask, Rattach).qid
+            qid = self._rpc(Tattach(fid, afid, uname, aname), Rattach).qid
         except P9Error:
             self._free.append(fid)
             raise
+        finally:
+            if afid != NOFID:
+                self.clunk(afid)
         if self._root is not None:
             self.clunk(self._root)
         self._root = fid
         return qid
+
+    def _prove(self, uname: str, aname: str) -> int:
+        """Return the afid that proves who we are, NOFID if nobody wants a proof."""
+        if self._auth is None:
+            return NOFID
+        afid = self._new_fid()
+        if self._auth(self._line.rpc, afid, uname, aname):
+            return afid
+        self._free.append(afid)
+        return NOFID
 
     def ls(self, path: str = "/") -> list[Stat]:
         """Return the entries of a directory, in the server's order."""

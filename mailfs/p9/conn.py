@@ -28,6 +28,15 @@ CONNECTIONS = 1000  # below the usual limits on open files
 _HEADER_SIZE = HEADER.size
 
 
+Admit = Callable[[socket.socket], bool]
+"""Whether whoever is at the other end of a socket may speak to us at all."""
+
+
+def anyone(sock: socket.socket) -> bool:
+    """Admit everybody: who can reach the address may use it."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What all connections of a server have in common."""
@@ -38,6 +47,7 @@ class Service:
     patience: float  # seconds
     connections: "set[Connection]"
     forget: "Callable[[Connection], None]"  # called when one is lost
+    admit: Admit = anyone
 
 
 class Connection(asyncio.Protocol):
@@ -69,6 +79,10 @@ class Connection(asyncio.Protocol):
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             keep_alive(sock)
         self._service.connections.add(self)
+        if sock is not None and not self._service.admit(sock):
+            log.warning("connection refused: it is another user's")
+            self.hang_up()
+            return
         if len(self._service.connections) > CONNECTIONS:
             log.warning("connection refused: there are %d", CONNECTIONS)
             self.hang_up()

@@ -8,7 +8,7 @@ from typing import Any
 
 from mailfs.errors import MailfsError
 from mailfs.p9.auth import Auth
-from mailfs.p9.conn import Connection, Service
+from mailfs.p9.conn import Admit, Connection, Service, anyone
 from mailfs.p9.dial import Announced, announce
 from mailfs.p9.session import Attach, Limits
 from mailfs.p9.stdio import connect_stdio
@@ -25,6 +25,7 @@ class Server:
 
     attach gives the root for (uname, aname).  With auth, whoever comes by TCP has to
     prove who they are; a Unix socket or pipe is proof in itself, being its owner's.
+    admit may turn a peer away before its first message.
     """
 
     def __init__(
@@ -35,11 +36,18 @@ class Server:
         limits: Limits | None = None,
         trace: bool = False,
         patience: float = PATIENCE,
+        admit: Admit = anyone,
     ) -> None:
         self.auth = auth
         self.connections: set[Connection] = set()
         self._service = Service(
-            attach, limits or Limits(), trace, patience, self.connections, self._forget
+            attach,
+            limits or Limits(),
+            trace,
+            patience,
+            self.connections,
+            self._forget,
+            admit,
         )
         self._announced: list[Announced] = []
         self._listeners: list[asyncio.AbstractServer] = []

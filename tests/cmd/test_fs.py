@@ -102,13 +102,13 @@ REFUSALS: list[tuple[Sequence[str], str]] = [
     (["fs", "x"], "mailfs fs: unrecognized arguments: x (try --help)"),
     (
         ["fs", "-n", "-l", "tcp!0.0.0.0!0"],
-        "mailfs fs: tcp!0.0.0.0!0: refused: 9P authentication is needed on other"
-        " than loopback addresses",
+        "mailfs fs: serving other machines needs a factotum with a p9any key:"
+        " unix!{home}/ns/factotum: file does not exist",
     ),
     (
         ["fs", "-n", "-l", "tcp!*!9fs"],
-        "mailfs fs: tcp!*!564: refused: 9P authentication is needed on other"
-        " than loopback addresses",
+        "mailfs fs: serving other machines needs a factotum with a p9any key:"
+        " unix!{home}/ns/factotum: file does not exist",
     ),
     (
         ["fs", "-n", "-l", "nowhere!x"],
@@ -125,7 +125,7 @@ REFUSALS: list[tuple[Sequence[str], str]] = [
 
 @pytest.mark.parametrize(("arguments", "line"), REFUSALS)
 def test_refusals(home: Path, arguments: list[str], line: str) -> None:
-    assert fails(home, *arguments) == line
+    assert fails(home, *arguments) == line.format(home=home)
 
 
 def test_no_mailbox(home: Path) -> None:
@@ -317,3 +317,56 @@ def test_index_verb(home: Path) -> None:
     )
     lines = done.stdout.splitlines()
     assert lines == ["listed 10", "head 10 10", "body 10 10", "done"]
+
+
+def mailfs(home: Path, *arguments: str, text: str = "") -> tuple[int, str]:
+    """Run a verb; return its status and what it printed, errors too."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "mailfs", *arguments],
+        env=environment(home),
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def test_other_machines_must_prove_who_they_are(home: Path, fs: list[Fs]) -> None:
+    box = home / "box"
+    box.write_text(MESSAGE.format("x"))
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    keys = subprocess.Popen(
+        [sys.executable, "-P", "-m", "mailfs", "factotum", "-p"],
+        env=environment(home),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + PATIENCE
+        while not (home / "ns/factotum").exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        fs.append(Fs(home, "-f", str(box), "-l", f"tcp!*!{port}", "-l", "last"))
+        fs[-1].ready("last")
+        ls = ("9p", "-a", f"tcp!127.0.0.1!{port}", "ls", "mbox")
+        refused = (1, "mailfs 9p: mbox: authentication failed\n")
+        assert mailfs(home, *ls) == refused
+        key = "key proto=dp9ik dom=example.org user=nobody-here"
+        for role, password in (("server", "open sesame"), ("client", "wrong one")):
+            line = f"{key} role={role} !password='{password}'\n"
+            assert mailfs(home, "9p", "write", "factotum/ctl", text=line) == (0, "")
+        assert mailfs(home, *ls) == refused
+        line = f"{key} role=client !password='open sesame'\n"
+        assert mailfs(home, "9p", "write", "factotum/ctl", text=line) == (0, "")
+        assert mailfs(home, *ls) == (0, "1\nctl\n")
+        # and without a conversation there is no way in
+        with pytest.raises(MailfsError, match="authentication failed"):
+            Client(f"tcp!127.0.0.1!{port}", uname="nobody-here")
+        errors = fs[-1].stop()[1]
+        assert "sesame" not in errors
+    finally:
+        keys.terminate()
+        keys.wait()

@@ -344,6 +344,11 @@ def test_mh_beside_python(mh: MhBench) -> None:
         "cur": [4],
         "flagged": [4],
     }
+    driver.delete(listing, [2])
+    assert b"cur: 4\n" in (mh.box / ".mh_sequences").read_bytes()
+    mh.deliver(3)
+    listing = driver.list(listing)
+    idents = listing.idents[:1] + idents[1:2] + listing.idents[1:]
     other.pack()
     packed = driver.list(listing)
     assert packed.keys == ["1", "2", "3"]

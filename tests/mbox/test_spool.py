@@ -159,6 +159,12 @@ def test_large_files_are_sampled(bench: Mbox, monkeypatch: pytest.MonkeyPatch) -
     assert again.flags[20] == Flag.SEEN
     assert len(again) == 42
     assert again.weaks[:41] == listing.weaks
+    # And one whose octets changed where they are, before something was appended.
+    data = bench.box.read_bytes().replace(b"message 20\n", b"MESSAGE 20\n")
+    bench.box.write_bytes(data + bench.stored(42))
+    last = driver.list(again)
+    assert scanned[-1] == 0
+    assert [n for n in range(42) if last.idents[n] != again.idents[n]] == [20]
 
 
 def test_flags_survive_another_program_writing_status(bench: Mbox) -> None:
@@ -491,6 +497,36 @@ def inplace(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("mailfs.mbox.drivers.spool.create_like", refuse)
+
+
+def test_an_owner_that_cannot_be_given(
+    bench: Mbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    bench.fill(3)
+    inode = os.stat(bench.box).st_ino
+    driver = opened(bench)
+    driver.delete(driver.list(), [0])
+    assert os.stat(bench.box).st_ino == inode
+    assert os.listdir(bench.box.parent) == ["box"]
+
+
+def test_mail_that_waited_for_a_removal(bench: Mbox) -> None:
+    bench.fill(2)
+    driver = opened(bench)
+    appender = Appender(bench.box)
+    driver.remove()
+    assert not bench.box.exists()
+    appender.send(b"")
+    appender.send(bench.stored(5)[:-1].replace(b"\n", b"|"))
+    appender.expect(b"done\n")
+    appender.end()
+    driver.close()
+    assert bench.box.read_bytes() == bench.stored(5)
+    assert os.listdir(bench.box.parent) == ["box"]
 
 
 def test_in_place(bench: Mbox, inplace: None) -> None:

@@ -447,3 +447,24 @@ def test_umask_is_left_alone(tmp_path: Path) -> None:
         assert os.umask(0o22) == 0o22
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize("net", ["unix", "tcp"])
+def test_a_peer_can_be_turned_away(
+    tmp_path: Path, net: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[int] = []
+
+    def admit(sock: socket.socket) -> bool:
+        asked.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE))
+        return len(asked) > 1
+
+    with serving(tmp_path, admit=admit) as running:
+        with Raw(getattr(running, net)) as first:
+            with pytest.raises((EOFError, ConnectionError)):
+                first.begin("alpha")
+        with Raw(getattr(running, net)) as second:
+            second.begin("alpha")
+            assert second.ask(Tread(1, 0, 99), 5) == Rread(b"alpha\n")
+    assert asked == [socket.SOCK_STREAM] * 2
+    assert "another user's" in caplog.text

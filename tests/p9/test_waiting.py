@@ -246,12 +246,25 @@ async def test_a_remove_is_not_cancelled(tree: Tree, client: Peer) -> None:
 
 
 @in_loop
+async def test_a_remove_is_finished_by_a_version(tree: Tree, client: Peer) -> None:
+    opened(client, "waits", OREAD | ORCLOSE)
+    client.tell(Tremove(1), 5)
+    await client.hear()
+    client.ask(Tversion(8216, "9P2000"))
+    tree.waits.go.set()
+    assert await client.hear() == []
+    assert tree.waits.cancelled == 0
+    assert (tree.waits.removed, tree.waits.closed) == (1, 1)  # and once only
+
+
+@in_loop
 async def test_remove_on_close_is_waited_for(tree: Tree, client: Peer) -> None:
     opened(client, "waits", OREAD | ORCLOSE)
     client.tell(Tclunk(1), 5)
+    client.tell(Tflush(5), 6)
     assert await client.hear() == []
     tree.waits.go.set()
-    assert await client.hear() == [(5, Rclunk())]
+    assert await client.hear() == [(5, Rclunk()), (6, Rflush())]
     assert (tree.waits.removed, tree.waits.closed) == (1, 1)
 
 
@@ -392,6 +405,22 @@ async def test_what_fails_late(tree: Tree, client: Peer) -> None:
     ):
         assert await client.wait(Twalk(0, 1, (name,))) == Rerror(text)
         assert client.ask(Tclunk(1)) == Rerror(EBADFID)
+
+
+@in_loop
+async def test_a_long_refusal_that_comes_late(tree: Tree, client: Peer) -> None:
+    async def late() -> File:
+        raise P9Error("x" * 999)
+
+    class Refuses(File):
+        qid = tree.ram.root.qid
+
+        def walk(self, name: str) -> Later[File]:
+            return late()
+
+    client.begin(msize=256)
+    client.session.fids.table[0].file = Refuses()
+    assert await client.wait(Twalk(0, 1, ("x",))) == Rerror("x" * (256 - 9))
 
 
 @in_loop

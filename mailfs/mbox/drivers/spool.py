@@ -162,6 +162,7 @@ class Spool(Driver):
         """Give the file another name; it stays what it is, so deliverers may wait."""
         self._writable()
         check_free(self.path, new)
+        self._repair()
         with self._locked(exclusive=True) as held:
             st = os.fstat(held.fd)
             # link(2) refuses to overwrite, which rename(2) does not.
@@ -191,9 +192,12 @@ class Spool(Driver):
                 with self._rewritten(held, []):
                     pass
             else:
+                # Who waits for our lock will append to a file that has no name.
+                self._left.keep(os.fstat(held.fd).st_size)
                 try:
                     os.unlink(self.path)
                 except OSError as e:
+                    self._left.forget()
                     raise P9Error(f"{self.path}: can't remove") from e
                 sync_dir(os.path.dirname(os.path.abspath(self.path)))
             remove_companions(self.path, self._flags, truncate=truncate)

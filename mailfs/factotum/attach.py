@@ -1,0 +1,201 @@
+"""Authentication for a 9P server: an afid that speaks p9any; attach(5), auth(6).
+
+The conversation is the factotum's, which holds the server's key: proto dp9ik or p9sk1,
+dom, user and !password, with role=server if an authentication server vouches for other
+users (see mailfs.factotum.proto.p9sk1).  Whoever attaches is the user the tickets name,
+whatever the attach says.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from mailfs.errors import EAUTH, MailfsError, P9Error
+from mailfs.factotum.client import SERVICE, Factotum, Phase, Rpc
+from mailfs.factotum.step import AuthInfo
+from mailfs.p9.auth import AuthHandle
+from mailfs.p9.fcall import Reply, Request, Rread, Tauth, Tread, Twrite
+from mailfs.where import Address
+
+log = logging.getLogger(__name__)
+TEMPLATE = "proto=p9any role=server"
+MAX_PENDING = 32  # authentications at once; each is a connection to the factotum
+
+
+class Afid(AuthHandle):
+    """One conversation with the agent, which is asked in a thread."""
+
+    __slots__ = (
+        "_busy",
+        "_closed",
+        "_ended",
+        "_keys",
+        "_ready",
+        "_rpc",
+        "_task",
+        "_user",
+    )
+
+    def __init__(self, keys: Factotum, rpc: Rpc, ended: Callable[[], None]) -> None:
+        self._keys = keys
+        self._rpc = rpc
+        self._ended = ended
+        self._ready = b""  # of a message the peer has not read yet
+        self._user = ""
+        self._busy = False
+        self._closed = False
+
+    @property
+    def user(self) -> str:
+        """The user the tickets name, once they are good."""
+        return self._user
+
+    async def read(self, offset: int, count: int) -> bytes:
+        """Return the next message, or the rest of one; nothing when all is done."""
+        if not self._ready and not self._user:
+            await self._alone(self._fetch)
+        data, self._ready = self._ready[:count], self._ready[count:]
+        if not data and not self._user:
+            raise P9Error(EAUTH)
+        if not self._ready and not self._user:
+            # The client may attach right after its last read: see whether we are done.
+            # A failure is the next request's, which will find it there.
+            with contextlib.suppress(P9Error):
+                await self._alone(self._fetch)
+        return data
+
+    async def write(self, offset: int, data: bytes) -> int:
+        """Take a whole message."""
+        if self._ready or self._user:
+            raise P9Error(EAUTH)
+        await self._alone(partial(self._take, bytes(data)))
+        return len(data)
+
+    async def _alone(self, job: Callable[[], None]) -> None:
+        """Run a job in a thread, one at a time, and refuse in one way only."""
+        if self._busy or self._closed:
+            raise P9Error(EAUTH)
+        self._busy = True
+        # A flush ends the wait, not the job: the factotum's answer must be taken.
+        self._task = asyncio.create_task(self._run(job))
+        self._task.add_done_callback(_seen)
+        try:
+            await asyncio.shield(self._task)
+        except MailfsError as e:
+            # The reason is for our log: it could tell a stranger what users there are.
+            raise P9Error(EAUTH) from e
+
+    async def _run(self, job: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(job)
+        finally:
+            self._busy = False
+            if self._closed:
+                self._keys.close()
+
+    def _take(self, data: bytes) -> None:
+        self._rpc.write(data)
+        self._fetch()  # it may attach right after its last write, too
+
+    def _fetch(self) -> None:
+        try:
+            data = self._rpc.read()
+        except Phase:
+            return
+        if data is None:
+            self._user = self._rpc.authinfo().cuid
+        else:
+            self._ready = data
+
+    def close(self) -> None:
+        """End the conversation, at once or when the thread comes back."""
+        self._closed = True
+        self._ended()
+        if not self._busy:
+            self._keys.close()
+
+
+def _seen(task: "asyncio.Task[None]") -> None:
+    """Log what went wrong, whether or not somebody still waits for it."""
+    if not task.cancelled() and (error := task.exception()):
+        log.warning("authentication failed: %s", error)
+
+
+def authenticator(
+    address: Address | str = SERVICE, template: str = TEMPLATE
+) -> Callable[[str, str], Awaitable[AuthHandle]]:
+    """Return what a 9P server's auth argument wants.
+
+    Each Tauth opens a conversation with the factotum at address.
+    """
+    pending = 0
+
+    def ended() -> None:
+        nonlocal pending
+        pending -= 1
+
+    def begin() -> tuple[Factotum, Rpc]:
+        keys = Factotum(address)
+        try:
+            return keys, keys.start(template)
+        except BaseException:
+            keys.close()
+            raise
+
+    async def auth(uname: str, aname: str) -> AuthHandle:
+        nonlocal pending
+        if pending >= MAX_PENDING:
+            raise P9Error("too many authentications at once")
+        pending += 1
+        try:
+            keys, rpc = await asyncio.to_thread(begin)
+        except MailfsError as e:
+            ended()
+            log.warning("cannot authenticate %r: %s", uname, e)
+            raise P9Error(EAUTH) from e
+        return Afid(keys, rpc, ended)
+
+    return auth
+
+
+def prove(ask: Callable[[Request], Reply], afid: int, uname: str, aname: str) -> bool:
+    """Prove who we are with the user's factotum; what a 9P Client's auth wants."""
+    with Factotum() as keys:
+        done = authenticate(ask, keys, afid=afid, uname=uname, aname=aname)
+    return done is not None
+
+
+def authenticate(
+    ask: Callable[[Request], Reply],
+    keys: Factotum,
+    *,
+    afid: int,
+    uname: str,
+    aname: str,
+) -> AuthInfo | None:
+    """Prove through afid who we are, as a 9P client; None if the server wants no proof.
+
+    ask sends a request and returns the reply, or raises P9Error.  The afid is then good
+    for Tattach with uname and aname; the caller clunks it.
+    """
+    try:
+        ask(Tauth(afid, uname, aname))
+    except P9Error:
+        return None  # attach(5): the attach itself will tell if this was wrong
+    offset = 0
+
+    def send(data: bytes) -> None:
+        nonlocal offset
+        ask(Twrite(afid, offset, data))
+        offset += len(data)
+
+    def recv(count: int) -> bytes:
+        nonlocal offset
+        reply = ask(Tread(afid, offset, count))
+        assert isinstance(reply, Rread)  # ask has seen to it
+        offset += len(reply.data)
+        return bytes(reply.data)
+
+    return keys.proxy("proto=p9any role=client", send, recv)

@@ -1,0 +1,267 @@
+"""The files of factotum(4): ctl, rpc, proto, needkey, confirm, log and conv."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from weakref import WeakSet
+
+from mailfs.errors import ENOENT, EPERM, MailfsError, P9Error
+from mailfs.factotum.agent import Agent
+from mailfs.factotum.conv import Conversation
+from mailfs.factotum.feed import Feed, Questions
+from mailfs.p9.fcall import (
+    DMDIR,
+    DMEXCL,
+    OEXEC,
+    ORDWR,
+    OREAD,
+    OTRUNC,
+    OWRITE,
+    QTDIR,
+    QTEXCL,
+    QTFILE,
+    Qid,
+    Stat,
+)
+from mailfs.p9.file import DirHandle, File, Handle
+
+EINUSE = "file in use"  # the text of other factotums
+MAX_RPC = 4096  # octets of a request, verb included; AuthRpcMax of auth(3)
+_NEED = {OREAD: 4, OWRITE: 2, ORDWR: 6, OEXEC: 1}
+
+
+class Service:
+    """One factotum as its files see it."""
+
+    def __init__(self, agent: Agent, clock: Callable[[], float] = time.time) -> None:
+        self.agent = agent
+        self.clock = clock
+        self.convs: WeakSet[Conversation] = WeakSet()
+
+    def root(self, uname: str) -> "Root":
+        """Return the tree as uname sees it."""
+        return Root(self, uname)
+
+
+class Node(File):
+    """What root and files share: the owner's bits or the others', no group."""
+
+    __slots__ = ("mode", "name", "path", "service", "uname")
+
+    def __init__(
+        self, service: Service, uname: str, name: str, path: int, mode: int
+    ) -> None:
+        self.service = service
+        self.uname = uname
+        self.name = name
+        self.path = path
+        self.mode = mode
+
+    @property
+    def qid(self) -> Qid:
+        """The row of the file table is the path."""
+        kind = QTDIR if self.mode & DMDIR else QTEXCL if self.mode & DMEXCL else QTFILE
+        return Qid(kind, 0, self.path)
+
+    def stat(self) -> Stat:
+        """Return the entry: no length, and the time is now."""
+        now, owner = int(self.service.clock()), self.service.agent.owner
+        return Stat(
+            0, 0, self.qid, self.mode, now, now, 0, self.name, owner, owner, owner
+        )
+
+    def permit(self, mode: int) -> None:
+        """Raise P9Error unless uname may open the file so."""
+        need = _NEED.get(mode & ~OTRUNC)
+        shift = 6 if self.uname == self.service.agent.owner else 0
+        if need is None or self.mode >> shift & need != need:
+            raise P9Error(EPERM)
+
+
+class Root(Node):
+    """The directory."""
+
+    __slots__ = ()
+
+    def __init__(self, service: Service, uname: str) -> None:
+        super().__init__(service, uname, "factotum", 0, DMDIR | 0o555)
+
+    def walk(self, name: str) -> File:
+        """Return one of the files; the parent of the root is the root."""
+        if name == "..":
+            return self
+        for path, (known, mode, _) in enumerate(FILES, 1):
+            if name == known:
+                return Leaf(self.service, self.uname, name, path, mode)
+        raise P9Error(ENOENT)
+
+    def open(self, mode: int) -> Handle:
+        """Open the listing."""
+        self.permit(mode)
+        return RootHandle(self)
+
+
+class RootHandle(DirHandle):
+    """The listing of the root."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, root: Root) -> None:
+        super().__init__()
+        self._root = root
+
+    def entries(self) -> Iterable[bytes]:
+        """Return the files in the order of the table."""
+        root = self._root
+        for path, (name, mode, _) in enumerate(FILES, 1):
+            leaf = Leaf(root.service, root.uname, name, path, mode)
+            yield leaf.stat().pack()
+
+
+class Leaf(Node):
+    """A file; its row says what opening it gives."""
+
+    __slots__ = ()
+
+    def open(self, mode: int) -> Handle:
+        """Open the file; an exclusive one is free again when its fid goes."""
+        self.permit(mode)
+        return FILES[self.path - 1][2](self.service, self.uname)
+
+
+class Text(Handle):
+    """A text made at the first read and kept, so that offsets mean something."""
+
+    __slots__ = ("_make", "_text")
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        self._make = make
+        self._text = b""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return whole lines from offset as far as they fit, a part if none does."""
+        if offset == 0:
+            self._text = self._make().encode(errors="replace")
+        chunk = self._text[offset : offset + count]
+        if offset + len(chunk) == len(self._text):
+            return chunk
+        return chunk[: chunk.rfind(b"\n") + 1] or chunk
+
+
+class Ctl(Text):
+    """Lists keys, takes control messages."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: Service, uname: str) -> None:
+        super().__init__(lambda: service.agent.listing(uname))
+        self._service = service
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Carry out one message."""
+        try:
+            self._service.agent.control(_text(data))
+        except MailfsError as e:
+            self._service.agent.note(f"write ctl: {e}")
+            raise P9Error(str(e)) from None
+        return len(data)
+
+
+class Rpc(Handle):
+    """A private conversation: a write is a request, a read carries it out."""
+
+    __slots__ = ("_conv", "_lock", "_request")
+
+    def __init__(self, service: Service, uname: str) -> None:
+        self._conv = Conversation(service.agent, uname)
+        service.convs.add(self._conv)
+        self._request: bytes | None = None
+        self._lock = asyncio.Lock()  # held while a request is carried out
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Take ``verb`` or ``verb data``."""
+        if len(data) >= MAX_RPC:
+            raise P9Error("rpc too large")
+        if self._request is not None or self._lock.locked():
+            raise P9Error("rpc already pending; read to clear")
+        self._request = bytes(data)
+        return len(data)
+
+    def read(self, offset: int, count: int) -> Awaitable[bytes]:
+        """Carry out the request.  A flush leaves the conversation where it was."""
+        request, self._request = self._request, None
+        if request is not None:
+            return self._carry_out(request, count)
+        if self._lock.locked():
+            raise P9Error("read already pending")
+        raise P9Error("no rpc pending")
+
+    async def _carry_out(self, request: bytes, count: int) -> bytes:
+        verb, _, data = request.partition(b" ")
+        async with self._lock:
+            known = verb.decode("ascii", "replace")
+            reply = await self._conv.rpc(known, data, count)
+        if len(reply) > count:
+            raise P9Error("rpc read too small")
+        return reply
+
+    def close(self) -> None:
+        """End the conversation."""
+        self._conv.close()
+
+
+class Exclusive(Handle):
+    """One of the feeds, which only one fid may have open."""
+
+    __slots__ = ("_feed",)
+
+    def __init__(self, feed: Feed) -> None:
+        if feed.opened:
+            raise P9Error(EINUSE)
+        feed.opened = True
+        self._feed = feed
+
+    async def read(self, offset: int, count: int) -> bytes:
+        """Wait for one message."""
+        return await self._feed.read(count)
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Take an answer, where answers are wanted."""
+        if not isinstance(self._feed, Questions):
+            raise P9Error(EPERM)
+        try:
+            self._feed.write(_text(data))
+        except MailfsError as e:
+            raise P9Error(str(e)) from None
+        return len(data)
+
+    def close(self) -> None:
+        """Let the next one open it."""
+        self._feed.close()
+
+
+def _text(data: bytes) -> str:
+    try:
+        return bytes(data).decode()
+    except UnicodeDecodeError:
+        raise P9Error("text is not UTF-8") from None
+
+
+def _proto(service: Service, uname: str) -> Handle:
+    return Text(lambda: "".join(f"{name}\n" for name in sorted(service.agent.protos)))
+
+
+def _conv(service: Service, uname: str) -> Handle:
+    return Text(lambda: "".join(f"conv {conv}\n" for conv in service.convs))
+
+
+Open = Callable[[Service, str], Handle]
+FILES: tuple[tuple[str, int, Open], ...] = (
+    ("confirm", DMEXCL | 0o600, lambda s, _: Exclusive(s.agent.confirm)),
+    ("needkey", DMEXCL | 0o600, lambda s, _: Exclusive(s.agent.needkey)),
+    ("ctl", 0o644, Ctl),
+    ("rpc", 0o666, Rpc),
+    ("proto", 0o444, _proto),
+    ("log", DMEXCL | 0o400, lambda s, _: Exclusive(s.agent.log)),
+    ("conv", 0o400, _conv),
+)

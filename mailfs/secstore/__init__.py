@@ -1,0 +1,5 @@
+"""secstore: files only their owner can read, kept by a server that cannot.
+
+The password opens the connection (PAK) and, by another way, the files.  The old
+cryptography is here for Plan 9's programs; what we store ourselves is encrypted anew.
+"""

@@ -1,0 +1,56 @@
+"""A certificate in words, for whoever must decide about it."""
+
+import hashlib
+import warnings
+
+from mailfs.tls import der
+
+MAX_SHOWN = 400  # characters of one field; names are the peer's to choose
+
+
+def describe(cert: bytes) -> list[tuple[str, str]]:
+    """Return (label, text) rows for a DER certificate: names, dates, hashes.
+
+    One that no parser accepts still has its hashes.
+    """
+    rows = _names(cert)
+    for name in ("sha1", "sha256"):
+        rows.append((name, hashlib.new(name, cert).hexdigest()))
+    try:
+        key = der.public_key(cert)
+    except der.DerError:
+        return rows
+    return [*rows, ("key sha256", hashlib.sha256(key).hexdigest())]
+
+
+def _names(cert: bytes) -> list[tuple[str, str]]:
+    from cryptography import x509
+
+    with warnings.catch_warnings():  # of serial number 0 and the like
+        warnings.simplefilter("ignore")
+        try:
+            parsed = x509.load_der_x509_certificate(cert)
+            rows = [
+                ("subject", shown(parsed.subject.rfc4514_string())),
+                ("issuer", shown(parsed.issuer.rfc4514_string())),
+                ("from", f"{parsed.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC"),
+                ("until", f"{parsed.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"),
+            ]
+        except ValueError as e:
+            return [("unreadable", shown(str(e)))]
+        try:
+            ext = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
+            return rows
+    names = [
+        str(n.value)
+        for n in ext.value
+        if isinstance(n, (x509.DNSName, x509.IPAddress, x509.RFC822Name))
+    ]
+    return [rows[0], ("names", shown(" ".join(names))), *rows[1:]]
+
+
+def shown(text: str) -> str:
+    """Return a stranger's text fit for a terminal: one line, no control characters."""
+    plain = "".join(c if c.isprintable() else "?" for c in text[:MAX_SHOWN])
+    return plain + "..." if len(text) > MAX_SHOWN else plain

@@ -1,0 +1,40 @@
+"""Certificates in words."""
+
+import hashlib
+
+import pytest
+
+from mailfs.tls.describe import MAX_SHOWN, describe, shown
+from tests.tls.pki import Pki
+
+
+def test_rows(pki: Pki) -> None:
+    rows = dict(describe(pki.good.der))
+    assert list(rows) == [
+        *("subject", "names", "issuer", "from", "until"),
+        *("sha1", "sha256", "key sha256"),
+    ]
+    assert rows["subject"] == "CN=localhost"
+    assert rows["names"] == "localhost 127.0.0.1"
+    assert rows["issuer"] == "CN=Test CA"
+    assert rows["until"] == f"{pki.good.cert.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
+    assert rows["sha256"] == hashlib.sha256(pki.good.der).hexdigest()
+    assert rows["key sha256"] == hashlib.sha256(pki.good.spki).hexdigest()
+    assert "names" not in dict(describe(pki.ca.der))
+
+
+def test_unreadable_still_has_hashes() -> None:
+    rows = describe(b"\x30\x00")
+    assert [label for label, _ in rows] == ["unreadable", "sha1", "sha256"]
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a\x1b[31m\nb", "a?[31m?b"),
+        ("\u00e9", "\u00e9"),
+        ("x" * 999, "x" * MAX_SHOWN + "..."),
+    ],
+)
+def test_shown(text: str, plain: str) -> None:
+    assert shown(text) == plain
