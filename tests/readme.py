@@ -8,6 +8,7 @@ python is a program.  Fences marked otherwise, or not at all, are for reading on
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from types import TracebackType
 COMMAND_SECONDS = 120  # one command; the first may have to prepare .venv
 READY_SECONDS = 30  # a server started with & has posted its socket by then
 
+PYTHON = shlex.quote(sys.executable)
 FENCE = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -74,6 +76,11 @@ def matches(expect: str, output: str) -> bool:
     return re.fullmatch("".join(rows), output) is not None
 
 
+def quote(path: Path) -> str:
+    """Return a path as one word of sh."""
+    return shlex.quote(str(path))
+
+
 class Shell:
     """One shell that runs example after example; ending it ends what it started."""
 
@@ -83,7 +90,7 @@ class Shell:
         programs = scratch / "bin"
         programs.mkdir(parents=True)
         (programs / "mailfs").write_text(
-            f'#!/bin/sh\nexec {sys.executable} -P -m mailfs "$@"\n'
+            f'#!/bin/sh\nexec {PYTHON} -P -m mailfs "$@"\n'
         )
         (programs / "mailfs").chmod(0o755)
         env = os.environ | {
@@ -126,9 +133,14 @@ class Shell:
         status.unlink(missing_ok=True)
         output.touch()
         before = self._services()
-        run = f". {code}" if example.kind == "console" else f"{sys.executable} {code}"
-        line = f"{run} </dev/null >{output} 2>&1; echo $? >{status}.n; "
-        self._send(f"{line} mv {status}.n {status}\n")
+        run = f". {quote(code)}"
+        if example.kind == "python":
+            run = f"{PYTHON} {quote(code)}"
+        made = quote(status.with_suffix(".made"))
+        self._send(
+            f"{run} </dev/null >{quote(output)} 2>&1; echo $? >{made}; "
+            f"mv {made} {quote(status)}\n"
+        )
         where = f"line {example.line}: {example.code}"
         self._await(status.exists, COMMAND_SECONDS, where)
         if example.code.rstrip().endswith("&"):

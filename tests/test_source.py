@@ -143,9 +143,9 @@ def test_shell_judges(tmp_path: Path, code: str, expect: str, complaint: str) ->
 def test_shell_waits_for_a_service(tmp_path: Path) -> None:
     (tmp_path / "ns").mkdir()
     with Shell(tmp_path, tmp_path / "scratch", tmp_path / "ns") as shell:
-        server = "(sleep 0.2; touch $NAMESPACE/upasfs; sleep 60) &\n"
+        server = '(sleep 0.2; touch "$NAMESPACE/upasfs"; sleep 60) &\n'
         shell.run(Example(1, "console", server))
-        shell.run(Example(2, "console", "ls $NAMESPACE\n", "upasfs\n"))
+        shell.run(Example(2, "console", 'ls "$NAMESPACE"\n', "upasfs\n"))
         shell.run(Example(3, "python", "import sys\nsys.exit(0)\n"))
 
 

@@ -70,7 +70,7 @@ class Boxes:
         try:
             box = Mailbox(name, path, open_store(path, self.place), self.cache)
             try:
-                await box.open()
+                await box.open(apart=bool(self._open))
             except BaseException:
                 await box.close()
                 raise

@@ -68,19 +68,23 @@ class Mailbox:
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._worker, job))
 
-    async def open(self) -> None:
-        """List the store.  Raises OSError or MailfsError if it cannot be served."""
-        await self._change(self._open)
+    async def open(self, *, apart: bool = True) -> None:
+        """List the store.  Raises OSError or MailfsError if it cannot be served.
+
+        apart spares others who use the server a long computation, at the price of
+        starting a process for it; without others it only takes longer.
+        """
+        await self._change(lambda: self._open(apart))
         self._build_rest()
 
-    def _open(self) -> View:
+    def _open(self, apart: bool) -> View:
         driver = self.driver
         name = str(Path(driver.path).absolute())
         index = Index(index_path(self._cache, name), driver.kind, name)
         self._folder = folder = Folder(driver, index)
         if folder.load():
             return folder.view
-        if folder.heavy and index.path is not None:
+        if apart and folder.heavy and index.path is not None:
             self._list_apart()
         return folder.list()
 

@@ -2,6 +2,7 @@ import base64
 import binascii
 import quopri
 import re
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -171,9 +172,11 @@ def test_what_others_encode_comes_back(octets: bytes) -> None:
 def test_any_cuts_give_the_same_octets(
     encoding: str, octets: bytes, sizes: list[int]
 ) -> None:
-    assert fed(coding.Decoder(encoding), octets, sizes) == coding.decode(
-        octets, encoding
-    )
+    whole = coding.decode(octets, encoding)
+    assert fed(coding.Decoder(encoding), octets, sizes) == whole
+    with patch.object(coding, "PIECE", 7):
+        assert coding.decode(octets, encoding) == whole
+        assert fed(coding.Decoder(encoding), octets, sizes) == whole
 
 
 def test_large_bodies_are_converted_in_pieces() -> None:

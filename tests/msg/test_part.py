@@ -46,8 +46,8 @@ BODIES: list[tuple[bytes, list[Tree]]] = [
     (b"--b", []),
     # Boundary lines and what only looks like one.
     (b"--b \t\r\n\na\n--b-- \n", [leaf(b"a\n")]),
-    (b"--b\n\n--bb\n--b-\n--b--x\n --b\n-b\nx--b\n--B\n--b--\n",
-     [leaf(b"--bb\n--b-\n--b--x\n --b\n-b\nx--b\n--B\n")]),
+    (b"--b\n\n--bb\n--b-\n--b--x\n--bxy\n --b\n-b\nx--b\n--B\n--b--\n",
+     [leaf(b"--bb\n--b-\n--b--x\n--bxy\n --b\n-b\nx--b\n--B\n")]),
     (b"--b\n\na\n--b--\n--b\n\nc\n", [leaf(b"a\n")]),
     (b"--b\n\na--b\n--b\n\nc", [leaf(b"a--b\n"), leaf(b"c")]),
     (b"--b\n\na\n\n--b--\n", [leaf(b"a\n\n")]),
@@ -57,6 +57,10 @@ BODIES: list[tuple[bytes, list[Tree]]] = [
     (b"--b\n\n--b--\n", [leaf(b"")]),
     (b"--b\n" + H[:-1] + b"--b\n\na\n--b--\n", [leaf(b"", "text/html"), leaf(b"a\n")]),
     (b"--b\nX: y\nZ\n--b\n\na", [leaf(b""), leaf(b"a")]),
+    (b"--b\n" + H[:-1] + b"--x\n\na\n", [leaf(b"a\n", "text/html")]),
+    (b"--b\n--x: y\n\na\n", [leaf(b"a\n")]),
+    (b"--b\n" + multipart(b"i:j", b"--i:j", b"--i:j\n", b"x", b"--b\n", b"y"),
+     [("multipart/mixed", b"--i:j\n--i:j\n\nx\n", [leaf(b"x\n")]), leaf(b"y")]),
     # No header and no empty line: it is body.
     (b"--b\nplain words\n\nmore\n--b--\n", [leaf(b"plain words\n\nmore\n")]),
     (b"--b\n--c\nx: y\n\nmore\n--b--\n", [leaf(b"--c\nx: y\n\nmore\n")]),
@@ -317,6 +321,9 @@ def test_number_of_parts_is_bounded() -> None:
         inset = b"Content-Transfer-Encoding: base64\n\n" + base64.encodebytes(octets)
         octets = b"Content-Type: message/rfc822\n" + inset
         assert sum(1 for _ in parse(octets).walk()) == 500
+        octets = multipart(b"q") + (b"--q\n" + octets + b"\n") * 3
+        with patch.object(part, "MAX_PARTS", 1_500):
+            assert sum(1 for _ in parse(octets).walk()) == 1_500
 
 
 def test_hostile_lines() -> None:

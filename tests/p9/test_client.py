@@ -60,6 +60,7 @@ def assert_no_fids(served: Served, client: Client) -> None:
     client.stat("/")
     (connection,) = served.server.connections
     assert len(connection.session.fids.table) == 1
+    assert client._next - len(client._free) == 1
 
 
 def test_what_a_script_does(client: Client) -> None:

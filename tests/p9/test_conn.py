@@ -9,7 +9,9 @@ from mailfs.p9.conn import BATCH, Connection, Service
 from mailfs.p9.fcall import (
     NOFID,
     OREAD,
+    OWRITE,
     Rread,
+    Rwrite,
     Tattach,
     Tclunk,
     Topen,
@@ -17,6 +19,7 @@ from mailfs.p9.fcall import (
     Tstat,
     Tversion,
     Twalk,
+    Twrite,
     pack,
     unpack,
 )
@@ -85,6 +88,7 @@ class Bench:
     def end(self) -> None:
         self.connection.connection_lost(None)
         assert self.forgotten == [self.connection]
+        assert not self.connection.session.fids.table
 
 
 def test_patience() -> None:
@@ -187,6 +191,32 @@ def test_late_answers_after_the_end_are_not_written() -> None:
         for _ in range(9):
             await asyncio.sleep(0)
         assert bench.line.heard() == []
+        bench.end()
+
+    asyncio.run(main())
+
+
+def test_a_long_message_in_pieces_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    parse = Connection._parse
+
+    def counted(connection: Connection, data: bytes) -> None:
+        looks.append(len(data))
+        parse(connection, data)
+
+    async def main() -> None:
+        bench = Bench(Tree())
+        bench.connection.data_received(ROOT + pack(2, Twalk(0, 1, ("empty",))))
+        bench.connection.data_received(pack(3, Topen(1, OWRITE)))
+        bench.line.heard()
+        monkeypatch.setattr(Connection, "_parse", counted)
+        raw = pack(4, Twrite(1, 0, b"x" * 4000))
+        for octet in raw:
+            bench.connection.data_received(bytes([octet]))
+        assert bench.line.heard() == [(4, Rwrite(4000))]
+        assert looks == [1, 7, len(raw)]
         bench.end()
 
     asyncio.run(main())

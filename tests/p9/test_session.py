@@ -414,6 +414,23 @@ def test_replies_fit_the_smallest_msize() -> None:
     assert same(reply, "directory entry larger than the count")
 
 
+def test_errors_have_a_text_that_can_be_sent() -> None:
+    def attach(uname: str, aname: str) -> object:
+        raise TimeoutError
+
+    client = peer(attach)  # type: ignore[arg-type]
+    client.ask(Tversion(256, "9P2000"))
+    assert same(client.ask(Tattach(0, NOFID, "", "")), EIO)
+    raw = refusal_octets("a\0b\ud800")
+    assert raw.endswith(b"\x03\0ab?")
+
+
+def refusal_octets(text: str) -> bytes:
+    client = peer(Tree().attach)
+    client.session.refuse(1, text)
+    return client.session.replies[0]
+
+
 def test_long_error_is_cut_at_a_character() -> None:
     def attach(uname: str, aname: str) -> object:
         raise OSError(None, "ä" * 999 + "\0")

@@ -322,7 +322,13 @@ def test_close_ends_requests_and_connections(tmp_path: Path) -> None:
         client.begin("waits")
         client.send(pack(5, Tread(1, 0, 9)))
         client.ask(Tstat(0), 6)
-        waits = served.tree.waits
+        client.ask(Twalk(0, 2, ("stubborn",)))
+        client.ask(Topen(2, OREAD))
+        client.send(pack(6, Tread(2, 0, 9)))
+        client.ask(Tstat(0), 7)
+        waits, stubborn = served.tree.waits, served.tree.stubborn
+        stubborn.lasts = 0.05
+    assert stubborn.finished
     with client:
         assert client.ended()
     assert (waits.cancelled, waits.closed) == (1, 1)

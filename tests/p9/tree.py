@@ -37,6 +37,8 @@ class Waits(RamFile):
         self.cancelled = 0
         self.closed = 0
         self.removed = 0
+        self.lasts = 0.0  # seconds from being cancelled to the end of a stubborn read
+        self.finished = False
 
     async def pause(self) -> None:
         self.begun += 1
@@ -86,7 +88,8 @@ class StubbornHandle(WaitsHandle):
         try:
             await self.file.pause()
         except asyncio.CancelledError:
-            await asyncio.sleep(0)
+            await asyncio.sleep(self.file.lasts)
+            self.file.finished = True
         return b"done"
 
 

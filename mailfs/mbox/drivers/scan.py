@@ -180,10 +180,13 @@ def _finish(rows: Rows, buffer: bytearray, at: int, line: int, stop: int) -> Non
 
 
 def scan_all(fd: int, start: int, size: int) -> Rows:
-    """Find the messages from start to the end; with every processor if it is much."""
-    shares = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if size - start < PARALLEL or shares < 2 or not sys.executable:
+    """Find the messages from start to the end; with every processor if it is much.
+
+    From PARALLEL octets on it only waits for other processes.
+    """
+    if size - start < PARALLEL:
         return scan(fd, start, size, size)
+    shares = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     cuts = [start + (size - start) * i // shares for i in range(shares + 1)]
     rows = Rows()
     with ExitStack() as stack:

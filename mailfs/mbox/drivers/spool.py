@@ -22,6 +22,7 @@ from mailfs.mbox import journal, lock
 from mailfs.mbox.driver import Driver, Flag, Listing, Place, Stale
 from mailfs.mbox.drivers import boxflags
 from mailfs.mbox.drivers.companion import check_free, move_companions, remove_companions
+from mailfs.mbox.drivers.scan import PARALLEL
 from mailfs.mbox.drivers.spec import is_network
 from mailfs.mbox.drivers.spoolfile import (
     MOVED,
@@ -76,12 +77,12 @@ class Spool(Driver):
         return f"{stamp}/{self._flags.signature()}{late}"
 
     def heavy(self, old: Listing | None) -> bool:
-        """Whether many megabytes are to be scanned."""
+        """Whether many megabytes are to be scanned, but not so many that others do."""
         now = Stamp.of(os.stat(self._present()))
         was = stamp_of(old)
-        if was is None or was.inode != now.inode or now.size < was.size:
-            return now.size > WHOLE
-        return now.size - was.size > WHOLE
+        fresh = was is None or was.inode != now.inode or now.size < was.size
+        size = now.size if was is None or fresh else now.size - was.size
+        return WHOLE < size < PARALLEL
 
     def list(self, old: Listing | None = None) -> Listing:
         """List the messages; from old's last one on if the file has grown."""
