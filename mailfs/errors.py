@@ -91,4 +91,5 @@ def reason(err: OSError) -> str:
 
     The result is one line and never contains a path.
     """
-    return _ERRNO.get(err.errno or 0) or (err.strerror or str(err)).lower()
+    known = _ERRNO.get(err.errno or 0)
+    return known or (err.strerror or str(err)).lower() or EIO

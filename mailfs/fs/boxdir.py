@@ -13,6 +13,7 @@ from mailfs.fs.node import (
     MESSAGE,
     STATUS,
     Attachment,
+    Writable,
     directory,
     packer,
     path,
@@ -131,7 +132,7 @@ class _Listing(DirHandle):
         return self._dir.entries()
 
 
-class BoxCtl(File):
+class BoxCtl(Writable):
     """A mailbox's ctl."""
 
     __slots__ = ("dir",)

@@ -3,12 +3,20 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, P9Error
+from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, EWSTAT, P9Error
 from mailfs.fs import flags
 from mailfs.fs.files import FILES
 from mailfs.fs.files import File as Row
 from mailfs.fs.item import Item
-from mailfs.fs.node import MESSAGE, Attachment, directory, path, plain, without_suffix
+from mailfs.fs.node import (
+    MESSAGE,
+    Attachment,
+    Writable,
+    directory,
+    path,
+    plain,
+    without_suffix,
+)
 from mailfs.mbox.driver import Stale
 from mailfs.mbox.message import Need, version
 from mailfs.mbox.octets import Memory, Octets
@@ -146,7 +154,7 @@ class _Listing(DirHandle):
         return when(self._dir, Need.WHOLE, self._dir.entries)
 
 
-class MessageFile(File):
+class MessageFile(Writable):
     """A file of a message's directory."""
 
     __slots__ = ("dir", "name", "row")
@@ -186,6 +194,12 @@ class MessageFile(File):
             raise P9Error(EROFS)
         assert access in (OREAD, OWRITE, ORDWR)
         return FlagsHandle(self.dir)
+
+    def wstat(self, stat: Stat) -> None:
+        """Accept what leaves flags as they are."""
+        if self.name != "flags" or not self.dir.item.top:
+            raise P9Error(EWSTAT)
+        super().wstat(stat)
 
     def _reader(self) -> Handle:
         return Reader(self.dir, self.row.render(self.dir.item))

@@ -7,8 +7,19 @@ and 6 that tell the file.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mailfs.errors import EWSTAT, P9Error
 from mailfs.fs.boxes import Boxes
-from mailfs.p9.fcall import DMDIR, ENTRY, QTDIR, QTFILE, Qid, Stat, owners
+from mailfs.p9.fcall import (
+    DMDIR,
+    ENTRY,
+    NOTOUCH,
+    QTDIR,
+    QTFILE,
+    Qid,
+    Stat,
+    owners,
+)
+from mailfs.p9.file import File
 
 MAX_BOX = (1 << 16) - 1
 MAX_NUMBER = (1 << 26) - 1
@@ -36,6 +47,18 @@ class Attachment:
     def user(self) -> str:
         """The owner of every file."""
         return self.boxes.place.user
+
+
+class Writable(File):
+    """A file that takes commands; truncating it, as a shell's > does, does nothing."""
+
+    __slots__ = ()
+
+    def wstat(self, stat: Stat) -> None:
+        """Accept a length of 0, which Linux sends at an open that truncates."""
+        rest = stat._replace(length=0, atime=NOTOUCH.atime, mtime=NOTOUCH.mtime)
+        if stat.length or rest != NOTOUCH._replace(length=0):
+            raise P9Error(EWSTAT)
 
 
 def directory(

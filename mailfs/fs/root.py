@@ -8,7 +8,16 @@ from mailfs.fs import rootctl
 from mailfs.fs.boxdir import BoxDir
 from mailfs.fs.boxes import Boxes
 from mailfs.fs.ctl import CtlHandle
-from mailfs.fs.node import CTL, ROOT, Attachment, directory, path, plain, without_suffix
+from mailfs.fs.node import (
+    CTL,
+    ROOT,
+    Attachment,
+    Writable,
+    directory,
+    path,
+    plain,
+    without_suffix,
+)
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import DirHandle, File, Handle
 
@@ -69,7 +78,7 @@ class _Listing(DirHandle):
         return self._root.entries()
 
 
-class RootCtl(File):
+class RootCtl(Writable):
     """The root's ctl."""
 
     __slots__ = ("attachment",)

@@ -7,7 +7,7 @@ a spool ends each with a newline that belongs to the mailbox, not to the message
 import hashlib
 from dataclasses import dataclass
 
-from mailfs.mbox.octets import Octets
+from mailfs.mbox.octets import Memory, Octets
 from mailfs.msg import envelope, fromline, header, part
 from mailfs.msg.envelope import Envelope
 from mailfs.msg.part import Part
@@ -76,10 +76,12 @@ def head(octets: Octets, shape: Shape) -> Head:
 def body(octets: Octets, shape: Shape, known: Head) -> Body:
     """Read all of a stored message."""
     end = end_of(octets, shape)
+    # The parser searches octets in memory where they are, others window by window.
+    source = octets.data if isinstance(octets, Memory) else octets
     return Body(
         digest=digest(octets, shape, end),
         lines=sum(piece.count(b"\n") for piece in octets.pieces(known.body, end)),
-        parts=part.parse(octets, known.start, end),
+        parts=part.parse(source, known.start, end),
     )
 
 

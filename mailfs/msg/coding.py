@@ -17,7 +17,7 @@ _PADDED = re.compile(rb"[^=]+")
 
 # The equals signs a2b_qp would not leave alone though they begin no escape.
 _LITERAL = re.compile(rb"=(?==|\r(?!\n)|\Z)")
-_BLANK_END = re.compile(rb"[ \t]\r?\n")
+_BLANK_ENDS = (b" \n", b"\t\n", b" \r\n", b"\t\r\n")
 _HEX = b"0123456789ABCDEFabcdef"
 
 _BEGIN = re.compile(rb"(?:\A|\n)begin [0-7]{3,4} [^\n]*\n")
@@ -158,14 +158,20 @@ class _Quoted:
 
     @staticmethod
     def _lines(octets: bytes) -> bytes:
-        if _BLANK_END.search(octets):
+        if any(end in octets for end in _BLANK_ENDS):
             lines = octets.split(b"\n")
             for i, line in enumerate(lines[:-1]):
                 cr = line[-1:] == b"\r"
                 lines[i] = line[: len(line) - cr].rstrip(b" \t") + line[-1:] * cr
             octets = b"\n".join(lines)
         # What is settled ends in an equals sign only if another one follows.
-        return binascii.a2b_qp(_LITERAL.sub(b"=3D", octets))
+        if (
+            b"==" in octets
+            or octets.endswith(b"=")
+            or octets.count(b"=\r") != octets.count(b"=\r\n")
+        ):
+            octets = _LITERAL.sub(b"=3D", octets)
+        return binascii.a2b_qp(octets)
 
 
 class _Uu:

@@ -6,31 +6,18 @@ multipart is not looked at.  Any octets give some tree, bounded in depth and num
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from mmap import mmap
-from typing import Protocol
 
-from mailfs.msg import coding, param
+from mailfs.msg import coding, param, window
 from mailfs.msg.header import FIRST, MAX_BLOCK, Header
+from mailfs.msg.window import MAX_LINE, Source, Window
 from mailfs.msg.word import words
 
 MAX_DEPTH = 100  # levels of parts; a multipart below is a leaf
 MAX_PARTS = 65_535  # of one message; what follows belongs to the last
 MAX_INSETS = 3  # encoded messages within one another; RFC 2046 allows none
-MAX_INSET = (
-    64 << 20
-)  # octets of an encoded message, decoded in memory to find its parts
-MAX_LINE = 998  # octets of a boundary line; RFC 5322 section 2.1.1
-WINDOW = 1 << 20  # octets read at once from a source that is no buffer
-
-
-class Source(Protocol):
-    """Octets somewhere: a bytes object, a mmap, or a file behind slices of offsets."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, octets: slice, /) -> bytes: ...
+MAX_INSET = 64 << 20  # octets of an encoded message; it is decoded in memory
 
 
 @dataclass(slots=True)
@@ -68,8 +55,6 @@ _DASHES = rb"--([^\n]{0,%d})(?:\n|\Z)" % MAX_LINE
 _BOUNDARY = re.compile(rb"\n" + _DASHES)
 _EVENT = re.compile(rb"\n(?:\r?\n|" + _DASHES + rb")")
 _START = re.compile(rb"\r?\n|" + _DASHES)
-_REACH = 2 * MAX_LINE + 8  # octets that deciding one match may take
-
 
 # Media types that are a whole message: RFC 2046 section 5.2.1, RFC 6532 section 3.7.
 _MESSAGES = ("message/rfc822", "message/global")
@@ -90,78 +75,26 @@ def parse(
     return _Parser(source, end, 0).parse(start, header)
 
 
-class _Window:
-    """A view of a source that regular expressions can search, up to end."""
-
-    def __init__(self, source: Source | bytearray, end: int) -> None:
-        self.source = source
-        self.end = end
-        self.buffer: bytes | bytearray | mmap = b""
-        self.base = 0
-        self.whole = isinstance(source, bytes | bytearray | mmap)
-        if isinstance(source, bytes | bytearray | mmap):
-            self.buffer = source
-
-    def match(self, pattern: re.Pattern[bytes], at: int) -> re.Match[bytes] | None:
-        """Match pattern at an offset; it may take _REACH octets."""
-        if not self.whole:
-            self._load(at, _REACH)
-        return pattern.match(self.buffer, at - self.base, self.end - self.base)
-
-    def search(self, pattern: re.Pattern[bytes], at: int) -> re.Match[bytes] | None:
-        """Find pattern from an offset on; the match's offsets count from base."""
-        if self.whole:
-            return pattern.search(self.buffer, at, self.end)
-        while True:
-            self._load(at, 1)
-            size = len(self.buffer)
-            m = pattern.search(self.buffer, at - self.base)
-            last = self.base + size >= self.end
-            if last or (m is not None and m.start() + _REACH <= size):
-                return m
-            if m is not None:
-                at = self.base + m.start()
-            else:
-                at = max(at, self.base + size - _REACH)
-            self._load(at, WINDOW)
-
-    def read(self, start: int, end: int) -> bytes:
-        """Return the octets [start, end)."""
-        if self.base <= start and end <= self.base + len(self.buffer):
-            return bytes(self.buffer[start - self.base : end - self.base])
-        return bytes(self.source[start:end])
-
-    def _load(self, at: int, need: int) -> None:
-        """Have need octets from at in the buffer, or all that there are."""
-        have = self.base + len(self.buffer)
-        if self.base <= at and (at + need <= have or (have >= self.end and at <= have)):
-            return
-        want = min(WINDOW, self.end - at)
-        self.base = at
-        self.buffer = self.source[at : at + want]
-        if len(self.buffer) < want:  # the source is shorter than it said
-            self.end = at + len(self.buffer)
-
-
 class _Parser:
     """Parts that are open, outermost first, and the boundaries that are awaited."""
 
     def __init__(
         self, source: Source | bytearray, end: int, insets: int, count: int = 0
     ) -> None:
-        self.window = _Window(source, end)
+        self.window = Window(source, end)
         self.insets = insets  # encoded messages around this source
         self.count = count  # parts of the message so far
         self.open: list[Part] = []
         self.boundaries: list[bytes | None] = []  # of each open part
         self.awaited: dict[bytes, list[int]] = {}  # boundary to indices in open
+        self.common: bytes | None = None  # the beginning of all of them, if known
 
     def parse(self, start: int, header: Header | None = None) -> Part:
         """Return the message that begins at start."""
         top = self._begin(start, param.DEFAULT, header)
         at = self.open[-1].body - 1
         while self.awaited and self.count < MAX_PARTS:
-            m = self.window.search(_BOUNDARY, at)
+            m = self._line(at)
             if m is None:
                 break
             base = self.window.base
@@ -173,12 +106,29 @@ class _Parser:
             self._end(level + 1, line)
             if last:
                 self._forget(level)
-            else:
+            elif self.count < MAX_PARTS:  # ending a part may have found more in it
                 digest = self.open[level].type == "multipart/digest"
                 self._begin(following, _MESSAGES[0] if digest else param.DEFAULT)
                 at = self.open[-1].body - 1
         self._end(0, self.window.end)
         return top
+
+    def _line(self, at: int) -> re.Match[bytes] | None:
+        """Find the next line that may be a boundary.
+
+        What all awaited ones begin with is searched for: mail has many lines that
+        start with two dashes.
+        """
+        if self.common is None:
+            self.common = b"\n--" + _common(self.awaited)
+        while True:
+            at = self.window.find(self.common, at)
+            if at < 0:
+                return None
+            m = self.window.match(_BOUNDARY, at)
+            if m is not None:
+                return m
+            at += 1  # a line too long to be one
 
     def _meaning(self, text: bytes) -> tuple[int, bool]:
         """Return which open part a line ``--text`` delimits, and if for the last time.
@@ -221,9 +171,10 @@ class _Parser:
 
     def _await(self, boundary: bytes | None) -> None:
         """Await the boundary of the innermost part."""
-        if boundary is not None:
+        if boundary is not None and len(boundary) < MAX_LINE:
             self.boundaries[-1] = boundary
             self.awaited.setdefault(boundary, []).append(len(self.open) - 1)
+            self.common = None
 
     def _end(self, level: int, at: int) -> None:
         """End the open parts from level on; at is the octet after their last."""
@@ -241,8 +192,9 @@ class _Parser:
     def _forget(self, level: int) -> None:
         """Await the boundary of an open part no longer."""
         boundary = self.boundaries[level]
-        self.boundaries[level] = None
         if boundary is not None:
+            self.boundaries[level] = None
+            self.common = None
             levels = self.awaited[boundary]
             levels.pop()
             if not levels:
@@ -255,8 +207,8 @@ class _Parser:
             return
         decoder = coding.Decoder(part.encoding)
         pieces = []
-        for at in range(part.body, part.end, WINDOW):
-            piece = self.window.read(at, min(at + WINDOW, part.end))
+        for at in range(part.body, part.end, window.WINDOW):
+            piece = self.window.read(at, min(at + window.WINDOW, part.end))
             pieces.append(decoder.feed(piece))
         body = b"".join([*pieces, decoder.feed(b"", final=True)])
         if not body:
@@ -268,32 +220,39 @@ class _Parser:
 
     def _header(self, start: int) -> Header:
         """Return the header of the part at start; a boundary line ends it too."""
-        window = self.window
-        m = window.match(_START, start)
+        view = self.window
+        m = view.match(_START, start)
         if m is not None:
             if m[1] is None:
-                return Header(b"", start, start, window.base + m.end())
+                return Header(b"", start, start, view.base + m.end())
             if self._meaning(m[1])[0] >= 0:
                 return Header(b"", start, start, start)
-        if window.match(FIRST, start) is None:
+        if view.match(FIRST, start) is None:
             return Header(b"", start, start, start)
         at = start
         while True:
-            m = window.search(_EVENT, at)
+            m = view.search(_EVENT, at)
             if m is None:
-                stop = body = window.end
+                stop = body = view.end
                 break
-            stop = window.base + m.start() + 1
-            at = window.base + m.end() - 1
+            stop = view.base + m.start() + 1
+            at = view.base + m.end() - 1
             if m[1] is None:
                 body = at + 1
                 break
             if self._meaning(m[1])[0] >= 0:
                 body = stop
                 break
-        return Header(
-            window.read(start, min(stop, start + MAX_BLOCK)), start, stop, body
-        )
+        return Header(view.read(start, min(stop, start + MAX_BLOCK)), start, stop, body)
+
+
+def _common(texts: Collection[bytes]) -> bytes:
+    """Return what all texts begin with; there must be one."""
+    first, last = min(texts), max(texts)
+    for i, (a, b) in enumerate(zip(first, last, strict=False)):
+        if a != b:
+            return first[:i]
+    return first
 
 
 def _part(header: Header, default: str) -> Part:

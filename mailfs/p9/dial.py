@@ -103,14 +103,21 @@ def _announce_unix(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:
         with _alone(os.path.dirname(path) or "."):
-            if _is_dead(path):
-                os.unlink(path)
+            if os.path.lexists(path) and not _is_dead(path):
+                raise OSError(  # noqa: TRY301  # as bind would
+                    errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path
+                )
+            # Whoever sees the name may dial it at once: it is made when we listen.
+            early = path + "~"
+            with suppress(FileNotFoundError):
+                os.unlink(early)
             mask = os.umask(0o177)
             try:
-                sock.bind(path)
+                sock.bind(early)
             finally:
                 os.umask(mask)
             sock.listen(BACKLOG)
+            os.rename(early, path)
     except BaseException:
         sock.close()
         raise

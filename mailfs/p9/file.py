@@ -112,12 +112,13 @@ class DirHandle(Handle):
     (Stat.pack) of one consistent listing; it may be awaitable.
     """
 
-    __slots__ = ("_iter", "_next", "_offset")
+    __slots__ = ("_iter", "_most", "_next", "_offset")
 
     def __init__(self) -> None:
         self._iter: Iterator[bytes] = iter(())
         self._next: bytes | None = None
         self._offset = 0
+        self._most = 0  # the largest count asked for so far
 
     def entries(self) -> Later[Iterable[bytes]]:
         """Return the packed directory entries, in listing order."""
@@ -152,8 +153,11 @@ class DirHandle(Handle):
             room -= len(record)
             record = next(self._iter, None)
         self._next = record
-        if record is not None and not records:
-            # Zero octets would say the directory ends here.
+        self._most = max(self._most, count)
+        if record is not None and not records and len(record) > self._most:
+            # Zero octets would say that the directory ends here.  But whoever has
+            # asked for more before may get them: Linux fills the rest of its buffer
+            # with a small read, takes nothing at all if that fails, and comes back.
             raise P9Error("directory entry larger than the count")
         data = b"".join(records)
         self._offset += len(data)

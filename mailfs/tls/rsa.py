@@ -89,6 +89,8 @@ def read(text: str) -> RsaKey:
     if proto != "rsa":
         raise RsaError("proto not rsa")
     e, n = _number(attrs, "ek"), _number(attrs, "n")
+    if not n & 1:
+        raise RsaError("bad rsa key")
     others = tuple(a for a in attrs if a.name not in _NUMBERS)
     try:
         public = rsa.RSAPublicNumbers(e, n)

@@ -77,7 +77,8 @@ def test_a_remote_keeper() -> None:
 
 
 def test_the_keyring() -> None:
-    keyring = pytest.importorskip("keyring")
+    import keyring
+    import keyring.errors
     from keyring.backend import KeyringBackend
 
     class Memory(KeyringBackend):

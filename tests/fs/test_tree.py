@@ -198,6 +198,19 @@ def test_nothing_is_created_or_altered(client: Client) -> None:
         client.wstat("/mbox/1", NOTOUCH._replace(name="7"))
 
 
+@pytest.mark.parametrize("path", ["/ctl", "/mbox/ctl", "/mbox/1/flags"])
+def test_a_shell_may_truncate_what_it_writes_to(client: Client, path: str) -> None:
+    before = client.read(path)
+    client.wstat(path, NOTOUCH._replace(length=0, mtime=5))
+    assert client.read(path) == before
+    for stat in (NOTOUCH._replace(length=1), NOTOUCH._replace(length=0, mode=0o600)):
+        with pytest.raises(P9Error, match=EWSTAT):
+            client.wstat(path, stat)
+    for other in ("/mbox/1/body", "/mbox/2/1/flags"):
+        with pytest.raises(P9Error, match=EWSTAT):
+            client.wstat(other, NOTOUCH._replace(length=0))
+
+
 @pytest.mark.parametrize(
     "path", ["/mbox/1/body", "/mbox/2/1", "/mbox", "/ctl", "/mbox/ctl", "/"]
 )

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -366,4 +367,5 @@ def test_a_torn_index_is_no_trouble(box: Path, tmp_path: Path) -> None:
     (path,) = tmp_path.rglob("*.db")
     path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
     in_loop(box, tmp_path, nothing)
-    assert sqlite3.connect(path).execute("pragma quick_check").fetchone() == ("ok",)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("pragma quick_check").fetchone() == ("ok",)

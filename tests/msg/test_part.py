@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailfs.msg import coding, header, part
+from mailfs.msg import coding, header, part, window
 from mailfs.msg.part import Part, dump, load, parse
 from tests.msg.cuts import Windowed
 
@@ -343,11 +343,11 @@ def test_hostile_lines() -> None:
 def test_a_leaf_costs_no_look_at_its_body() -> None:
     source = Windowed(b"Subject: x\n\n" + b"--x\n" * 1_000_000)
     parse(source)
-    assert source.read <= 2 * part.WINDOW
+    assert source.read <= 2 * window.WINDOW
     source = Windowed(multipart(b"b", b"--b", b"") + b"x\n--y" * 600_000)
     assert len(parse(source).parts) == 1
     assert source.read <= len(source) * 5 // 4
-    assert source.widest <= part.WINDOW
+    assert source.widest <= window.WINDOW
 
 
 def test_source_shorter_than_it_says() -> None:
@@ -434,7 +434,7 @@ def test_any_octets_give_some_tree(octets: bytes, before: int) -> None:
     assert parse(b"\n--b\n\n--bb"[:before] + octets, before).parts == [
         *moved(p, before).parts
     ]
-    with patch.object(part, "WINDOW", part._REACH):  # the least that can work
+    with patch.object(window, "WINDOW", window.REACH):  # the least that can work
         assert parse(Windowed(octets)) == p
 
 
@@ -452,5 +452,5 @@ def moved(p: Part, by: int) -> Part:
 def test_windows_do_not_show(pieces: list[bytes], size: int) -> None:
     octets = b"Content-Type: multipart/mixed; boundary=b\n\n"
     octets += b"".join(piece + b"x" * (size // 8) + b"\n" for piece in pieces)
-    with patch.object(part, "WINDOW", part._REACH + 1):
+    with patch.object(window, "WINDOW", window.REACH + 1):
         assert parse(Windowed(octets)) == parse(octets)
