@@ -209,11 +209,12 @@ class Index:
     def save(self, old: View | None, new: View) -> None:
         """Write what differs between two views; within a transaction."""
         db = self._db
-        same = 0 if old is None else old.same_rows(new)
-        known = {} if old is None else {row[0]: row for row in _rows(old, same)}
-        db.executemany(
-            _PUT, (row for row in _rows(new, same) if known.pop(row[0], None) != row)
-        )
+        head, tail = (0, 0) if old is None else old.same_rows(new)
+        known = {}
+        if old is not None:
+            known = {row[0]: row for row in _rows(old, head, len(old) - tail)}
+        rows = _rows(new, head, len(new) - tail)
+        db.executemany(_PUT, (row for row in rows if known.pop(row[0], None) != row))
         self._forget(known)
         listing = new.listing
         db.executemany(
@@ -287,18 +288,18 @@ class Index:
         )
 
 
-def _rows(view: View, start: int) -> Iterator[tuple[int | str, ...]]:
-    """Give a view as rows of the message table, from a row of the listing on."""
-    l = view.listing
+def _rows(view: View, start: int, end: int) -> Iterator[tuple[int | str, ...]]:
+    """Give rows [start, end) of a view's listing as rows of the message table."""
+    l, part = view.listing, slice(start, end)
     return zip(
-        view.numbers[start:],
-        l.keys[start:],
-        l.sizes[start:],
-        (ident - _SIGN for ident in l.idents[start:]),
-        (weak - _SIGN for weak in l.weaks[start:]),
-        l.dates[start:],
-        view.seqs[start:],
-        l.flags[start:],
+        view.numbers[part],
+        l.keys[part],
+        l.sizes[part],
+        (ident - _SIGN for ident in l.idents[part]),
+        (weak - _SIGN for weak in l.weaks[part]),
+        l.dates[part],
+        view.seqs[part],
+        l.flags[part],
         strict=True,
     )
 

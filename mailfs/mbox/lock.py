@@ -249,7 +249,11 @@ def _dotlock(held: Held, *, create: bool) -> bool:
     """Take the dotlock, or for a reader see that nobody has it."""
     name = held.path + ".lock"
     if not held.exclusive or not create:
-        return _stale(name, held.fd, time.time()) is not None
+        judged = _stale(name, held.fd, time.time())
+        if judged and create and _orphaned(name):
+            # Programs that do not ask who made it would wait for its owner for ever.
+            _break(held, name)
+        return judged is not None
     temp = unique(held.path, "lock")
     try:
         fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -264,9 +268,7 @@ def _dotlock(held: Held, *, create: bool) -> bool:
         if judged is None:
             return False
         if judged:
-            log.warning("%s: stale lock removed", name)
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+            _break(held, name)
         if not _link(temp, name):
             return False
         held.dotlock = name
@@ -274,6 +276,20 @@ def _dotlock(held: Held, *, create: bool) -> bool:
     finally:
         os.close(fd)
         os.unlink(temp)
+
+
+def _break(held: Held, name: str) -> None:
+    """Remove a dotlock that was judged stale, unless it is another one by now."""
+    aside = unique(held.path, "lock")
+    try:
+        os.rename(name, aside)
+    except OSError:  # somebody else has, or we may not
+        return
+    if _stale(aside, held.fd, time.time()):
+        log.warning("%s: stale lock removed", name)
+    else:
+        _link(aside, name)
+    os.unlink(aside)
 
 
 def _owner() -> bytes:
@@ -319,12 +335,28 @@ def _stale(name: str, box: int, now: float) -> bool | None:
         return False
     except PermissionError:
         text, age = b"", now - os.stat(name).st_mtime
-    m = re.match(rb"(\d{1,9}):(\S+)", text)
-    if m is not None and m[2] == host().encode():
-        return True if dead(int(m[1])) else None
+    pid = _pid(text)
+    if pid is not None:
+        return True if dead(pid) else None
     if age > STALE_AGE and now - os.fstat(box).st_mtime > STALE_AGE:
         return True
     return None
+
+
+def _pid(text: bytes) -> int | None:
+    """Return the process of this host that a dotlock names."""
+    m = re.match(rb"(\d{1,9}):(\S+)", text)
+    return int(m[1]) if m is not None and m[2] == host().encode() else None
+
+
+def _orphaned(name: str) -> bool:
+    """Whether a dotlock names a dead process of this host."""
+    try:
+        with open(name, "rb") as f:
+            pid = _pid(f.read(_MAX_DOTLOCK))
+    except OSError:
+        return False
+    return pid is not None and dead(pid)
 
 
 def dead(pid: int) -> bool:

@@ -7,8 +7,8 @@ replaces it, so whoever holds an open message keeps what it opened.
 
 from array import array
 from bisect import bisect_left
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mailfs.mbox.driver import Flag, Listing
@@ -61,24 +61,16 @@ class View:
         found = (self.row(n) for n in dict.fromkeys(numbers))
         return [row for row in found if row is not None]
 
-    def same_rows(self, new: "View") -> int:
-        """Return how many rows from the start new has just as they are here.
-
-        It is all of them but the last, or none: mail is mostly appended, and then
-        only the last row can have changed, a message that was still being delivered.
-        """
-        n = len(self) - 1
-        a, b = self.listing, new.listing
-        if n <= 0 or a.keys[:n] != b.keys[:n]:
-            return 0
-        same = (
-            self.numbers[:n] == new.numbers[:n]
-            and a.sizes[:n] == b.sizes[:n]
-            and a.idents[:n] == b.idents[:n]
-            and a.dates[:n] == b.dates[:n]
-            and a.flags[:n] == b.flags[:n]
+    def same_rows(self, new: "View") -> tuple[int, int]:
+        """Return how many rows at the start, and at the end, new has just as here."""
+        n, m = len(self), len(new)
+        columns = list(zip(_columns(self), _columns(new), strict=True))
+        head = _agree(min(n, m), lambda a, b: all(x[a:b] == y[a:b] for x, y in columns))
+        tail = _agree(
+            min(n, m) - head,
+            lambda a, b: all(x[n - b : n - a] == y[m - b : m - a] for x, y in columns),
         )
-        return n if same else 0
+        return head, tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +112,19 @@ def merge(old: View, listing: Listing, now: int) -> tuple[View, Change]:
     """
     if listing is old.listing:
         return old, Change()
-    pairs = pair(old.listing, listing)
-    numbers = array("I", bytes(4 * len(listing)))
+    same = pair(old.listing, listing)
+    known = old.numbers
+    middle = array("I")
     fresh: list[int] = []
-    for row, was in enumerate(pairs):
+    for row, was in enumerate(same.middle, same.head):
         if was >= 0:
-            numbers[row] = old.numbers[was]
+            middle.append(known[was])
         else:
-            numbers[row] = old.next + len(fresh)
+            middle.append(old.next + len(fresh))
             fresh.append(row)
-    seqs = _seqs(old, listing, pairs, fresh)
-    change = _change(old, listing, pairs, numbers, fresh)
+    numbers = known[: same.head] + middle + known[len(known) - same.tail :]
+    seqs = _seqs(old, listing, same, fresh)
+    change = _change(old, listing, same, numbers, fresh)
     view = View(
         listing=listing,
         numbers=numbers,
@@ -169,95 +163,108 @@ def without(old: View, listing: Listing, rows: Sequence[int], now: int) -> View:
     return merge(known, listing, now)[0]
 
 
-def pair(old: Listing, new: Listing) -> "array[int]":
-    """Return for each row of new the row of old that is the same message, or -1."""
-    n, m = len(old), len(new)
-    pairs = array("i", b"\xff" * (4 * m))
-    head = n if n <= m and new.idents[:n] == old.idents else _common(old, new)
-    pairs[:head] = array("i", range(head))
-    tail = _common_tail(old, new, head)
-    if tail:
-        pairs[m - tail :] = array("i", range(n - tail, n))
-    if head + tail < min(n, m) or (head + tail < m and head + tail < n):
-        _pair_middle(old, new, pairs, head, n - tail, m - tail)
-    return pairs
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Which rows of two listings are the same message.
+
+    head rows agree from the start of both, tail rows up to their ends; middle tells,
+    for each row of the new listing between, the row of the old one, or -1.
+    """
+
+    head: int
+    tail: int
+    middle: "array[int]"
 
 
-def _common(old: Listing, new: Listing) -> int:
-    """Return how many rows agree from the start."""
-    a, b = old.idents, new.idents
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        mid = (low + high + 1) // 2
-        if a[low:mid] == b[low:mid]:
-            low = mid
-        else:
-            high = mid - 1
-    return low
-
-
-def _common_tail(old: Listing, new: Listing, head: int) -> int:
+def pair(old: Listing, new: Listing) -> Pairing:
+    """Find the messages of old again in new."""
     a, b = old.idents, new.idents
     n, m = len(a), len(b)
-    low, high = 0, min(n, m) - head
+    head = _agree(min(n, m), lambda i, j: a[i:j] == b[i:j])
+    tail = _agree(min(n, m) - head, lambda i, j: a[n - j : n - i] == b[m - j : m - i])
+    middle = array("i", b"\xff" * (4 * (m - head - tail)))
+    if middle and head + tail < n:
+        _pair_middle(old, new, middle, head, tail)
+    return Pairing(head, tail, middle)
+
+
+def _agree(most: int, same: Callable[[int, int], bool]) -> int:
+    """Return the largest count up to most such that same holds from 0 to it.
+
+    same(a, b) tells whether rows [a, b) agree.
+    """
+    low, high = 0, most
     while low < high:
         mid = (low + high + 1) // 2
-        if a[n - mid : n - low] == b[m - mid : m - low]:
+        if same(low, mid):
             low = mid
         else:
             high = mid - 1
     return low
+
+
+def _columns(view: View) -> tuple[Sequence[object], ...]:
+    """Return what the index keeps of a view, by row."""
+    l = view.listing
+    return (
+        view.numbers,
+        l.keys,
+        l.sizes,
+        l.idents,
+        l.weaks,
+        l.dates,
+        view.seqs,
+        l.flags,
+    )
 
 
 def _pair_middle(
-    old: Listing, new: Listing, pairs: "array[int]", start: int, n: int, m: int
+    old: Listing, new: Listing, middle: "array[int]", head: int, tail: int
 ) -> None:
-    """Pair rows [start, n) of old with [start, m) of new."""
+    """Pair the rows of old between head and tail with those of new."""
     places: defaultdict[int, deque[int]] = defaultdict(deque)
-    for was in range(start, n):
+    for was in range(head, len(old) - tail):
         places[old.idents[was]].append(was)
-    free = set(range(start, n))
-    for row in range(start, m):
-        rows = places.get(new.idents[row])
+    free = set(range(head, len(old) - tail))
+    for i, ident in enumerate(new.idents[head : head + len(middle)]):
+        rows = places.get(ident)
         if rows:
-            pairs[row] = was = rows.popleft()
+            middle[i] = was = rows.popleft()
             free.discard(was)
     # Of messages that another program edited, pair those whose weak identity is as
     # common among the unpaired of both sides, in order; any other guess could give a
     # number to a different message.
     left: defaultdict[int, list[int]] = defaultdict(list)
-    for was in free:
+    for was in sorted(free):
         if old.weaks[was]:
             left[old.weaks[was]].append(was)
     came: defaultdict[int, list[int]] = defaultdict(list)
-    for row in range(start, m):
-        if pairs[row] < 0 and new.weaks[row]:
-            came[new.weaks[row]].append(row)
-    for weak, rows_new in came.items():
-        rows_old = sorted(left.get(weak, ()))
-        if len(rows_old) == len(rows_new):
-            for was, row in zip(rows_old, rows_new, strict=True):
-                pairs[row] = was
+    for i, was in enumerate(middle):
+        if was < 0 and new.weaks[head + i]:
+            came[new.weaks[head + i]].append(i)
+    for weak, places_new in came.items():
+        rows_old = left.get(weak, ())
+        if len(rows_old) == len(places_new):
+            for was, i in zip(rows_old, places_new, strict=True):
+                middle[i] = was
 
 
-def _seqs(
-    old: View, listing: Listing, pairs: "array[int]", fresh: list[int]
-) -> bytearray:
+def _seqs(old: View, listing: Listing, same: Pairing, fresh: list[int]) -> bytearray:
     """Keep the sequence numbers of known messages and number the fresh ones."""
     if listing.seqs is not None:
         return listing.seqs
-    seqs = bytearray(len(listing))
-    for row, was in enumerate(pairs):
-        if was >= 0:
-            seqs[row] = old.seqs[was]
-    if not fresh:
-        return seqs
+    known = old.seqs
+    middle = bytearray(known[was] if was >= 0 else 0 for was in same.middle)
+    seqs = known[: same.head] + middle + known[len(known) - same.tail :]
     dates = listing.dates
-    wanted = {dates[row] for row in fresh}
     used: dict[int, int] = {}
-    for row, date in enumerate(dates):
-        if pairs[row] >= 0 and date in wanted:
-            used[date] = max(used.get(date, -1), seqs[row])
+    if fresh and known:
+        # Of the dates that fresh messages have, mostly no other message has any.
+        coming = Counter(dates[row] for row in fresh)
+        shared = coming.keys() & set(old.listing.dates)
+        for row, date in enumerate(old.listing.dates) if shared else ():
+            if date in shared:
+                used[date] = max(used.get(date, -1), known[row])
     for row in fresh:
         date = dates[row]
         used[date] = seq = min(used.get(date, -1) + 1, MAX_SEQ)
@@ -268,33 +275,50 @@ def _seqs(
 def _change(
     old: View,
     listing: Listing,
-    pairs: "array[int]",
+    same: Pairing,
     numbers: "array[int]",
     fresh: list[int],
 ) -> Change:
-    was_there = old.listing
-    seen = bytearray(len(old))
-    modified: list[int] = []
-    rewritten: list[int] = []
-    for row, was in enumerate(pairs):
-        if was < 0:
-            continue
-        seen[was] = 1
-        if listing.idents[row] != was_there.idents[was]:
-            rewritten.append(numbers[row])
-        elif (listing.flags[row] ^ was_there.flags[was]) & ~_RECENT:
-            modified.append(numbers[row])
-    gone = (
-        [old.numbers[i] for i, there in enumerate(seen) if not there]
-        if len(old) > len(listing) - len(fresh)
-        else []
+    was, n, m = old.listing, len(old), len(listing)
+    modified = _reflagged(was.flags, listing.flags, numbers, same.head, 0, 0)
+    modified += _reflagged(
+        was.flags, listing.flags, numbers, same.tail, n - same.tail, m - same.tail
     )
+    rewritten: list[int] = []
+    gone = set(range(same.head, n - same.tail))
+    for row, before in enumerate(same.middle, same.head):
+        if before < 0:
+            continue
+        gone.discard(before)
+        if listing.idents[row] != was.idents[before]:
+            rewritten.append(numbers[row])
+        else:
+            modified += _reflagged(was.flags, listing.flags, numbers, 1, before, row)
     return Change(
         new=tuple(numbers[row] for row in fresh),
-        gone=tuple(sorted(gone)),
+        gone=tuple(sorted(old.numbers[i] for i in gone)),
         modified=tuple(sorted(modified)),
         rewritten=tuple(sorted(rewritten)),
     )
+
+
+def _reflagged(  # two columns, and where to compare them
+    was: bytearray,
+    now: bytearray,
+    numbers: "array[int]",
+    count: int,
+    before: int,
+    row: int,
+) -> list[int]:
+    """Return the numbers of those count messages whose flags differ."""
+    a, b = was[before : before + count], now[row : row + count]
+    if a == b:
+        return []
+    return [
+        numbers[row + i]
+        for i, (x, y) in enumerate(zip(a, b, strict=True))
+        if (x ^ y) & ~_RECENT
+    ]
 
 
 def _head(listing: Listing, rows: int) -> Listing:

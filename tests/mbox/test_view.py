@@ -184,7 +184,12 @@ def numbers_of(view: View) -> list[tuple[int, int]]:
 def test_same_rows() -> None:
     old = first_view(listing([1, 2, 3]), 10)
     new, _ = merge(old, listing([1, 2, 3, 4]), 10)
-    assert old.same_rows(new) == 2
-    assert old.same_rows(merge(old, listing([1, 9, 3, 4]), 10)[0]) == 0
+    assert old.same_rows(new) == (3, 0)
+    assert old.same_rows(merge(old, listing([1, 9, 3, 4]), 10)[0])[0] == 1
     moved = replace(new, listing=replace(new.listing, keys=array("Q", [0, 9, 2, 3])))
-    assert old.same_rows(moved) == 0
+    assert old.same_rows(moved) == (1, 0)
+    same = first_view(replace(listing([3]), keys=array("Q", [2])), 10)
+    same = replace(same, numbers=array("I", [3]), seqs=bytearray([2]))
+    assert old.same_rows(same) == (0, 1)
+    assert same.same_rows(old) == (0, 1)
+    assert old.same_rows(old) == (3, 0)
