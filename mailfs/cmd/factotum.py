@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keyring", action="store_true", help="read them from the desktop's keyring"
     )
     parser.add_argument(
+        "-s",
         "--secstore",
         metavar="HOST",
         default=os.environ.get("secstore"),  # noqa: SIM112  # as the manuals name it
@@ -83,11 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-n", dest="none", action="store_true", help="ask no secstore")
     parser.add_argument(
-        "-s",
-        dest="service",
+        "--service",
         metavar="NAME",
         default="factotum",
-        help="the service's name; default %(default)s",
+        help="what to be posted as (-s in factotum(4)); default %(default)s",
     )
     parser.add_argument(
         "-a",

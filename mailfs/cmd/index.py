@@ -30,11 +30,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--report", action="store_true", help="tell the progress, one line a step"
     )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        type=Path,
+        default=where.cache(),
+        help="where the index lies; default %(default)s",
+    )
     parser.add_root()
     options = parser.parse_args(argv)
     place = Place(where.root(options.root), where.user(), options.readonly)
     report = _lines if options.report else _bar()
-    folder = _folder(options.spec, place)
+    folder = _folder(options.spec, place, options.cache)
     try:
         folder.load()
         folder.list()
@@ -46,10 +53,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _folder(spec: str, place: Place) -> Folder:
+def _folder(spec: str, place: Place, cache: Path) -> Folder:
     driver = open_store(spec, place)
     name = str(Path(driver.path).absolute())
-    return Folder(driver, Index(index_path(where.cache(), name), driver.kind, name))
+    return Folder(driver, Index(index_path(cache, name), driver.kind, name))
 
 
 def _lines(progress: Progress) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from mailfs.mbox.driver import Flag
 from mailfs.mbox.mailbox import Mailbox
 from mailfs.mbox.message import AT_ONCE, KEEP, Message, Need
-from mailfs.mbox.octets import Joined, Memory, Octets, Window, collect
+from mailfs.mbox.octets import Joined, Memory, Octets, collect, cut
 from mailfs.msg import charset, coding, date, envelope, fromline, header
 from mailfs.msg.envelope import Envelope
 from mailfs.msg.header import Header
@@ -71,7 +71,7 @@ class Item:
     @property
     def start(self) -> int:
         """Where its header begins."""
-        return self.message.head.start if self.part is None else self.part.start
+        return self.message.start if self.part is None else self.part.start
 
     @property
     def body_at(self) -> int:
@@ -133,18 +133,18 @@ class Item:
 
     def raw_body(self) -> Octets:
         """Return the body as it stands."""
-        return Window(self.octets, self.body_at, self.end)
+        return cut(self.octets, self.body_at, self.end)
 
     def raw(self) -> Octets:
         """Return header and body as they stand, without a From_ line."""
-        return Window(self.octets, self.start, self.end)
+        return cut(self.octets, self.start, self.end)
 
     def raw_unix(self) -> Octets:
         """Return raw after the From_ line."""
         if not self.top:
             return self.raw()
         if self.message.shape.envelope:
-            return Window(self.octets, 0, self.end)
+            return cut(self.octets, 0, self.end)
         return Joined(self.unix_header(), self.raw())
 
     def unix_header(self) -> bytes:
@@ -175,7 +175,7 @@ class Item:
 
     def flags(self) -> Flag:
         """Return the message's flags as they are now; a part has none."""
-        return self.box.flags(self.message.number) if self.top else Flag(0)
+        return Flag(self.box.flags(self.message.number) if self.top else 0)
 
     def decoded(self) -> Octets:
         """Return the body with its transfer encoding undone."""
@@ -202,8 +202,6 @@ class Item:
         octets = self.decoded()
         if tree.type.startswith("text/") and not tree.parts:
             return _text(octets, tree.charset)
-        if isinstance(octets, Window) and len(octets) <= KEEP:
-            return Memory(octets.read(0, len(octets)))
         return octets
 
     def body_length(self) -> int:

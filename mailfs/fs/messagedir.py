@@ -20,6 +20,7 @@ from mailfs.fs.node import (
 from mailfs.mbox.driver import Stale
 from mailfs.mbox.message import Need, version
 from mailfs.mbox.octets import Memory, Octets
+from mailfs.mbox.view import View
 from mailfs.p9.fcall import (
     OEXEC,
     ORDWR,
@@ -39,7 +40,15 @@ T = TypeVar("T")
 class MessageDir(File):
     """A message's directory, or a part's: the fixed files, then the parts 1, 2, ..."""
 
-    __slots__ = ("attachment", "item", "number", "ordinal", "parent")
+    __slots__ = (
+        "_seen",
+        "_vers",
+        "attachment",
+        "item",
+        "number",
+        "ordinal",
+        "parent",
+    )
 
     def __init__(
         self,
@@ -58,6 +67,8 @@ class MessageDir(File):
         self.item = item
         self.number = number
         self.ordinal = ordinal
+        self._seen: View | None = None  # the view that the version was taken from
+        self._vers = 0
 
     def id(self, code: int) -> int:
         """Return the qid.path of something in this directory."""
@@ -67,8 +78,12 @@ class MessageDir(File):
     @property
     def vers(self) -> int:
         """The version of all that is in it: it changes with octets and flags only."""
-        message = self.item.message
-        return version(message.ident, self.item.box.flags(message.number))
+        box = self.item.box
+        if self._seen is not box.view:
+            message = self.item.message
+            self._seen = box.view
+            self._vers = version(message.ident, box.flags(message.number))
+        return self._vers
 
     @property
     def qid(self) -> Qid:

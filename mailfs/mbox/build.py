@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from mailfs.errors import MailfsError
 from mailfs.mbox.derive import Shape, body, head
@@ -73,7 +74,7 @@ def derive(folder: Folder, report: Report) -> None:
 
 def derive_few(folder: Folder) -> bool:
     """Derive what is missing if it is little; say whether nothing is left."""
-    missing = folder.index.missing("body")
+    missing = folder.index.missing("body", FEW + 1)
     if len(missing) > FEW:
         return False
     sizes = folder.view.listing.sizes
@@ -123,7 +124,7 @@ def _row(folder: Folder, phase: str, number: int) -> tuple[object, ...] | None:
 
 
 def _head_row(message: Message, shape: Shape) -> tuple[object, ...]:
-    found = head(message.octets, shape)
+    found = head(message.stored, shape)  # no more of it than the header
     return (message.number, found.start, found.body, envelope.join(found.envelope))
 
 
@@ -136,10 +137,10 @@ def _body_row(message: Message, shape: Shape) -> tuple[object, ...]:
 class Build:
     """The process that builds one mailbox's index, seen from the server."""
 
-    def __init__(self, path: str, place: Place) -> None:
-        """Start it; the mailbox's path and place are its arguments."""
+    def __init__(self, path: str, place: Place, cache: Path) -> None:
+        """Start it for the mailbox at path, whose index lies below cache."""
         command = [sys.executable, "-P", "-m", "mailfs", "index", "--report"]
-        command += ["--root", str(place.root)]
+        command += ["--root", str(place.root), "--cache", str(cache)]
         if place.readonly:
             command.append("--readonly")
         self._process = subprocess.Popen(  # noqa: S603  # our own program

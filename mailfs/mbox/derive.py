@@ -12,7 +12,7 @@ from mailfs.msg import envelope, fromline, header, part
 from mailfs.msg.envelope import Envelope
 from mailfs.msg.part import Part
 
-HEAD_READ = 16 << 10  # octets; nearly every header fits
+HEAD_READ = 4 << 10  # octets; most headers fit
 MAX_HEAD = 64 << 20  # octets; a longer header is cut, as no reader wants it whole
 _STRIP = {True: b"", False: b"\r\0"}
 
@@ -55,17 +55,22 @@ def end_of(octets: Octets, shape: Shape) -> int:
     return end
 
 
+def start_of(data: bytes, shape: Shape) -> int:
+    """Return where the header begins, given the first octets of a stored message."""
+    if shape.envelope and data.startswith(b"From "):
+        return data.find(b"\n") + 1 or len(data)
+    return 0
+
+
 def head(octets: Octets, shape: Shape) -> Head:
     """Read the header of a stored message."""
     size = len(octets)
     want = HEAD_READ
     while True:
         data = octets.read(0, min(want, size))
-        start, sender = 0, ""
-        if shape.envelope and data.startswith(b"From "):
-            start = data.find(b"\n") + 1 or len(data)
-            line = fromline.parse(data[:start])
-            sender = line.sender if line else ""
+        start = start_of(data, shape)
+        line = fromline.parse(data[:start]) if start else None
+        sender = line.sender if line else ""
         found = header.scan(data, start)
         if found.body < len(data) or want >= min(size, MAX_HEAD):
             values = envelope.envelope(found, sender)

@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mailfs.mbox.driver import Listing, Store
 from mailfs.mbox.view import View, order_of
@@ -102,6 +103,10 @@ class Index:
             if isinstance(e, sqlite3.OperationalError):
                 raise
             log.warning("index %s: %s; made afresh", self.path, e)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make the file afresh."""
         self.close()
         self._remove()
         db = self._db
@@ -113,13 +118,11 @@ class Index:
                 self._mark(db)
 
     def _usable(self) -> bool:
+        """Whether the file is an index of this mailbox; its rows show when read."""
         assert self.path is not None
         if not self.path.exists() or not self.path.stat().st_size:
             return False
-        db = self._db
-        if self._owner_of(db) != self._owner:
-            return False
-        return bool(db.execute("pragma quick_check(1)").fetchone()[0] == "ok")
+        return self._owner_of(self._db) == self._owner
 
     def _owner_of(self, db: sqlite3.Connection) -> str:
         if db.execute("pragma user_version").fetchone()[0] != VERSION:
@@ -160,7 +163,20 @@ class Index:
         return int(row[0]) if row else 0
 
     def load(self, store: Store) -> View | None:
-        """Read the view back, with store in its listing, None if there is none."""
+        """Read the view back, with store in its listing, None if there is none.
+
+        A file that turns out to be damaged is made afresh.
+        """
+        try:
+            return self._load(store)
+        except (sqlite3.DatabaseError, TypeError, OverflowError, KeyError) as e:
+            if isinstance(e, sqlite3.OperationalError) or self.path is None:
+                raise
+            log.warning("index %s: %s; made afresh", self.path, e)
+            self._begin()
+            return None
+
+    def _load(self, store: Store) -> View | None:
         db = self._db
         meta = self._meta(db)
         if "generation" not in meta:
@@ -247,27 +263,37 @@ class Index:
 
     def head(self, number: int) -> tuple[int, int, str] | None:
         """Return (start, body, fields) of a message's header as derive made it."""
-        row: tuple[int, int, str] | None = self._db.execute(
-            "select start, body, fields from head where number=?", (number,)
-        ).fetchone()
+        query = "select start, body, fields from head where number=?"
+        row: tuple[int, int, str] | None = self._row(query, number)
         return row
 
     def body(self, number: int) -> tuple[bytes, int, bytes] | None:
         """Return (digest, lines, parts) of a message as derive made them."""
-        row: tuple[bytes, int, bytes] | None = self._db.execute(
-            "select digest, lines, parts from body where number=?", (number,)
-        ).fetchone()
+        query = "select digest, lines, parts from body where number=?"
+        row: tuple[bytes, int, bytes] | None = self._row(query, number)
         return row
 
-    def missing(self, table: str) -> "array[int]":
-        """Return the numbers of messages that table, head or body, lacks."""
+    def _row(self, query: str, number: int) -> Any:
+        """Return one row; None too where the file is damaged: it can be derived."""
+        try:
+            return self._db.execute(query, (number,)).fetchone()
+        except sqlite3.DatabaseError as e:
+            log.warning("index %s: %s", self.path, e)
+            return None
+
+    def missing(self, table: str, limit: int = -1) -> "array[int]":
+        """Return the numbers of messages that table, head or body, lacks.
+
+        They ascend; with a limit no more than so many.
+        """
         return array(
             "I",
             (
                 number
                 for (number,) in self._db.execute(
-                    f"select number from message where number not in "
-                    f"(select number from {table}) order by number"
+                    f"select number from message m where not exists "
+                    f"(select 1 from {table} t where t.number = m.number) "
+                    f"order by number limit {limit}"
                 )
             ),
         )

@@ -24,6 +24,7 @@ from mailfs.mbox.view import View
 
 log = logging.getLogger(__name__)
 
+_RECENT = Flag.RECENT.value
 RECENT_MESSAGES = 64  # kept with what has been read of them
 T = TypeVar("T")
 
@@ -93,7 +94,7 @@ class Mailbox:
         folder = self._folder
         assert folder is not None
         first = folder.first
-        self._build = build = Build(self.driver.path, self.place)
+        self._build = build = Build(self.driver.path, self.place, self._cache)
         try:
             build.wait_listed()
         except MailfsError as e:
@@ -119,7 +120,7 @@ class Mailbox:
         if self._build is not None and self._build.running:
             return
         if not derive_few(folder) and folder.index.path is not None:
-            self._build = Build(self.driver.path, self.place)
+            self._build = Build(self.driver.path, self.place, self._cache)
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)
@@ -189,13 +190,13 @@ class Mailbox:
                 self._recent.popitem(last=False)
         return found
 
-    def flags(self, number: int) -> Flag:
-        """Return a message's flags; none if it has gone."""
+    def flags(self, number: int) -> int:
+        """Return a message's Flag bits; none if it has gone."""
         row = self.view.row(number)
         if row is None:
-            return Flag(0)
-        flags = Flag(self.view.listing.flags[row])
-        return flags if number >= self.first else flags & ~Flag.RECENT
+            return 0
+        bits = self.view.listing.flags[row]
+        return bits if number >= self.first else bits & ~_RECENT
 
     async def delete(self, numbers: Iterable[int]) -> None:
         """Remove messages; on disk when it returns."""

@@ -95,6 +95,11 @@ class Message:
         return self._index.body(self.number) is not None
 
     @property
+    def stored(self) -> Octets:
+        """The stored message, to be read in part."""
+        return self._octets
+
+    @property
     def octets(self) -> Octets:
         """The stored message, kept in memory once read if it is short."""
         octets = self._octets
@@ -112,6 +117,13 @@ class Message:
             else:
                 self._head = Head(row[0], row[1], envelope.split(row[2]))
         return self._head
+
+    @property
+    def start(self) -> int:
+        """Where the header begins; less work than head."""
+        if self._head is not None:
+            return self._head.start
+        return derive.start_of(self.octets.read(0, derive.HEAD_READ), self.shape)
 
     @property
     def body(self) -> Body:

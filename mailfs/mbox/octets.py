@@ -95,6 +95,13 @@ class Window(Octets):
         return self.source.read(first, min(self.start + end, self.end))
 
 
+def cut(source: Octets, start: int, end: int) -> Octets:
+    """Return octets [start, end) of source."""
+    if isinstance(source, Memory):
+        return Memory(source.data[start:end])
+    return Window(source, start, end)
+
+
 class Joined(Octets):
     """A few octets in memory before others: a From_ line and its message."""
 

@@ -21,6 +21,7 @@ from world import HERE, Load, World, median, timed
 
 COUNT = 128  # octets asked for in a small read
 TREAD, RREAD = 23, 11  # octets of a Tread and of an Rread without its data; read(5)
+START_SECONDS = 5  # until the index process has begun
 PING_SECONDS = 2.0
 NEW = 10  # messages appended
 DEPTH = 16  # files that a client with read-ahead has in flight
@@ -60,7 +61,9 @@ def ping_indexing(world: World) -> Iterator[Row]:
         world.index(small)
         boxes = (f"mbox={small}", f"big={big}")
         with world.server(*boxes) as server, world.awake():
-            before = server.children()
+            end = time.monotonic() + START_SECONDS
+            while not (before := server.children()) and time.monotonic() < end:
+                time.sleep(0.01)
             rates.append(
                 server.load("ping", "mbox/1/subject", COUNT, PING_SECONDS).rate
             )

@@ -40,7 +40,8 @@ def dump(client: Client, path: str) -> str:
         assert len(data) == entry.length, f"{name}: {len(data)}, not {entry.length}"
         out.append(f"==> {name} {entry.length}\n")
         if data:
-            text = data.decode("utf-8", "backslashreplace").replace("\r", "\\r")
+            text = data.decode("utf-8", "backslashreplace")
+            text = text.replace("\r", "\\r").replace("\0", "\\0")
             out.append("".join(f"  {line}\n" for line in text.split("\n")))
     return "".join(out)
 

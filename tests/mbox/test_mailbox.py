@@ -193,7 +193,7 @@ def test_progress(line: str) -> None:
 
 
 def test_build_tells_errors(tmp_path: Path) -> None:
-    started = Build(str(tmp_path / "nonesuch"), Place(tmp_path, "me"))
+    started = Build(str(tmp_path / "nonesuch"), Place(tmp_path, "me"), tmp_path)
     with pytest.raises(MailfsError, match=r"file does not exist|status 1"):
         started.wait_listed()
     started.stop()
@@ -207,7 +207,7 @@ def test_build_can_be_stopped(
     silent.write_text("#!/bin/sh\nexec sleep 60\n")
     silent.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(silent))
-    started = Build(str(box), Place(box.parent, "me"))
+    started = Build(str(box), Place(box.parent, "me"), tmp_path)
     assert started.running
     started.stop()
     assert not started.running
