@@ -21,6 +21,7 @@ from mailfs.mbox.drivers.mdir import Mdir
 from mailfs.mbox.mailbox import Mailbox
 
 MAX_NAME = 255  # octets; what a directory entry's readers can be expected to hold
+MAX_BUILDS = 2  # index processes at once; each keeps a processor busy
 RESERVED = frozenset({"", ".", "..", "ctl"})
 
 
@@ -36,6 +37,7 @@ class Boxes:
         self._ids: dict[Mailbox, int] = {}
         self._last = 0
         self._opening: set[str] = set()
+        self._builds = asyncio.Semaphore(MAX_BUILDS)
 
     def __iter__(self) -> Iterator[Mailbox]:
         return iter(list(self._open.values()))
@@ -68,7 +70,8 @@ class Boxes:
             raise P9Error(EBOXUSE)
         self._opening.add(name)
         try:
-            box = Mailbox(name, path, open_store(path, self.place), self.cache)
+            driver = open_store(path, self.place)
+            box = Mailbox(name, path, driver, self.cache, self._builds)
             try:
                 await box.open(apart=bool(self._open))
             except BaseException:

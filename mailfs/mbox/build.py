@@ -183,6 +183,10 @@ class Build:
         """Whether the process is still at work."""
         return self._process.poll() is None
 
+    def wait(self) -> None:
+        """Wait until the process has ended, by itself or stopped."""
+        self._reader.join()
+
     def stop(self) -> None:
         """End the process; what it has written stays."""
         if self.running:

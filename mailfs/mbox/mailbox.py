@@ -32,8 +32,18 @@ T = TypeVar("T")
 class Mailbox:
     """One open mailbox."""
 
-    def __init__(self, name: str, path: str, driver: Driver, cache: Path) -> None:
-        """Take over driver, which serves path.  open must be awaited first."""
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        driver: Driver,
+        cache: Path,
+        builds: asyncio.Semaphore | None = None,
+    ) -> None:
+        """Take over driver, which serves path.  open must be awaited first.
+
+        builds lets through as many index processes as may run at once.
+        """
         self.name = name
         self.path = path
         self.driver = driver
@@ -43,6 +53,7 @@ class Mailbox:
         self._view: View | None = None
         self._recent: OrderedDict[int, Message] = OrderedDict()
         self._build: Build | None = None
+        self._builds = builds or asyncio.Semaphore(1)
         self._listing: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Task[object]] = set()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"mbox {name}")
@@ -112,7 +123,13 @@ class Mailbox:
 
     def _build_rest(self) -> None:
         """See to it that the index gets what it lacks."""
-        self._spawn(self.run(self._derive))
+        self._spawn(self._fill())
+
+    async def _fill(self) -> None:
+        async with self._builds:
+            await self.run(self._derive)
+            if self._build is not None:
+                await asyncio.to_thread(self._build.wait)
 
     def _derive(self) -> None:
         folder = self._folder
@@ -235,11 +252,15 @@ class Mailbox:
 
     async def close(self) -> None:
         """End the worker and release the store."""
+        for job in self._jobs:
+            job.cancel()
         while self._jobs:
             await asyncio.wait(self._jobs)
-        build, folder = self._build, self._folder
-        if build is not None:
-            await self.run(build.stop)
-        if folder is not None:
-            await self.run(folder.close)
+        await self.run(self._release)  # after whatever the worker still does
         self._worker.shutdown()
+
+    def _release(self) -> None:
+        if self._build is not None:
+            self._build.stop()
+        if self._folder is not None:
+            self._folder.close()

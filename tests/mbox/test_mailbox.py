@@ -369,3 +369,25 @@ def test_a_torn_index_is_no_trouble(box: Path, tmp_path: Path) -> None:
     in_loop(box, tmp_path, nothing)
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("pragma quick_check").fetchone() == ("ok",)
+
+
+def test_closing_stops_the_index_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\nexec sleep 60\n")
+    silent.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(silent))
+    path = tmp_path / "many"
+    path.write_text("".join(text(i) for i in range(200)))
+    seen: list[Build | None] = []
+
+    async def work(mailbox: Mailbox) -> None:
+        while mailbox._build is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert dict(mailbox.status())["state"] == "indexing"
+        seen.append(mailbox._build)
+
+    in_loop(path, tmp_path, work)
+    assert seen[0] is not None
+    assert not seen[0].running
