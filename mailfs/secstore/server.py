@@ -6,6 +6,7 @@ a few modular exponentiations, and ten wrong passwords close an account for a wh
 
 import logging
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -20,6 +21,8 @@ from mailfs.secstore.error import Refused, SecstoreError, WrongPassword, shown
 from mailfs.secstore.shelf import MAX_FILE, Shelf, listing
 
 log = logging.getLogger(__name__)
+
+ENDING = (signal.SIGINT, signal.SIGTERM)  # what the main thread is ended by
 
 LIMIT = 30 * 60.0  # seconds of one connection, secstored's own
 LOGIN_LIMIT = 300.0  # seconds to log in; old clients ask for the password meanwhile
@@ -65,9 +68,21 @@ class Server:
                 log.warning("too many connections: %s", host)
                 sock.close()
                 continue
+            self._start(sock, host)
+
+    def _start(self, sock: socket.socket, host: str) -> None:
+        """Serve a connection in a thread that no signal goes to.
+
+        One that took a signal would leave this thread in accept, and the handler
+        waiting for it.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
             threading.Thread(
                 target=self._connection, args=(sock, host), daemon=True
             ).start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _enter(self, host: str) -> bool:
         with self._lock:

@@ -146,7 +146,10 @@ def test_records_of_strangers(server: Running, octets: bytes) -> None:
     with server.socket() as sock:
         sock.sendall(octets)
         sock.shutdown(socket.SHUT_WR)
-        reply = sock.recv(100)
+        try:
+            reply = sock.recv(100)
+        except ConnectionResetError:  # it hung up with octets of ours unread
+            reply = b""
     assert reply == b"" or reply[2:3] == b"!"
     server.login("old").close()
 
