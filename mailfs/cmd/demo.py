@@ -9,6 +9,7 @@ from pathlib import Path
 from mailfs import where
 from mailfs.cmd.args import Parser
 from mailfs.cmd.fs import start_log
+from mailfs.errors import MailfsError
 from mailfs.fs.boxes import Boxes
 from mailfs.fs.root import attach
 from mailfs.mbox.driver import Place
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--once", action="store_true", help="exit after the tour")
     parser.add_argument(
-        "--port", type=int, default=PORT, help=f"TCP port; default {PORT}, 0 for any"
+        "--port", type=int, help=f"TCP port; default {PORT}, or any if that is taken"
     )
     options = parser.parse_args(argv)
     start_log(debug=False, trace=False)
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-async def _demo(scratch: Path, port: int, *, once: bool) -> None:
+async def _demo(scratch: Path, port: int | None, *, once: bool) -> None:
     sample = scratch / "mbox"
     sample.write_bytes(resources.files("mailfs.sample").joinpath("mbox").read_bytes())
     place = Place(scratch / "root", where.user())
@@ -51,7 +52,7 @@ async def _demo(scratch: Path, port: int, *, once: bool) -> None:
     try:
         await boxes.open(str(sample), "mbox")
         service = await server.listen(where.dialstring(SERVICE))
-        tcp = await server.listen(where.Address("tcp", "127.0.0.1", port))
+        tcp = await _listen(server, port)
         await asyncio.to_thread(tour, service.host)
         _mounting(service, tcp)
         if not once:
@@ -60,6 +61,17 @@ async def _demo(scratch: Path, port: int, *, once: bool) -> None:
     finally:
         await server.close()
         await boxes.close_all()
+
+
+async def _listen(server: Server, port: int | None) -> where.Address:
+    """Serve on loopback TCP, at any port if none is asked for and ours is taken."""
+    first = PORT if port is None else port
+    try:
+        return await server.listen(where.Address("tcp", "127.0.0.1", first))
+    except MailfsError:
+        if port is not None:
+            raise
+        return await server.listen(where.Address("tcp", "127.0.0.1", 0))
 
 
 def tour(service: str) -> None:
