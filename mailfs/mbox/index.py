@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 VERSION = 1  # of the tables and of what derive puts in them; another is rebuilt
 WAIT = 60.0  # seconds to wait for another process's transaction
 _BATCH = 1000  # rows fetched at a time, so that loading needs little memory
-_SIGN = 1 << 63  # SQLite's integers are signed, identities are not
 
 _TABLES = """
 create table meta (name text primary key, value) without rowid;
@@ -182,7 +181,7 @@ class Index:
         if "generation" not in meta:
             return None
         numbers, seqs, flags = array("I"), bytearray(), bytearray()
-        sizes, idents, weaks = array("Q"), array("Q"), array("Q")
+        sizes, idents, weaks = array("Q"), array("q"), array("q")
         dates = array("q")
         keys: array[int] | list[str] = array("Q") if meta["offsets"] else []
         cursor = db.execute(
@@ -194,8 +193,8 @@ class Index:
             numbers.extend(n)
             keys.extend(key)
             sizes.extend(size)
-            idents.extend(i + _SIGN for i in ident)
-            weaks.extend(w + _SIGN for w in weak)
+            idents.extend(ident)
+            weaks.extend(weak)
             dates.extend(date)
             seqs.extend(seq)
             flags.extend(flag)
@@ -204,8 +203,8 @@ class Index:
             settled=bool(meta["settled"]),
             keys=keys,
             sizes=sizes,
-            idents=idents,
-            weaks=weaks,
+            idents=array("Q", idents.tobytes()),
+            weaks=array("Q", weaks.tobytes()),
             dates=dates,
             flags=flags,
             store=store,
@@ -321,8 +320,9 @@ def _rows(view: View, start: int, end: int) -> Iterator[tuple[int | str, ...]]:
         view.numbers[part],
         l.keys[part],
         l.sizes[part],
-        (ident - _SIGN for ident in l.idents[part]),
-        (weak - _SIGN for weak in l.weaks[part]),
+        # SQLite's integers are signed, identities are not: the same 64 bits.
+        array("q", l.idents[part].tobytes()),
+        array("q", l.weaks[part].tobytes()),
         l.dates[part],
         view.seqs[part],
         l.flags[part],
