@@ -18,7 +18,7 @@ from enum import IntFlag
 from pathlib import Path
 from typing import ClassVar
 
-from mailfs.errors import ENORENAME, MailfsError, P9Error
+from mailfs.errors import ENORENAME, EROFS, MailfsError, P9Error
 
 
 class Flag(IntFlag):
@@ -104,6 +104,11 @@ class Driver(ABC):
     def __init__(self, path: str, place: Place) -> None:
         self.path = path
         self.place = place
+
+    def check_writable(self) -> None:
+        """Raise P9Error where nothing may be changed."""
+        if self.place.readonly:
+            raise P9Error(EROFS)
 
     @abstractmethod
     def signature(self) -> str:

@@ -6,13 +6,14 @@ import stat
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import compress
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from mailfs.errors import ENOENT, P9Error
-from mailfs.mbox.driver import Key, Listing, Stale, Store
+from mailfs.mbox.driver import Driver, Key, Listing, Place, Stale, Store
 from mailfs.mbox.drivers.stamp import settled
 from mailfs.mbox.replace import pread_all, sync_dir
 
@@ -283,3 +284,36 @@ def regular(path: str) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     return st if stat.S_ISREG(st.st_mode) else None
+
+
+class FolderDriver(Driver):
+    """What the drivers of these stores share: names, stores, a plain restore."""
+
+    store_type: ClassVar[type[FileStore]] = FileStore
+
+    def __init__(self, path: str, place: Place) -> None:
+        super().__init__(path, place)
+        self._names = Names()
+
+    def restore(self, listing: Listing) -> Listing | None:
+        """Take the listing up again if the directories have not changed."""
+        try:
+            same = listing.signature == self.signature()
+        except OSError:
+            return None
+        return replace(listing, store=self._store()) if same else None
+
+    def _store(self) -> FileStore:
+        return self.store_type(self.path, self._names)
+
+    @staticmethod
+    def _keep(listing: Listing, keys: Keys) -> None:
+        """Hold the files of messages about to be deleted open for who reads them."""
+        if isinstance(listing.store, FileStore):
+            listing.store.keep(keys)
+
+    def _without(self, listing: Listing, rows: Sequence[int]) -> Listing:
+        """Return the listing once the files of those rows are gone."""
+        table = Table.of(listing)
+        table.drop(set(rows))
+        return table.listing(self.signature(), self._store(), settled=False)

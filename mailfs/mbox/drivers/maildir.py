@@ -21,12 +21,10 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 
-from mailfs.errors import EROFS, P9Error
 from mailfs.mbox.driver import Driver, Flag, Listing, Place, Stale
 from mailfs.mbox.drivers.folder import (
-    FileStore,
+    FolderDriver,
     Keys,
-    Names,
     Row,
     Rows,
     Table,
@@ -56,14 +54,13 @@ _INFO = re.compile(r"[:;!]2,")
 _OWN = re.compile(r"maildirfolder|maildirsize|dovecot[-.].*|courierimap.*")
 
 
-class Maildir(Driver):
+class Maildir(FolderDriver):
     """A Maildir."""
 
     kind = "maildir"
 
     def __init__(self, path: str, place: Place) -> None:
         super().__init__(path, place)
-        self._names = Names()
         self._twins: dict[str, list[str]] = {}  # other names of files, by the listed
 
     def signature(self) -> str:
@@ -94,27 +91,16 @@ class Maildir(Driver):
         table = self._table(found.names)
         return table.listing(found.signature, self._store(), settled=found.settled)
 
-    def restore(self, listing: Listing) -> Listing | None:
-        """Take the listing up again if the directories have not changed."""
-        try:
-            same = listing.signature == self.signature()
-        except OSError:
-            return None
-        return replace(listing, store=self._store()) if same else None
-
     def delete(self, listing: Listing, rows: Sequence[int]) -> Listing:
         """Unlink the messages' files."""
         keys = self._present(listing, rows)
-        if isinstance(listing.store, FileStore):
-            listing.store.keep(keys)
+        self._keep(listing, keys)
         for key in keys:
             for name in (key, *self._twins.pop(key, ())):
                 with suppress(FileNotFoundError):
                     os.unlink(os.path.join(self.path, name))
         self._sync()
-        table = Table.of(listing)
-        table.drop(set(rows))
-        return table.listing(self.signature(), self._store(), settled=False)
+        return self._without(listing, rows)
 
     def set_flags(
         self, listing: Listing, changes: Sequence[tuple[int, Flag]]
@@ -130,7 +116,7 @@ class Maildir(Driver):
 
     def make(self) -> None:
         """Create the three directories, and parents."""
-        self._writable()
+        self.check_writable()
         make_folder(self.path, 0o700)
         for name in ("tmp", "new", "cur"):
             os.mkdir(os.path.join(self.path, name), 0o700)
@@ -138,7 +124,7 @@ class Maildir(Driver):
 
     def rename(self, new: str, *, keep: bool = False) -> None:
         """Give the directory another name."""
-        self._writable()
+        self.check_writable()
         move_folder(self.path, new)
         old, self.path = self.path, new
         if keep:
@@ -146,7 +132,7 @@ class Maildir(Driver):
 
     def remove(self, *, recurse: bool = False, truncate: bool = False) -> None:
         """Remove the messages and the three directories; with recurse .NAME too."""
-        self._writable()
+        self.check_writable()
         for path in self._dirs():
             remove_files(path, lambda name: name[0] != ".")
         if recurse:
@@ -162,13 +148,6 @@ class Maildir(Driver):
         for name in ("cur", "new", "tmp", ""):
             with suppress(OSError):  # not empty: foreign files are spared
                 os.rmdir(os.path.join(self.path, name))
-
-    def _writable(self) -> None:
-        if self.place.readonly:
-            raise P9Error(EROFS)
-
-    def _store(self) -> FileStore:
-        return FileStore(self.path, self._names)
 
     def _dirs(self) -> Keys:
         return [os.path.join(self.path, name) for name in _DIRS]
@@ -270,7 +249,7 @@ class Maildir(Driver):
 
     def _present(self, listing: Listing, rows: Iterable[int]) -> Keys:
         """Return the present keys of rows; raise Stale if a file is gone."""
-        self._writable()
+        self.check_writable()
         keys = [self._names.follow(str(listing.keys[row])) for row in rows]
         lost = [key for key in keys if not os.path.exists(os.path.join(self.path, key))]
         if lost:  # other programs rename too

@@ -13,14 +13,13 @@ from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 
-from mailfs.errors import EROFS, P9Error
 from mailfs.mbox import lock
 from mailfs.mbox.driver import Driver, Flag, Listing, Place, Stale
 from mailfs.mbox.drivers.companion import move_companions, remove_companions
 from mailfs.mbox.drivers.folder import (
     FileStore,
+    FolderDriver,
     Keys,
-    Names,
     Row,
     Rows,
     Table,
@@ -51,16 +50,16 @@ class MdirStore(FileStore):
         return _ident(key, st) == ident
 
 
-class Mdir(Driver):
+class Mdir(FolderDriver):
     """A directory with a file a message."""
 
     kind = "mdir"
+    store_type = MdirStore
     envelope = True
 
     def __init__(self, path: str, place: Place) -> None:
         super().__init__(path, place)
         self.wait = lock.LOCK_WAIT  # seconds to wait for the lock of the flags
-        self._names = Names()
         self._flags = FlagFile(os.path.abspath(path), place)
 
     def signature(self) -> str:
@@ -103,8 +102,7 @@ class Mdir(Driver):
     def delete(self, listing: Listing, rows: Sequence[int]) -> Listing:
         """Unlink the messages' files."""
         keys = self._present(listing, rows)
-        if isinstance(listing.store, FileStore):
-            listing.store.keep(keys)
+        self._keep(listing, keys)
         for key in keys:
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.path, key))
@@ -135,12 +133,12 @@ class Mdir(Driver):
 
     def make(self) -> None:
         """Create the directory, and its parents."""
-        self._writable()
+        self.check_writable()
         make_folder(self.path, 0o777)
 
     def rename(self, new: str, *, keep: bool = False) -> None:
         """Give the directory another name; flags and 9front's index come along."""
-        self._writable()
+        self.check_writable()
         move_folder(self.path, new)
         move_companions(self.path, new, self._flags)
         old, self.path = self.path, new
@@ -150,7 +148,7 @@ class Mdir(Driver):
 
     def remove(self, *, recurse: bool = False, truncate: bool = False) -> None:
         """Remove the messages, then the directory if nothing else is in it."""
-        self._writable()
+        self.check_writable()
         if recurse:
             for entry in list(os.scandir(self.path)):
                 if entry.is_dir(follow_symlinks=False):
@@ -163,10 +161,6 @@ class Mdir(Driver):
                 os.rmdir(self.path)
                 sync_dir(os.path.dirname(os.path.abspath(self.path)))
 
-    def _writable(self) -> None:
-        if self.place.readonly:
-            raise P9Error(EROFS)
-
     def _directory(self) -> str:
         return signature_of([self.path], self._names)
 
@@ -174,9 +168,6 @@ class Mdir(Driver):
         listing = table.listing(signature, self._store(), settled=settled)
         seqs = bytearray(_number(key) & 0xFF for key in table.keys)
         return replace(listing, seqs=seqs)
-
-    def _store(self) -> FileStore:
-        return MdirStore(self.path, self._names)
 
     def _read(self) -> Keys:
         return [name for name in os.listdir(self.path) if _MESSAGE.fullmatch(name)]
@@ -234,7 +225,7 @@ class Mdir(Driver):
 
     def _present(self, listing: Listing, rows: Iterable[int]) -> Keys:
         """Return the keys of rows; raise Stale if one is not that message any more."""
-        self._writable()
+        self.check_writable()
         keys = []
         for row in rows:
             key = str(listing.keys[row])

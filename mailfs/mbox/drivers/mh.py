@@ -15,13 +15,13 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from hashlib import blake2b
 
-from mailfs.errors import EFBIG, EROFS, MailfsError, P9Error
+from mailfs.errors import EFBIG, MailfsError
 from mailfs.mbox import lock
 from mailfs.mbox.driver import Driver, Flag, Listing, Place, Stale
 from mailfs.mbox.drivers.folder import (
     FileStore,
+    FolderDriver,
     Keys,
-    Names,
     Row,
     Rows,
     Table,
@@ -60,15 +60,15 @@ class MhStore(FileStore):
         return _ident(st) == ident
 
 
-class Mh(Driver):
+class Mh(FolderDriver):
     """A folder of MH."""
 
     kind = "mh"
+    store_type = MhStore
 
     def __init__(self, path: str, place: Place) -> None:
         super().__init__(path, place)
         self.wait = lock.LOCK_WAIT  # seconds to wait for the lock of the sequences
-        self._names = Names()
 
     def signature(self) -> str:
         """Identity and times of the directory, and of the sequences."""
@@ -93,19 +93,10 @@ class Mh(Driver):
         table.flags = flags
         return table.listing(found.signature, self._store(), settled=found.settled)
 
-    def restore(self, listing: Listing) -> Listing | None:
-        """Take the listing up again if the folder has not changed."""
-        try:
-            same = listing.signature == self.signature()
-        except OSError:
-            return None
-        return replace(listing, store=self._store()) if same else None
-
     def delete(self, listing: Listing, rows: Sequence[int]) -> Listing:
         """Unlink the messages' files and forget their numbers."""
         keys = self._present(listing, rows)
-        if isinstance(listing.store, FileStore):
-            listing.store.keep(keys)
+        self._keep(listing, keys)
         for key in keys:
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(self.path, key))
@@ -119,9 +110,7 @@ class Mh(Driver):
 
         if os.path.exists(os.path.join(self.path, SEQUENCES)):
             self._change(forget, numbers)
-        table = Table.of(listing)
-        table.drop(set(rows))
-        return table.listing(self.signature(), self._store(), settled=False)
+        return self._without(listing, rows)
 
     def set_flags(
         self, listing: Listing, changes: Sequence[tuple[int, Flag]]
@@ -153,14 +142,14 @@ class Mh(Driver):
 
     def make(self) -> None:
         """Create the folder, and parents; its sequences show that it is MH's."""
-        self._writable()
+        self.check_writable()
         make_folder(self.path, 0o700)
         with replacing(os.path.join(self.path, SEQUENCES)):
             pass
 
     def rename(self, new: str, *, keep: bool = False) -> None:
         """Give the folder another name."""
-        self._writable()
+        self.check_writable()
         move_folder(self.path, new)
         old, self.path = self.path, new
         if keep:
@@ -168,7 +157,7 @@ class Mh(Driver):
 
     def remove(self, *, recurse: bool = False, truncate: bool = False) -> None:
         """Remove the messages, then the folder if nothing else is in it."""
-        self._writable()
+        self.check_writable()
         if recurse:
             for entry in list(os.scandir(self.path)):
                 if entry.is_dir(follow_symlinks=False):
@@ -179,13 +168,6 @@ class Mh(Driver):
             with suppress(OSError):  # not empty: foreign files are spared
                 os.rmdir(self.path)
                 sync_dir(os.path.dirname(os.path.abspath(self.path)))
-
-    def _writable(self) -> None:
-        if self.place.readonly:
-            raise P9Error(EROFS)
-
-    def _store(self) -> FileStore:
-        return MhStore(self.path, self._names)
 
     def _paths(self) -> Keys:
         sequences = os.path.join(self.path, SEQUENCES)
@@ -237,7 +219,7 @@ class Mh(Driver):
 
     def _present(self, listing: Listing, rows: Iterable[int]) -> Keys:
         """Return the keys of rows; raise Stale if one is not that message any more."""
-        self._writable()
+        self.check_writable()
         keys = []
         for row in rows:
             key = str(listing.keys[row])

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from itertools import accumulate
 
-from mailfs.errors import EROFS, P9Error
+from mailfs.errors import P9Error
 from mailfs.mbox import journal, lock
 from mailfs.mbox.driver import Driver, Flag, Listing, Place, Stale
 from mailfs.mbox.drivers import boxflags
@@ -107,7 +107,7 @@ class Spool(Driver):
 
     def delete(self, listing: Listing, rows: Sequence[int]) -> Listing:
         """Write the other messages to a new file, or in place, under the locks."""
-        self._writable()
+        self.check_writable()
         self._repair()
         gone = set(rows)
         with self._locked(exclusive=True) as held:
@@ -130,7 +130,7 @@ class Spool(Driver):
         self, listing: Listing, changes: Sequence[tuple[int, Flag]]
     ) -> Listing:
         """Record flags beside the mailbox, whose octets stay as they are."""
-        self._writable()
+        self.check_writable()
         with self._locked(exclusive=False) as held:
             now = self._look(held.fd, listing)
             if not begins(now, listing):
@@ -152,7 +152,7 @@ class Spool(Driver):
 
     def make(self) -> None:
         """Create an empty file, and its parent directories."""
-        self._writable()
+        self.check_writable()
         folder = os.path.dirname(self._real)
         os.makedirs(folder, mode=0o711, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -161,7 +161,7 @@ class Spool(Driver):
 
     def rename(self, new: str, *, keep: bool = False) -> None:
         """Give the file another name; it stays what it is, so deliverers may wait."""
-        self._writable()
+        self.check_writable()
         check_free(self.path, new)
         self._repair()
         with self._locked(exclusive=True) as held:
@@ -186,7 +186,7 @@ class Spool(Driver):
 
     def remove(self, *, recurse: bool = False, truncate: bool = False) -> None:
         """Remove the file, or with truncate all that is in it."""
-        self._writable()
+        self.check_writable()
         self._repair()
         with self._locked(exclusive=True) as held:
             if truncate:
@@ -210,10 +210,6 @@ class Spool(Driver):
             with suppress(OSError):
                 self._settle(_CLOSE)
         self._left.close()
-
-    def _writable(self) -> None:
-        if self.place.readonly:
-            raise P9Error(EROFS)
 
     def _present(self) -> str:
         """Return the file to look at: upas/fs may have died between two renames."""
