@@ -66,7 +66,7 @@ def bare(values: Iterable[bytes]) -> str:
         text = joined.decode("ascii")
         if text.isprintable():
             return text
-    return " ".join(map(_addr, addrs))
+    return " ".join(filter(None, map(_addr, addrs)))
 
 
 def _addr(octets: bytes) -> str:

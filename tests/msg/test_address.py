@@ -129,6 +129,7 @@ def test_addresses(value: bytes, want: list[Address]) -> None:
 
 def test_all_fields_count() -> None:
     assert bare([b"a@b", b"C <c@d>, e@f", b""]) == "a@b c@d e@f"
+    assert bare([b"a@b,\x7f", b"c@d"]) == "a@b c@d"
     assert addresses([]) == []
 
 

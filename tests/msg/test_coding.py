@@ -125,8 +125,16 @@ def quoted_by_the_line(octets: bytes) -> bytes:
     """RFC 2045 section 6.7 with one regular expression, as a check on the other way."""
     octets = re.sub(rb"[ \t]+(\r?\n|\Z)", rb"\1", octets)
     octets = octets.removesuffix(b"=")
-    octets = re.sub(rb"=\r?\n", b"", octets)
-    return re.sub(rb"=([0-9A-Fa-f]{2})", lambda m: bytes.fromhex(m[1].decode()), octets)
+    # In one go: what a soft break joins is no escape if it was none before.
+    return re.sub(
+        rb"=(?:\r?\n|([0-9A-Fa-f]{2}))",
+        lambda m: bytes.fromhex((m[1] or b"").decode()),
+        octets,
+    )
+
+
+def test_a_soft_break_makes_no_escape() -> None:
+    assert coding.decode(b"==\n41 =\n41", "quoted-printable") == b"=41 41"
 
 
 NEAR_B64 = st.text("YWJj=\n -", max_size=60).map(str.encode)
