@@ -13,6 +13,7 @@ from mailfs.fs.node import (
     MESSAGE,
     STATUS,
     Attachment,
+    Listing,
     Writable,
     directory,
     packer,
@@ -34,7 +35,7 @@ from mailfs.p9.fcall import (
     Qid,
     Stat,
 )
-from mailfs.p9.file import DirHandle, File, Handle, Later
+from mailfs.p9.file import File, Handle, Later
 
 
 class BoxDir(File):
@@ -92,10 +93,19 @@ class BoxDir(File):
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return _Listing(self)
+        return Listing(self.listed)
+
+    def listed(self) -> Later[Iterable[bytes]]:
+        """Return the packed entries as things are now."""
+        waiting = self.box.refresh()
+        return self.entries() if waiting is None else self._listed(waiting)
+
+    async def _listed(self, waiting: Awaitable[None]) -> Iterable[bytes]:
+        await waiting
+        return self.entries()
 
     def entries(self) -> Iterator[bytes]:
-        """Give the packed entries: control files, then messages, oldest first."""
+        """Give the entries, packed: control files, then messages, oldest first."""
         yield BoxCtl(self).stat().pack()
         if self.attachment.everything:
             yield BoxStatus(self).stat().pack()
@@ -112,24 +122,6 @@ class BoxDir(File):
                 flags &= ~Flag.RECENT.value
             qid = (QTDIR, version(idents[row], flags), base | number << 22)
             yield pack(str(number), qid, dates[row])
-
-
-class _Listing(DirHandle):
-    """A mailbox's directory, open."""
-
-    __slots__ = ("_dir",)
-
-    def __init__(self, of: BoxDir) -> None:
-        super().__init__()
-        self._dir = of
-
-    def entries(self) -> Later[Iterable[bytes]]:
-        waiting = self._dir.box.refresh()
-        return self._dir.entries() if waiting is None else self._wait(waiting)
-
-    async def _wait(self, waiting: Awaitable[None]) -> Iterable[bytes]:
-        await waiting
-        return self._dir.entries()
 
 
 class BoxCtl(Writable):

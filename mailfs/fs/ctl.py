@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from mailfs.errors import ECTL, EFBIG, EPERM, MailfsError, P9Error
+from mailfs.errors import EFBIG, EPERM, MailfsError, P9Error
 from mailfs.p9.file import Handle, Later
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,3 @@ class CtlHandle(Handle):
             await self._do(command, 0)
         except (MailfsError, OSError) as e:
             log.warning("ctl: %s", e)
-
-
-def unknown() -> P9Error:
-    """Return the refusal of a command nobody knows."""
-    return P9Error(ECTL)

@@ -1,6 +1,6 @@
 """The directory of a message or a MIME part, and the files in it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeVar
 
 from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, EWSTAT, P9Error
@@ -11,6 +11,7 @@ from mailfs.fs.item import Item
 from mailfs.fs.node import (
     MESSAGE,
     Attachment,
+    Listing,
     Writable,
     directory,
     path,
@@ -32,7 +33,7 @@ from mailfs.p9.fcall import (
     Qid,
     Stat,
 )
-from mailfs.p9.file import DirHandle, File, Handle, Later
+from mailfs.p9.file import File, Handle, Later
 
 T = TypeVar("T")
 
@@ -138,7 +139,7 @@ class MessageDir(File):
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return _Listing(self)
+        return Listing(lambda: when(self, Need.WHOLE, self.entries))
 
     def entries(self) -> list[bytes]:
         """Return the packed entries: files, then parts."""
@@ -154,19 +155,6 @@ class MessageDir(File):
         if self.item.box.place.readonly:
             raise P9Error(EROFS)
         return self.item.box.delete([self.item.message.number])
-
-
-class _Listing(DirHandle):
-    """A message's directory, open."""
-
-    __slots__ = ("_dir",)
-
-    def __init__(self, of: MessageDir) -> None:
-        super().__init__()
-        self._dir = of
-
-    def entries(self) -> Later[Iterable[bytes]]:
-        return when(self._dir, Need.WHOLE, self._dir.entries)
 
 
 class MessageFile(Writable):

@@ -4,7 +4,7 @@ qid.path is unique in the server: 16 bits of mailbox, 26 of message, 16 of MIME 
 and 6 that tell the file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mailfs.errors import EWSTAT, P9Error
@@ -19,7 +19,7 @@ from mailfs.p9.fcall import (
     Stat,
     owners,
 )
-from mailfs.p9.file import File
+from mailfs.p9.file import DirHandle, File, Later
 
 MAX_BOX = (1 << 16) - 1
 MAX_NUMBER = (1 << 26) - 1
@@ -47,6 +47,20 @@ class Attachment:
     def user(self) -> str:
         """The owner of every file."""
         return self.boxes.place.user
+
+
+class Listing(DirHandle):
+    """A directory, open; give returns its packed entries, now or later."""
+
+    __slots__ = ("_give",)
+
+    def __init__(self, give: Callable[[], Later[Iterable[bytes]]]) -> None:
+        super().__init__()
+        self._give = give
+
+    def entries(self) -> Later[Iterable[bytes]]:
+        """Return the entries as they are at this moment."""
+        return self._give()
 
 
 class Writable(File):

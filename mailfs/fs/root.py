@@ -1,7 +1,7 @@
 """The root of the tree: ctl, and a directory for each open mailbox."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from mailfs.errors import ENOENT, EPERM, P9Error
 from mailfs.fs import rootctl
@@ -12,6 +12,7 @@ from mailfs.fs.node import (
     CTL,
     ROOT,
     Attachment,
+    Listing,
     Writable,
     directory,
     path,
@@ -19,7 +20,7 @@ from mailfs.fs.node import (
     without_suffix,
 )
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
-from mailfs.p9.file import DirHandle, File, Handle
+from mailfs.p9.file import File, Handle
 
 
 class Root(File):
@@ -56,26 +57,13 @@ class Root(File):
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return _Listing(self)
+        return Listing(self.entries)
 
     def entries(self) -> Iterator[bytes]:
         """Give the packed entries: ctl, then the mailboxes as they were opened."""
         yield RootCtl(self.attachment).stat().pack()
         for box in self.attachment.boxes:
             yield BoxDir(self.attachment, self, box).entry().pack()
-
-
-class _Listing(DirHandle):
-    """The root, open."""
-
-    __slots__ = ("_root",)
-
-    def __init__(self, root: Root) -> None:
-        super().__init__()
-        self._root = root
-
-    def entries(self) -> Iterable[bytes]:
-        return self._root.entries()
 
 
 class RootCtl(Writable):

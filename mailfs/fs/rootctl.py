@@ -8,10 +8,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mailfs.attr import tokenize
-from mailfs.errors import EARGS, EFLAGS, ENOBOX, ENOMOVE, EROFS, MailfsError, P9Error
+from mailfs.errors import (
+    EARGS,
+    ECTL,
+    EFLAGS,
+    ENOBOX,
+    ENOMOVE,
+    EROFS,
+    MailfsError,
+    P9Error,
+)
 from mailfs.fs import flags
 from mailfs.fs.boxes import Boxes
-from mailfs.fs.ctl import unknown
 from mailfs.mbox.driver import Flag
 from mailfs.mbox.mailbox import Mailbox
 
@@ -112,7 +120,7 @@ async def command(boxes: Boxes, line: str) -> None:
     words = tokenize(line)
     verb = VERBS.get(words[0]) if words else None
     if verb is None:
-        raise unknown()
+        raise P9Error(ECTL)
     count = len(words) - 1
     if count < verb.least or (verb.most is not None and count > verb.most):
         raise P9Error(EARGS)

@@ -14,7 +14,6 @@ from mailfs.msg.part import Part
 
 HEAD_READ = 4 << 10  # octets; most headers fit
 MAX_HEAD = 64 << 20  # octets; a longer header is cut, as no reader wants it whole
-_STRIP = {True: b"", False: b"\r\0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def digest(octets: Octets, shape: Shape, end: int) -> str:
     A spool's message counts as it stands; elsewhere CR and NUL are left out, so that
     a message and its copy with network line ends are one.
     """
-    strip = _STRIP[shape.blank]
+    strip = b"" if shape.blank else b"\r\0"
     sha = hashlib.sha1(usedforsecurity=False)
     for piece in octets.pieces(0, end):
         sha.update(piece.translate(None, strip) if strip else piece)
