@@ -22,7 +22,9 @@ def header(block: Header, ignore: Sequence[bytes] = ()) -> bytes:
     for line in block.lines:
         if unwanted and line[:998].lower().startswith(unwanted):
             continue
-        out.append(_field(line))
+        field = _field(line)
+        if field != b"\n":  # a bare return at the end of the octets
+            out.append(field)
     return b"".join(out)
 
 

@@ -49,6 +49,10 @@ def test_any_octets(octets: bytes) -> None:
     assert b"\n\n" not in text
 
 
+def test_a_bare_return_at_the_end_is_no_line() -> None:
+    assert header(scan(b"A: b\n\r")) == b"A: b\n"
+
+
 def test_hostile_folds() -> None:
     block = b"S: " + b"=?utf-8?q?a?=\n " * 50_000 + b"b\n"
     assert header(scan(block)) == b"S: " + b"a" * 50_000 + b"\n b\n"

@@ -98,6 +98,7 @@ def test_hostile_blocks() -> None:
     assert h.raw(b"b") is None
 
 
+CONTROLS = bytes(set(range(32)) - set(b"\t\n")) + b"\x7f"  # what unfolding drops
 LINES = st.sampled_from(
     [b"A: b", b"a:", b"\n", b"\r\n", b" ", b"\t", b":", b"From ", b"\0", b"x"]
 )
@@ -113,5 +114,6 @@ def test_any_octets_have_some_header(octets: bytes) -> None:
     for name, value in h.fields:
         assert name + b":" in octets.replace(b" ", b"").replace(b"\t", b"")
         line = h.all(name.lower())
-        assert value.replace(b"\r", b"").split() == [] or any(line)
+        shown = value.translate(None, CONTROLS)
+        assert shown.split() == [] or any(line)
         assert not any(b"\n" in one for one in line)
