@@ -156,6 +156,15 @@ class Driver(ABC):
         RECENT is the server's own and ignored.  Raises Stale like delete.
         """
 
+    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+        """Add a message, on disk (or acknowledged by the server) when it returns.
+
+        message is RFC 5322 text with LF line ends and no From_ line; date is seconds
+        since the epoch; sender is for the stores that keep a From_ line.  All or
+        nothing: the store never shows half a message, however this ends.
+        """
+        raise P9Error("append not supported")
+
     def make(self) -> None:
         """Create an empty store; its parents too."""
         raise P9Error("create not supported")

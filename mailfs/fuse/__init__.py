@@ -1,0 +1,1 @@
+"""Any 9P server as a FUSE file system."""

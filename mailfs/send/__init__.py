@@ -1,0 +1,1 @@
+"""Sending: marshal, rewrite, queue, smtp."""
