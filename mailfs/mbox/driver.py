@@ -12,11 +12,11 @@ They raise OSError as the system gives it, and MailfsError with a line for peopl
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from mailfs.errors import ENORENAME, EROFS, MailfsError, P9Error
 
@@ -50,8 +50,30 @@ class Store(ABC):
         """Return octets [start, end) of the stored message; end may exceed size.
 
         The octets are the store's own, a From_ line included where there is one.
-        Raises Stale if they can no longer be the message that was listed.
+        Raises Stale if they can no longer be the message that was listed.  Unless
+        immediate, what is not at hand is asked of the server, on the worker only.
         """
+
+    def has(self, key: Key, ident: int, start: int, end: int) -> bool:
+        """Whether octets [start, end) can be read without the network; any thread."""
+        return self.immediate
+
+    def length(self, key: Key, size: int, ident: int) -> int:
+        """Return how long the message is; size is what the listing has.
+
+        A server's word for it is taken until the whole message has been seen.
+        """
+        return size
+
+
+class Want(NamedTuple):
+    """Octets [start, end) of a message; an end of -1 is the message's own."""
+
+    key: Key
+    size: int
+    ident: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,8 @@ class Driver(ABC):
     envelope: ClassVar[bool] = False  # stored messages begin with a From_ line
     blank: ClassVar[bool] = False  # and end with a newline that is not theirs
     exact: ClassVar[bool] = True  # equal idents mean equal octets
+    crlf: ClassVar[bool] = False  # lines end as on the network; shown with LF
+    remote: ClassVar[bool] = False  # behind a network: what follows below is there
 
     def __init__(self, path: str, place: Place) -> None:
         self.path = path
@@ -182,6 +206,42 @@ class Driver(ABC):
         Files that are no part of a mailbox are spared, and then the directory too.
         """
         raise P9Error("remove not supported")
+
+    # What only remote stores have.
+
+    def digest(self, key: Key) -> bytes:
+        """Return 20 octets that tell a message without reading it: a SHA-1.
+
+        Its input names server, user, folder, uidvalidity and uid.
+        """
+        raise NotImplementedError
+
+    def fetch(self, wants: Sequence[Want]) -> None:
+        """Bring what is wanted into the cache, in as few round trips as can be.
+
+        A message that has gone is passed over.  Raises OSError if the line broke.
+        """
+        raise NotImplementedError
+
+    def heads(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
+        """Give the headers of messages as stored, in the order that serves best.
+
+        A header may be cut to the fields that the tree shows.  Messages that have
+        gone are passed over.  Raises OSError if the line broke.
+        """
+        raise NotImplementedError
+
+    def wait(self, timeout: float, wake: int) -> bool:
+        """Wait for news; True if the store may have changed.
+
+        Ends after timeout seconds, or when the descriptor wake can be read.  Raises
+        OSError if the line broke.
+        """
+        raise NotImplementedError
+
+    def state(self) -> Sequence[tuple[str, str]]:
+        """Return what ``status`` should tell of the connection, names and values."""
+        return ()
 
     def close(self) -> None:  # noqa: B027  # most hold nothing
         """Release what the driver holds."""
