@@ -79,7 +79,7 @@ class BoxDir(File):
             if message is None or str(message.number) != name:
                 raise P9Error(ENOENT)
             item = Item(self.box, message, self.attachment.boxes.ignore)
-            return MessageDir(self.attachment, self, item, message.number, 0)
+            return MessageDir(self.attachment, self, item, message.number)
         if name == "..":
             return self.parent
         if name == "ctl":

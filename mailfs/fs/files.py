@@ -39,7 +39,7 @@ def _date(item: Item) -> str:
 
 
 def _digest(item: Item) -> str:
-    return item.message.body.digest if item.top else NO_DIGEST
+    return item.message.digest if item.top else NO_DIGEST
 
 
 def _fileid(item: Item) -> str:
@@ -58,14 +58,14 @@ INFO: dict[str, tuple[Need, Callable[[Item], str]]] = {
     "type": (Need.HEAD, lambda item: item.envelope.type),
     "disposition": (Need.HEAD, lambda item: item.envelope.disposition),
     "filename": (Need.HEAD, lambda item: item.envelope.filename),
-    "digest": (Need.WHOLE, _digest),
+    "digest": (Need.INFO, _digest),
     "bcc": (Need.HEAD, lambda item: item.envelope.bcc),
     "inreplyto": (Need.HEAD, lambda item: item.envelope.inreplyto),
     "date": (Need.HEAD, _date),
     "sender": (Need.HEAD, lambda item: item.envelope.sender),
     "messageid": (Need.HEAD, lambda item: item.envelope.messageid),
-    "lines": (Need.WHOLE, lambda item: str(item.lines())),
-    "size": (Need.HEAD, lambda item: str(len(item.raw()))),
+    "lines": (Need.INFO, lambda item: str(item.lines())),
+    "size": (Need.HEAD, lambda item: str(item.size())),
     "flags": (Need.NOTHING, lambda item: flags.show(item.flags())),
     "fileid": (Need.NOTHING, _fileid),
     "ffrom": (Need.HEAD, lambda item: item.envelope.ffrom),
@@ -99,13 +99,13 @@ def _unixheader(item: Item) -> Octets:
 # What is no line of info: what it needs, how it is rendered, how long it is.
 _OTHERS: dict[str, tuple[Need, Callable[[Item], Octets]]] = {
     "body": (Need.WHOLE, Item.body),
-    "header": (Need.HEAD, _header),
-    "info": (Need.WHOLE, text(_info)),
-    "mimeheader": (Need.HEAD, _mimeheader),
-    "raw": (Need.HEAD, Item.raw),
-    "rawbody": (Need.HEAD, Item.raw_body),
-    "rawheader": (Need.HEAD, _rawheader),
-    "rawunix": (Need.HEAD, Item.raw_unix),
+    "header": (Need.HEADER, _header),
+    "info": (Need.INFO, text(_info)),
+    "mimeheader": (Need.HEADER, _mimeheader),
+    "raw": (Need.OCTETS, Item.raw),
+    "rawbody": (Need.OCTETS, Item.raw_body),
+    "rawheader": (Need.HEADER, _rawheader),
+    "rawunix": (Need.OCTETS, Item.raw_unix),
     "references": (Need.HEAD, text(_references)),
     "unixheader": (Need.HEAD, _unixheader),
 }

@@ -5,11 +5,13 @@ the message's store does.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
+from mailfs.errors import ENOENT, P9Error
 from mailfs.mbox.driver import Flag
 from mailfs.mbox.mailbox import Mailbox
-from mailfs.mbox.message import AT_ONCE, KEEP, Message, Need
-from mailfs.mbox.octets import Joined, Memory, Octets, collect, cut
+from mailfs.mbox.message import AT_ONCE, KEEP, Message, Need, Outline
+from mailfs.mbox.octets import Joined, Memory, Octets, Streamed, collect, cut, unix
 from mailfs.msg import charset, coding, date, envelope, fromline, header
 from mailfs.msg.envelope import Envelope
 from mailfs.msg.header import Header
@@ -20,53 +22,105 @@ INNER = ("message/rfc822", "message/global")
 
 
 class Item:
-    """A message or a MIME part, with the octets that its offsets count in."""
+    """A message or a MIME part.
 
-    __slots__ = ("_envelope", "_header", "box", "ignore", "message", "part", "source")
+    What is said in the header of a message, and how many parts it has, may be known
+    where its octets are not: the offsets of a part are looked up when they are needed.
+    """
+
+    __slots__ = (
+        "_envelope",
+        "_header",
+        "_part",
+        "_source",
+        "box",
+        "ignore",
+        "message",
+        "number",
+        "ordinal",
+        "parent",
+    )
 
     def __init__(
         self,
         box: Mailbox,
         message: Message,
         ignore: Sequence[bytes] = (),
-        part: Part | None = None,
-        source: Octets | None = None,
+        parent: "Item | None" = None,
+        number: int = 0,
+        ordinal: int = 0,
     ) -> None:
-        """Describe a part whose offsets count in source; without one, the message.
+        """Describe the part of parent with that number; without one, the message.
 
         ignore holds the beginnings of header lines that ``header`` leaves out.
+        ordinal tells which part of the message it is, depth first, the message being
+        0: all parts have different ones, however deep they are.
         """
         self.box = box
         self.message = message
         self.ignore = ignore
-        self.part = part
-        self.source = source
+        self.parent = parent
+        self.number = number
+        self.ordinal = ordinal
+        self._part: Part | None = None
+        self._source: Octets | None = None
         self._header: Header | None = None
         self._envelope: Envelope | None = None
 
     @property
     def top(self) -> bool:
         """Whether it is the message itself."""
-        return self.part is None
+        return self.parent is None
+
+    @property
+    def outline(self) -> Outline:
+        """How many parts it has, and in each how many."""
+        if self.parent is None:
+            return self.message.outline
+        return self.parent.outline[self.number - 1]
+
+    @property
+    def part(self) -> Part | None:
+        """Its place in the tree of parts; None for the message itself.
+
+        Raises P9Error if the octets turn out to hold no such part.
+        """
+        if self._part is None and self.parent is not None:
+            parts = self.parent.tree.parts
+            if self.number > len(parts):
+                raise P9Error(ENOENT)
+            self._part = parts[self.number - 1]
+        return self._part
 
     @property
     def whole(self) -> bool:
         """Whether it is a message, be it inside another."""
-        return self.part is None or self.part.message
+        part = self.part
+        return part is None or part.message
 
     def ready(self, need: Need) -> bool:
         """Whether need can be had without waiting."""
-        if self.part is not None:
-            if need is Need.WHOLE:
-                small = self.part.end - self.part.start <= AT_ONCE
-                return small and self.message.store.immediate
-            need = min(need, Need.HEAD)
-        return self.message.ready(need)
+        message = self.message
+        if self.parent is None or need in (Need.NOTHING, Need.OUTLINE):
+            return message.ready(need)
+        if not message.ready(Need.PARTS):
+            return False
+        if not message.store.immediate:
+            return message.ready(Need.WHOLE)
+        if need in (Need.WHOLE, Need.ENTRIES):
+            return self.end - self.start <= AT_ONCE
+        return True
 
     @property
     def octets(self) -> Octets:
         """The octets that the offsets below count in."""
-        return self.message.octets if self.source is None else self.source
+        parent = self.parent
+        if parent is None:
+            return self.message.octets
+        if self._source is None:
+            inset = parent.tree.inset
+            self._source = parent.decoded() if inset else parent.octets
+        return self._source
 
     @property
     def start(self) -> int:
@@ -103,12 +157,13 @@ class Item:
         return self._envelope
 
     def _values(self) -> Envelope:
-        if self.part is None:
-            values = self.message.head.envelope
-        elif self.part.message:
+        part = self.part
+        if part is None:
+            values = self.message.values
+        elif part.message:
             values = envelope.envelope(self.header)
         else:
-            values = envelope.of_part(self.part)
+            values = envelope.of_part(part)
         if values.type in INNER and not (values.from_ or values.sender):
             inner = next(iter(self.children()), None)
             if inner is not None:
@@ -117,27 +172,49 @@ class Item:
 
     def children(self) -> "Iterator[Item]":
         """Give its parts, in order."""
-        return (self.child(i) for i in range(1, len(self.tree.parts) + 1))
+        ordinal = self.ordinal + 1
+        for number, below in enumerate(self.outline, 1):
+            yield Item(self.box, self.message, self.ignore, self, number, ordinal)
+            ordinal += _size(below)
 
     def child(self, number: int) -> "Item":
         """Return its part with a number, counted from 1; there must be one."""
-        tree = self.tree
-        source = self.decoded() if tree.inset else self.octets
-        part = tree.parts[number - 1]
-        return Item(self.box, self.message, self.ignore, part, source)
+        ordinal = self.ordinal + 1 + sum(map(_size, self.outline[: number - 1]))
+        return Item(self.box, self.message, self.ignore, self, number, ordinal)
 
     def raw_header(self) -> bytes:
         """Return the header block as it stands, without the blank line."""
         head = self.header
-        return self.octets.read(self.start, self.start + head.end)
+        octets = self.octets.read(self.start, self.start + head.end)
+        return octets.replace(b"\r\n", b"\n") if self.message.shape.crlf else octets
 
     def raw_body(self) -> Octets:
         """Return the body as it stands."""
-        return cut(self.octets, self.body_at, self.end)
+        return self._shown(self.body_at, self.end)
 
     def raw(self) -> Octets:
         """Return header and body as they stand, without a From_ line."""
-        return cut(self.octets, self.start, self.end)
+        return self._shown(self.start, self.end)
+
+    def _shown(self, start: int, end: int) -> Octets:
+        """Return stored octets as the tree shows them: lines end with LF."""
+        octets = cut(self.octets, start, end)
+        if not self.message.shape.crlf:
+            return octets
+        return self._gather(unix(octets.pieces(0, len(octets))), len(octets))
+
+    def _gather(self, pieces: Iterator[bytes], size: int) -> Octets:
+        """Keep what comes, or let it come as it is read where that takes long."""
+        if self.message.store.immediate or size <= AT_ONCE:
+            return collect(pieces)
+        return Streamed(pieces)
+
+    def size(self) -> int:
+        """Return how many octets it has in the store, as far as that says."""
+        message = self.message
+        if self.top and not message.store.immediate:
+            return message.size
+        return self.end - self.start
 
     def raw_unix(self) -> Octets:
         """Return raw after the From_ line."""
@@ -145,7 +222,11 @@ class Item:
             return self.raw()
         if self.message.shape.envelope:
             return cut(self.octets, 0, self.end)
-        return Joined(self.unix_header(), self.raw())
+        if not self.message.shape.crlf:
+            return Joined(self.unix_header(), self.raw())
+        octets = cut(self.octets, self.start, self.end)
+        pieces = unix(octets.pieces(0, len(octets)))
+        return self._gather(chain([self.unix_header()], pieces), len(octets))
 
     def unix_header(self) -> bytes:
         """Return the From_ line with its newline, made up if the store has none."""
@@ -153,7 +234,7 @@ class Item:
             return b""
         if self.message.shape.envelope:
             return self.octets.read(0, self.start)
-        values = self.message.head.envelope
+        values = self.message.values
         return fromline.make(values.from_ or "???", self.message.date)
 
     def unix_date(self) -> str:
@@ -168,8 +249,8 @@ class Item:
 
     def lines(self) -> int:
         """Return the number of newlines in the body."""
-        if self.part is None:
-            return self.message.body.lines
+        if self.top:
+            return self.message.lines
         pieces = self.octets.pieces(self.body_at, self.end)
         return sum(piece.count(b"\n") for piece in pieces)
 
@@ -178,41 +259,74 @@ class Item:
         return Flag(self.box.flags(self.message.number) if self.top else 0)
 
     def decoded(self) -> Octets:
-        """Return the body with its transfer encoding undone."""
+        """Return the body with its transfer encoding undone, lines as stored."""
+        octets, pieces = self._decoded()
+        return octets if pieces is None else collect(pieces)
+
+    def _decoded(self) -> tuple[Octets, Iterator[bytes] | None]:
+        """Return the stored body, and its octets decoded if it is encoded."""
         tree = self.tree
-        body = self.raw_body()
-        if tree.type.startswith(MULTIPART):
-            return body
-        if not coding.kind(tree.encoding):
-            return body
-        return collect(_decode(body, tree.encoding))
+        body = cut(self.octets, self.body_at, self.end)
+        if tree.type.startswith(MULTIPART) or not coding.kind(tree.encoding):
+            return body, None
+        return body, _decode(body, tree.encoding)
 
     def body(self) -> Octets:
         """Return the body to be read: decoded, and text in UTF-8."""
-        kept = self.message.bodies.get(self.key)
+        kept = self.message.bodies.get(self.ordinal)
         if kept is None:
             kept = self._body()
             if isinstance(kept, Memory) and len(kept) <= KEEP:
-                self.message.bodies[self.key] = kept
-            self.message.lengths[self.key] = len(kept)
+                self.message.bodies[self.ordinal] = kept
+            if not isinstance(kept, Streamed):
+                self.message.lengths[self.ordinal] = len(kept)
         return kept
 
     def _body(self) -> Octets:
         tree = self.tree
-        octets = self.decoded()
-        if tree.type.startswith("text/") and not tree.parts:
-            return _text(octets, tree.charset)
-        return octets
+        stored, pieces = self._decoded()
+        text = tree.type.startswith("text/") and not tree.parts
+        if not text:
+            if pieces is not None:
+                return self._gather(pieces, len(stored))
+            return stored if tree.encoding == "binary" else self.raw_body()
+        if len(stored) > AT_ONCE and not self.message.store.immediate:
+            return Streamed(self._as_it_comes(stored, pieces, tree.charset))
+        octets = stored if pieces is None else collect(pieces)
+        if self.message.shape.crlf:
+            octets = collect(unix(octets.pieces(0, len(octets))))
+        return _text(octets, tree.charset)
+
+    @staticmethod
+    def _as_it_comes(
+        stored: Octets, pieces: Iterator[bytes] | None, label: str
+    ) -> Iterator[bytes]:
+        """Give text in UTF-8; what has no label is judged by its first piece."""
+        pieces = stored.pieces(0, len(stored)) if pieces is None else pieces
+        name = charset.codec(label)
+        if name is None:
+            first = next(pieces, b"")
+            sniffer = charset.Sniffer()
+            sniffer.feed(first)
+            name = sniffer.charset()
+            pieces = chain([first], pieces)
+        transcoder = charset.Transcoder(name)
+        for piece in unix(pieces):
+            yield transcoder.feed(piece)
+        yield transcoder.feed(b"", final=True)
 
     def body_length(self) -> int:
         """Return the length of body without keeping a long one."""
-        length = self.message.lengths.get(self.key)
-        return len(self.body()) if length is None else length
+        length = self.message.lengths.get(self.ordinal)
+        if length is not None:
+            return length
+        body = self.body()
+        return 0 if isinstance(body, Streamed) else len(body)
 
-    @property
-    def key(self) -> int:
-        """What tells the item from others of its message."""
-        return 0 if self.part is None else id(self.part)
+
+def _size(outline: Outline) -> int:
+    """Return how many parts there are in an outline, itself included."""
+    return 1 + sum(map(_size, outline))
 
 
 def _decode(octets: Octets, encoding: str) -> Iterator[bytes]:

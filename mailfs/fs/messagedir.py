@@ -1,6 +1,6 @@
 """The directory of a message or a MIME part, and the files in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, EWSTAT, P9Error
@@ -20,7 +20,7 @@ from mailfs.fs.node import (
 )
 from mailfs.mbox.driver import Stale
 from mailfs.mbox.message import Need, version
-from mailfs.mbox.octets import Memory, Octets
+from mailfs.mbox.octets import Memory, Octets, Streamed
 from mailfs.mbox.view import View
 from mailfs.p9.fcall import (
     OEXEC,
@@ -47,7 +47,6 @@ class MessageDir(File):
         "attachment",
         "item",
         "number",
-        "ordinal",
         "parent",
     )
 
@@ -57,24 +56,19 @@ class MessageDir(File):
         parent: File,
         item: Item,
         number: int,
-        ordinal: int,
     ) -> None:
-        """Make the node called number in its parent.
-
-        ordinal tells a message's parts apart, however deep; 0 is the message.
-        """
+        """Make the node called number in its parent."""
         self.attachment = attachment
         self.parent = parent
         self.item = item
         self.number = number
-        self.ordinal = ordinal
         self._seen: View | None = None  # the view that the version was taken from
         self._vers = 0
 
     def id(self, code: int) -> int:
         """Return the qid.path of something in this directory."""
         box = self.attachment.boxes.id(self.item.box)
-        return path(box, self.item.message.number, self.ordinal, code)
+        return path(box, self.item.message.number, self.item.ordinal, code)
 
     @property
     def vers(self) -> int:
@@ -97,18 +91,27 @@ class MessageDir(File):
         name = str(self.number)
         return directory(name, self.id(MESSAGE), self.vers, when, user)
 
+    def rows(self) -> Mapping[str, Row]:
+        """Return the files that are listed."""
+        return FILES
+
+    def row(self, name: str) -> Row | None:
+        """Return the file of that name, listed or not."""
+        return FILES.get(name)
+
+    def flags_handle(self) -> Handle:
+        """Return the file flags, open to be written."""
+        return FlagsHandle(self)
+
     def walk(self, name: str) -> Later[File]:
         """Return a file or a part; a suffix that begins with a dot is passed over."""
         if name == "..":
             return self.parent
-        row = FILES.get(name)
+        row = self.row(name)
         if row is not None:
             return MessageFile(self, name, row)
         if name.isdecimal() and name.isascii():
-            item = self.item
-            if item.part is None and not item.ready(Need.PARTS):
-                return when(self, Need.PARTS, lambda: self._part(name))
-            return self._part(name)
+            return when(self, Need.OUTLINE, lambda: self._part(name))
         bare = without_suffix(name)
         if bare is None:
             raise P9Error(ENOENT)
@@ -117,17 +120,14 @@ class MessageDir(File):
     def _part(self, name: str) -> "MessageDir":
         item = self.item
         number = int(name[:9])
-        if str(number) != name or not 0 < number <= len(item.tree.parts):
+        if str(number) != name or not 0 < number <= len(item.outline):
             raise P9Error(ENOENT)
-        child = item.child(number)
-        assert child.part is not None
-        ordinal = item.message.ordinal(child.part)
-        return MessageDir(self.attachment, self, child, number, ordinal)
+        return type(self)(self.attachment, self, item.child(number), number)
 
     def renew(self) -> None:
         """Look the message up again.  Raises P9Error if it has gone."""
         item = self.item
-        if item.part is not None:
+        if not item.top:
             assert isinstance(self.parent, MessageDir)
             self.parent.renew()
             self.item = self.parent.item.child(self.number)
@@ -139,13 +139,15 @@ class MessageDir(File):
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return Listing(lambda: when(self, Need.WHOLE, self.entries))
+        return Listing(lambda: when(self, Need.ENTRIES, self.entries))
 
     def entries(self) -> list[bytes]:
         """Return the packed entries: files, then parts."""
-        records = [MessageFile(self, n, row).entry().pack() for n, row in FILES.items()]
-        for number in range(1, len(self.item.tree.parts) + 1):
-            records.append(self._part(str(number)).stat().pack())
+        files = self.rows().items()
+        records = [MessageFile(self, name, row).known().pack() for name, row in files]
+        for child in self.item.children():
+            node = type(self)(self.attachment, self, child, child.number)
+            records.append(node.stat().pack())
         return records
 
     def remove(self) -> Later[None]:
@@ -172,11 +174,24 @@ class MessageFile(Writable):
         """The file's identity."""
         return Qid(QTFILE, self.dir.vers, self.dir.id(self.row.code))
 
+    def known(self) -> Stat:
+        """Return its entry; length 0 where a server would have to be asked for it."""
+        item = self.dir.item
+        if item.message.store.immediate or item.ready(self.row.need):
+            return self.entry()
+        return self._entry(0)
+
     def entry(self) -> Stat:
-        """Return its entry, with its true length."""
+        """Return its entry, with its true length; 0 where that is far to be had."""
+        item, row = self.dir.item, self.row
+        if row.length is not None:
+            return self._entry(row.length(item))
+        octets = row.render(item)
+        return self._entry(0 if isinstance(octets, Streamed) else len(octets))
+
+    def _entry(self, length: int) -> Stat:
         of, row = self.dir, self.row
         item = of.item
-        length = len(row.render(item)) if row.length is None else row.length(item)
         date, user = item.message.date, of.attachment.user
         mode = row.mode if item.top else row.mode & 0o444
         name, id_ = self.name, of.id(row.code)
@@ -196,7 +211,7 @@ class MessageFile(Writable):
         if self.dir.item.box.place.readonly:
             raise P9Error(EROFS)
         assert access in (OREAD, OWRITE, ORDWR)
-        return FlagsHandle(self.dir)
+        return self.dir.flags_handle()
 
     def wstat(self, stat: Stat) -> None:
         """Accept what leaves flags as they are."""

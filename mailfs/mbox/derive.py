@@ -20,8 +20,9 @@ MAX_HEAD = 64 << 20  # octets; a longer header is cut, as no reader wants it who
 class Shape:
     """How a store keeps a message."""
 
-    envelope: bool  # a From_ line comes first
-    blank: bool  # a newline that is not the message's comes last
+    envelope: bool = False  # a From_ line comes first
+    blank: bool = False  # a newline that is not the message's comes last
+    crlf: bool = False  # lines end as on the network
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,14 @@ class Want(NamedTuple):
     end: int
 
 
+class Slice(NamedTuple):
+    """The beginning of a message as a server tells it."""
+
+    key: Key
+    header: bytes  # lines as stored; maybe only the fields that the tree shows
+    structure: bytes = b""  # BODYSTRUCTURE as it came, where there is one; RFC 3501
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What a store held at one moment, one row a message, oldest first.
@@ -223,15 +231,14 @@ class Driver(ABC):
         """
         raise NotImplementedError
 
-    def heads(self, keys: Sequence[Key]) -> Iterator[tuple[Key, bytes]]:
-        """Give the headers of messages as stored, in the order that serves best.
+    def heads(self, keys: Sequence[Key]) -> Iterator[Slice]:
+        """Give the headers of messages, in the order that serves best.
 
-        A header may be cut to the fields that the tree shows.  Messages that have
-        gone are passed over.  Raises OSError if the line broke.
+        Messages that have gone are passed over.  Raises OSError if the line broke.
         """
         raise NotImplementedError
 
-    def wait(self, timeout: float, wake: int) -> bool:
+    def listen(self, timeout: float, wake: int) -> bool:
         """Wait for news; True if the store may have changed.
 
         Ends after timeout seconds, or when the descriptor wake can be read.  Raises

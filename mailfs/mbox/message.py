@@ -12,6 +12,7 @@ from mailfs.mbox.driver import Store
 from mailfs.mbox.index import Index
 from mailfs.mbox.octets import Memory, Octets, Stored
 from mailfs.msg import envelope, part
+from mailfs.msg.envelope import Envelope
 from mailfs.msg.part import Part
 
 AT_ONCE = 256 << 10  # octets; what is longer to read through is left to the worker
@@ -23,8 +24,27 @@ class Need(IntEnum):
 
     NOTHING = 0
     HEAD = 1  # values of the header
-    PARTS = 2  # offsets of the MIME parts
-    WHOLE = 3  # every octet
+    INFO = 2  # and the digest, and how many lines the body has
+    OUTLINE = 3  # how many parts there are, in each how many
+    ENTRIES = 4  # what a listing of the directory shows
+    HEADER = 5  # octets of the header
+    PARTS = 6  # offsets of the MIME parts
+    OCTETS = 7  # any octets, as they stand
+    WHOLE = 8  # every octet, to be read through
+
+
+# How many parts a message or part has, in each how many.
+Outline = tuple["Outline", ...]
+
+
+def outline_of(part: Part) -> Outline:
+    """Return the outline of a tree of parts."""
+    return tuple(outline_of(one) for one in part.parts)
+
+
+# What takes no more than the header of a message at hand, and what only its parts.
+_OF_HEADER = frozenset({Need.HEAD, Need.HEADER, Need.OCTETS})
+_OF_PARTS = frozenset({Need.PARTS, Need.OUTLINE})
 
 
 def version(ident: int, flags: int) -> int:
@@ -43,7 +63,7 @@ class Message:
         "_head",
         "_index",
         "_octets",
-        "_ordinals",
+        "_outline",
         "_parts",
         "bodies",
         "date",
@@ -76,7 +96,7 @@ class Message:
         self._head: Head | None = None
         self._body: Body | None = None
         self._parts: Part | None = None
-        self._ordinals: dict[int, int] = {}
+        self._outline: Outline | None = None
         self.bodies: dict[int, Octets] = {}  # short decoded bodies, by part
         self.lengths: dict[int, int] = {}  # of decoded bodies, by part
 
@@ -84,15 +104,31 @@ class Message:
         """Whether need can be had at once."""
         if need is Need.NOTHING or self._body is not None:
             return True
-        if need is Need.HEAD and self._head is not None:
+        if need in _OF_HEADER or self.size <= AT_ONCE:
             return True
-        if need is Need.PARTS and self._parts is not None:
+        if need in _OF_PARTS and self._parts is not None:
             return True
-        if self.store.immediate and (self.size <= AT_ONCE or need is Need.HEAD):
-            return True
-        if need is Need.HEAD:
-            return self._index.head(self.number) is not None
         return self._index.body(self.number) is not None
+
+    @property
+    def values(self) -> Envelope:
+        """What the header says."""
+        return self.head.envelope
+
+    @property
+    def digest(self) -> str:
+        """What tells it from others of its mailbox: a SHA-1 in hex."""
+        return self.body.digest
+
+    @property
+    def lines(self) -> int:
+        """The number of newlines in the body."""
+        return self.body.lines
+
+    @property
+    def long(self) -> bool:
+        """Whether it is better read in pieces than whole."""
+        return False
 
     @property
     def stored(self) -> Octets:
@@ -156,8 +192,9 @@ class Message:
         """Seconds and place in that second, as mdir names a file; mdir(6)."""
         return f"{self.date}.{self.seq:02}"
 
-    def ordinal(self, wanted: Part) -> int:
-        """Return which part of the message one is, depth first, the message being 0."""
-        if not self._ordinals:
-            self._ordinals = {id(one): i for i, one in enumerate(self.parts.walk())}
-        return self._ordinals[id(wanted)]
+    @property
+    def outline(self) -> Outline:
+        """How many parts there are, and in each how many."""
+        if self._outline is None:
+            self._outline = outline_of(self.parts)
+        return self._outline

@@ -145,6 +145,59 @@ class Spilled(Octets):
         return os.pread(self._fd, max(0, end - start), start)
 
 
+class Streamed(Octets):
+    """Octets that come piece by piece, and are asked for only as far as they are read.
+
+    What has come is kept in a temporary file.  One thread at a time may read.
+    """
+
+    __slots__ = ("_fd", "_have", "_rest", "size")
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.size: int | None = None  # known when the last piece has come
+        self._rest = iter(pieces)
+        self._have = 0
+        with tempfile.TemporaryFile(prefix="mailfs.") as file:
+            self._fd = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+    def __len__(self) -> int:
+        self._reach(None)
+        assert self.size is not None
+        return self.size
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return octets [start, end), as soon as they have come."""
+        self._reach(end)
+        return os.pread(self._fd, max(0, min(end, self._have) - start), start)
+
+    def _reach(self, end: int | None) -> None:
+        while self.size is None and (end is None or self._have < end):
+            piece = next(self._rest, None)
+            if piece is None:
+                self.size = self._have
+                return
+            at = 0
+            while at < len(piece):
+                at += os.pwrite(self._fd, piece[at:], self._have + at)
+            self._have += len(piece)
+
+
+def unix(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Give network text with LF line ends; a CR not before LF stays."""
+    held = b""
+    for piece in pieces:
+        text = held + piece
+        held = b"\r" if text.endswith(b"\r") else b""
+        text = text.removesuffix(held).replace(b"\r\n", b"\n")
+        if text:
+            yield text
+    if held:
+        yield held
+
+
 def collect(pieces: Iterable[bytes]) -> Octets:
     """Keep what pieces give: in memory while it is little, else in a file."""
     kept: list[bytes] = []
