@@ -272,13 +272,16 @@ def when(of: MessageDir, need: Need, job: Callable[[], T]) -> Later[T]:
             return job()
         except Stale:
             pass
-    return _later(of, job)
+    return _later(of, need, job)
 
 
-async def _later(of: MessageDir, job: Callable[[], T]) -> T:
+async def _later(of: MessageDir, need: Need, job: Callable[[], T]) -> T:
     """Do job on the worker; if the store has changed, list it and try again."""
     box = of.item.box
     try:
+        await box.prepare(of.item.message, need)
+        if of.item.ready(need):
+            return job()
         return await box.run(job)
     except Stale:
         waiting = box.refresh()

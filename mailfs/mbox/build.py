@@ -30,6 +30,8 @@ from mailfs.msg import envelope, part
 
 BATCH = 0.25  # seconds of work between two transactions
 FEW = 64  # messages that are derived on the spot, without a process
+SLICES = 5000  # headers asked for at once; progress is told so often
+FEW_HEADERS = 2000  # headers on a server that are fetched without a process
 LITTLE = 4 << 20  # octets of them at most
 
 
@@ -65,11 +67,21 @@ Report = Callable[[Progress], None]
 
 def derive(folder: Folder, report: Report) -> None:
     """Put into the index what is missing there, headers first, newest mail first."""
-    for phase in ("head", "body"):
-        missing = folder.index.missing(phase)
-        missing.reverse()
-        _derive(folder, phase, list(missing), report)
+    if folder.driver.remote:
+        _slice(folder, list(folder.unsliced(-1)), report)
+    else:
+        for phase in ("head", "body"):
+            missing = list(folder.index.missing(phase, newest=True))
+            _derive(folder, phase, missing, report)
     report(Progress("done"))
+
+
+def _slice(folder: Folder, numbers: list[int], report: Report) -> None:
+    """Fetch headers from a server."""
+    total = len(numbers)
+    for at in range(0, total, SLICES):
+        folder.slice(numbers[at : at + SLICES])
+        report(Progress("head", min(at + SLICES, total), total))
 
 
 def derive_few(folder: Folder) -> bool:

@@ -90,6 +90,12 @@ def body(octets: Octets, shape: Shape, known: Head) -> Body:
     )
 
 
+def parts(octets: Octets) -> Part:
+    """Return the tree of parts of a message stored without a From_ line."""
+    source = octets.data if isinstance(octets, Memory) else octets
+    return part.parse(source, 0, len(octets))
+
+
 def digest(octets: Octets, shape: Shape, end: int) -> str:
     """Return the SHA-1 that upas/fs gives the message, in hex; upasfs(4).
 

@@ -16,9 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mailfs.errors import ENORENAME, EROFS, MailfsError, P9Error
+
+if TYPE_CHECKING:
+    from mailfs.mbox.net import Net
 
 
 class Flag(IntFlag):
@@ -121,6 +124,7 @@ class Place:
     root: Path  # Plan 9 paths lie below
     user: str
     readonly: bool = False
+    net: "Net | None" = None  # None where no network is to be used
 
 
 class Driver(ABC):

@@ -7,20 +7,23 @@ builds the index.
 import logging
 import sqlite3
 import time
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from mailfs.errors import EIO, MailfsError
 from mailfs.mbox.derive import Shape
-from mailfs.mbox.driver import Driver, Flag, Key, Listing, Stale, Store
+from mailfs.mbox.driver import Driver, Flag, Key, Listing, Stale, Store, Want
 from mailfs.mbox.index import Index
 from mailfs.mbox.message import Message
 from mailfs.mbox.octets import Stored
-from mailfs.mbox.view import View, first_view, merge, without
+from mailfs.mbox.remote import RemoteMessage
+from mailfs.mbox.view import View, difference, first_view, merge, without
 
 log = logging.getLogger(__name__)
 
+SLICES = 0.25  # seconds of fetched headers between two transactions
 RETRIES = 5  # listings to try when a store changes under our hands each time
 T = TypeVar("T")
 
@@ -40,8 +43,9 @@ class Folder:
     ) -> None:
         self.driver = driver
         self.index = index
-        self.shape = Shape(driver.envelope, driver.blank)
+        self.shape = Shape(driver.envelope, driver.blank, driver.crlf)
         self.first = 1  # the first number that was not known when we opened
+        self.parted: dict[int, str] | None = None  # digests of what went, if wanted
         self._clock = clock
         self._view: View | None = None
 
@@ -94,12 +98,21 @@ class Folder:
         else:
             view, change = merge(old, listing, now)
             view = replace(view, generation=generation + 1)
+            self._part(change.gone)
             if self.driver.exact or _same_octets(old, view):
                 self.index.outdate(change.rewritten)
             else:
                 self.index.outdate(None)
         self.index.save(old, view)
         return view
+
+    def _part(self, gone: Iterable[int]) -> None:
+        """Keep the digests of messages that go, while the index has them."""
+        if self.parted is not None:
+            for number in gone:
+                row = self.index.body(number)
+                if row is not None:
+                    self.parted[number] = row[0].hex()
 
     def _indexed(self, step: Callable[[], T]) -> T:
         """Do step in a transaction; go on without the file if it cannot be written."""
@@ -163,29 +176,63 @@ class Folder:
             if generation and old.generation != generation:
                 return self._merge(None, view.listing)
             new = replace(view, generation=generation + 1)
+            if self.parted is not None:
+                self._part(difference(old, new).gone)
             self.index.save(old, new)
             return new
 
         return self._indexed(step)
 
-    def message(self, number: int) -> Message | None:
-        """Return a message of the current view."""
-        return message_of(self.view, number, self.shape, self.index)
+    def message(self, number: int, view: View | None = None) -> Message | None:
+        """Return the message a view has under a number; any thread."""
+        view = view or self.view
+        row = view.row(number)
+        if row is None:
+            return None
+        l = view.listing
+        octets = Stored(l.store, l.keys[row], l.sizes[row], l.idents[row])
+        when = (l.dates[row], view.seqs[row])
+        if self.driver.remote:
+            return RemoteMessage(
+                number, octets, self.shape, self.index, when, self.driver
+            )
+        return Message(number, octets, self.shape, self.index, when)
+
+    # What only remote stores need.
+
+    def unsliced(self, limit: int) -> "array[int]":
+        """Return the newest messages whose header nobody has fetched."""
+        return self.index.missing("slice", limit, newest=True)
+
+    def slice(self, numbers: Iterable[int]) -> None:
+        """Fetch the headers of messages into the index."""
+        view = self.view
+        keys = {view.listing.keys[row]: view.numbers[row] for row in view.rows(numbers)}
+        rows: list[tuple[int, bytes, bytes]] = []
+        since = time.monotonic()
+        for one in self.driver.heads(list(keys)):
+            rows.append((keys[one.key], one.header, one.structure))
+            if time.monotonic() - since > SLICES:
+                self._put_slices(rows)
+                rows.clear()
+                since = time.monotonic()
+        self._put_slices(rows)
+
+    def _put_slices(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+        with self.index.transaction():
+            self.index.put_slices(rows)
+
+    def fetch(self, numbers: Iterable[int]) -> None:
+        """Fetch whole messages into the cache."""
+        l, rows = self.view.listing, self.view.rows(numbers)
+        self.driver.fetch(
+            [Want(l.keys[row], l.sizes[row], l.idents[row], 0, -1) for row in rows]
+        )
 
     def close(self) -> None:
         """Release the store and the index."""
         self.driver.close()
         self.index.close()
-
-
-def message_of(view: View, number: int, shape: Shape, index: Index) -> Message | None:
-    """Return the message a view has under a number."""
-    row = view.row(number)
-    if row is None:
-        return None
-    l = view.listing
-    octets = Stored(l.store, l.keys[row], l.sizes[row], l.idents[row])
-    return Message(number, octets, shape, index, (l.dates[row], view.seqs[row]))
 
 
 def _flagged(

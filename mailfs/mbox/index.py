@@ -20,7 +20,7 @@ from mailfs.mbox.view import View, order_of
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # of the tables and of what derive puts in them; another is rebuilt
+VERSION = 2  # of the tables and of what derive puts in them; another is rebuilt
 WAIT = 60.0  # seconds to wait for another process's transaction
 _BATCH = 1000  # rows fetched at a time, so that loading needs little memory
 
@@ -32,7 +32,10 @@ create table message (
 create table head (
     number integer primary key, start integer, body integer, fields text);
 create table body (number integer primary key, digest blob, lines integer, parts blob);
+create table slice (number integer primary key, header blob, structure blob);
 """
+
+_DERIVED = ("head", "body", "slice")  # tables that follow from the message
 
 _PUT = "insert or replace into message values (?,?,?,?,?,?,?,?)"
 
@@ -248,13 +251,13 @@ class Index:
 
     def _forget(self, numbers: Iterable[int | str]) -> None:
         gone = [(n,) for n in numbers]
-        for table in ("message", "head", "body"):
+        for table in ("message", *_DERIVED):
             self._db.executemany(f"delete from {table} where number=?", gone)
 
     def outdate(self, numbers: Iterable[int] | None) -> None:
         """Drop what was derived from those messages, from all without an argument."""
         gone = None if numbers is None else [(n,) for n in numbers]
-        for table in ("head", "body"):
+        for table in _DERIVED:
             if gone is None:
                 self._db.execute(f"delete from {table}")
             else:
@@ -272,6 +275,12 @@ class Index:
         row: tuple[bytes, int, bytes] | None = self._row(query, number)
         return row
 
+    def slice(self, number: int) -> tuple[bytes, bytes] | None:
+        """Return (header, structure) of a message as a server told them."""
+        query = "select header, structure from slice where number=?"
+        row: tuple[bytes, bytes] | None = self._row(query, number)
+        return row
+
     def _row(self, query: str, number: int) -> Any:
         """Return one row; None too where the file is damaged: it can be derived."""
         try:
@@ -280,11 +289,14 @@ class Index:
             log.warning("index %s: %s", self.path, e)
             return None
 
-    def missing(self, table: str, limit: int = -1) -> "array[int]":
-        """Return the numbers of messages that table, head or body, lacks.
+    def missing(
+        self, table: str, limit: int = -1, *, newest: bool = False
+    ) -> "array[int]":
+        """Return the numbers of messages that table, head, body or slice, lacks.
 
-        They ascend; with a limit no more than so many.
+        They ascend; with a limit no more than so many.  With newest they descend.
         """
+        order = "desc" if newest else "asc"
         return array(
             "I",
             (
@@ -292,7 +304,7 @@ class Index:
                 for (number,) in self._db.execute(
                     f"select number from message m where not exists "
                     f"(select 1 from {table} t where t.number = m.number) "
-                    f"order by number limit {limit}"
+                    f"order by number {order} limit {limit}"
                 )
             ),
         )
@@ -305,9 +317,16 @@ class Index:
         """Add (number, digest, lines, parts) for messages that are still there."""
         self._put("body", rows)
 
+    def put_slices(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """Add (number, header, structure) for messages that are still there."""
+        self._put("slice", rows)
+
     def _put(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if not rows:
+            return
+        places = ",".join("?" * len(rows[0]))
         self._db.executemany(
-            f"insert or replace into {table} select ?,?,?,? "
+            f"insert or replace into {table} select {places} "
             f"where exists (select 1 from message where number=?)",
             [(*row, row[0]) for row in rows],
         )

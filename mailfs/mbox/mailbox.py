@@ -8,25 +8,46 @@ waiting, the job goes on to its end.
 
 import asyncio
 import logging
+import select
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from mailfs.errors import MailfsError, reason
-from mailfs.mbox.build import Build, derive_few
+from mailfs.mbox.build import FEW_HEADERS, Build, derive_few
 from mailfs.mbox.driver import Driver, Flag, Place
-from mailfs.mbox.folder import Folder, message_of
+from mailfs.mbox.folder import Folder
+from mailfs.mbox.gather import Gather
 from mailfs.mbox.index import Index, index_path
-from mailfs.mbox.message import Message
-from mailfs.mbox.view import View
+from mailfs.mbox.message import Message, Need
+from mailfs.mbox.remote import HEADERS, RemoteMessage
+from mailfs.mbox.view import Change, View, difference
+from mailfs.mbox.worker import Worker
 
 log = logging.getLogger(__name__)
 
 _RECENT = Flag.RECENT.value
 RECENT_MESSAGES = 64  # kept with what has been read of them
+AHEAD = 64  # short messages fetched beside the one that is read
+HEADS_AHEAD = 400  # headers likewise
+SLICES = 400  # headers fetched at a time in the background; readers wait so long
+LISTEN = 60.0  # seconds to wait for news at a time; then the driver looks around
+PAUSE = 1.0  # seconds until the event loop has surely taken up what it was told
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a listener is told: what changed from one view to the next."""
+
+    change: Change
+    digests: Mapping[int, str]  # of what has gone, where the index knew them
+
+
+Listener = Callable[[News], None]
+"""Called on the event loop, after the mailbox has taken over the new view."""
 
 
 class Mailbox:
@@ -48,15 +69,24 @@ class Mailbox:
         self.path = path
         self.driver = driver
         self.error = ""  # why the last listing failed
+        self.listeners: list[Listener] = []
         self._cache = cache
         self._folder: Folder | None = None
         self._view: View | None = None
+        self._told: View | None = None  # the worker's: up to where listeners know
         self._recent: OrderedDict[int, Message] = OrderedDict()
         self._build: Build | None = None
         self._builds = builds or asyncio.Semaphore(1)
         self._listing: asyncio.Task[None] | None = None
         self._jobs: set[asyncio.Task[object]] = set()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"mbox {name}")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._unsliced: list[int] = []  # the worker's: headers still to be fetched
+        leisure = self._leisure if driver.remote else None
+        self._worker = Worker(f"mbox {name}", leisure)
+        self._heads = Gather(
+            lambda: self.view, self._sliced, self._fetch_heads, HEADS_AHEAD
+        )
+        self._wholes = Gather(lambda: self.view, self._whole, self._fetch_wholes, AHEAD)
 
     @property
     def place(self) -> Place:
@@ -77,8 +107,7 @@ class Mailbox:
 
     async def run(self, job: Callable[[], T]) -> T:
         """Do job on the worker; it may block.  Cancelling stops the wait only."""
-        loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._worker, job))
+        return await asyncio.shield(asyncio.wrap_future(self._worker.submit(job)))
 
     async def open(self, *, apart: bool = True) -> None:
         """List the store.  Raises OSError or MailfsError if it cannot be served.
@@ -86,6 +115,7 @@ class Mailbox:
         apart spares others who use the server a long computation, at the price of
         starting a process for it; without others it only takes longer.
         """
+        self._loop = asyncio.get_running_loop()
         await self._change(lambda: self._open(apart))
         self._build_rest()
 
@@ -95,10 +125,18 @@ class Mailbox:
         index = Index(index_path(self._cache, name), driver.kind, name)
         self._folder = folder = Folder(driver, index)
         if folder.load():
-            return folder.view
+            return self._resumed(folder) if driver.remote else folder.view
         if apart and folder.heavy and index.path is not None:
             self._list_apart()
         return folder.list()
+
+    def _resumed(self, folder: Folder) -> View:
+        """List a store whose messages the index knows; it may be out of reach."""
+        try:
+            return folder.list()
+        except OSError as e:
+            self.error = reason(e)
+        return folder.view
 
     def _list_apart(self) -> None:
         """Have a process of its own list the store and go on to build the index."""
@@ -136,7 +174,13 @@ class Mailbox:
         assert folder is not None
         if self._build is not None and self._build.running:
             return
-        if not derive_few(folder) and folder.index.path is not None:
+        if self.driver.remote:
+            self._unsliced = list(folder.unsliced(FEW_HEADERS))[::-1]
+            if len(self._unsliced) < FEW_HEADERS or folder.index.path is None:
+                return
+            self._unsliced = []
+            self._build = Build(self.driver.path, self.place, self._cache)
+        elif not derive_few(folder) and folder.index.path is not None:
             self._build = Build(self.driver.path, self.place, self._cache)
 
     def _spawn(self, work: Awaitable[object]) -> None:
@@ -153,10 +197,26 @@ class Mailbox:
         """Do a job that makes a new view, and take it over even if nobody waits."""
 
         async def work() -> None:
-            loop = asyncio.get_running_loop()
-            self._take(await loop.run_in_executor(self._worker, job))
+            done = self._worker.submit(lambda: self._noting(job))
+            view, news = await asyncio.wrap_future(done)
+            self._take(view)
+            if news is not None:
+                for listener in list(self.listeners):
+                    listener(news)
 
         await asyncio.shield(asyncio.ensure_future(work()))
+
+    def _noting(self, job: Callable[[], View]) -> tuple[View, News | None]:
+        """Do job, and find out what it changed if anybody listens."""
+        if self._folder is not None:
+            self._folder.parted = {} if self.listeners else None
+        view = job()
+        told, self._told = self._told, view
+        if told is None or told is view or not self.listeners:
+            return view, None
+        assert self._folder is not None
+        change = difference(told, view)
+        return view, News(change, self._folder.parted or {}) if change else None
 
     def _take(self, view: View) -> None:
         if view is not self._view:
@@ -199,13 +259,60 @@ class Mailbox:
         if found is None:
             assert self._folder is not None
             folder = self._folder
-            found = message_of(self.view, number, folder.shape, folder.index)
+            found = folder.message(number, self.view)
             if found is None:
                 return None
             self._recent[number] = found
             if len(self._recent) > RECENT_MESSAGES:
                 self._recent.popitem(last=False)
         return found
+
+    # What only remote stores need.
+
+    async def prepare(self, message: Message, need: Need) -> None:
+        """Fetch what need takes of a message, together with what others wait for."""
+        if not isinstance(message, RemoteMessage):
+            return
+        if need in HEADERS:
+            await self._heads.want(message.number)
+        elif message.short:
+            await self._wholes.want(message.number)
+
+    def _sliced(self, number: int) -> bool:
+        message = self.message(number)
+        return message is None or message.ready(Need.HEAD)
+
+    def _whole(self, number: int) -> bool:
+        message = self.message(number)
+        return message is None or message.ready(Need.WHOLE)
+
+    async def _fetch_heads(self, numbers: Sequence[int]) -> None:
+        assert self._folder is not None
+        folder = self._folder
+        await self.run(lambda: folder.slice(numbers))
+
+    async def _fetch_wholes(self, numbers: Sequence[int]) -> None:
+        assert self._folder is not None
+        folder = self._folder
+        await self.run(lambda: folder.fetch(numbers))
+
+    def _leisure(self, wake: int) -> None:
+        """Spend the worker's time between jobs: fetch headers, or wait for news."""
+        folder = self._folder
+        try:
+            if folder is None or self._view is None:
+                select.select([wake], [], [])
+            elif self._unsliced:
+                numbers = self._unsliced[-SLICES:][::-1]
+                del self._unsliced[-SLICES:]
+                folder.slice(numbers)
+            elif self.driver.listen(LISTEN, wake):
+                assert self._loop is not None
+                self._loop.call_soon_threadsafe(self.refresh)
+                select.select([wake], [], [], PAUSE)
+        except (OSError, MailfsError) as e:
+            # The driver paces its attempts; the listing that follows says what is up.
+            log.info("%s: %s", self.name, reason(e) if isinstance(e, OSError) else e)
 
     def flags(self, number: int) -> int:
         """Return a message's Flag bits; none if it has gone."""
@@ -257,7 +364,8 @@ class Mailbox:
         while self._jobs:
             await asyncio.wait(self._jobs)
         await self.run(self._release)  # after whatever the worker still does
-        self._worker.shutdown()
+        self._worker.end()
+        await asyncio.to_thread(self._worker.join)
 
     def _release(self) -> None:
         if self._build is not None:

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mailfs.mbox.driver import Flag, Listing
 
@@ -136,6 +137,38 @@ def merge(old: View, listing: Listing, now: int) -> tuple[View, Change]:
         generation=old.generation,
     )
     return view, change
+
+
+def difference(old: View, new: View) -> Change:
+    """Return what changed between two views, whoever made the later one, and how."""
+    n, m = len(old), len(new)
+    columns: list[tuple[Any, Any]] = [
+        (old.numbers, new.numbers),
+        (old.listing.idents, new.listing.idents),
+        (old.listing.flags, new.listing.flags),
+    ]
+    head = _agree(min(n, m), lambda i, j: all(a[i:j] == b[i:j] for a, b in columns))
+    tail = _agree(
+        min(n, m) - head,
+        lambda i, j: all(a[n - j : n - i] == b[m - j : m - i] for a, b in columns),
+    )
+    was = {old.numbers[row]: row for row in range(head, n - tail)}
+    fresh, modified, rewritten = [], [], []
+    for row in range(head, m - tail):
+        number = new.numbers[row]
+        before = was.pop(number, None)
+        if before is None:
+            fresh.append(number)
+        elif old.listing.idents[before] != new.listing.idents[row]:
+            rewritten.append(number)
+        elif (old.listing.flags[before] ^ new.listing.flags[row]) & ~_RECENT:
+            modified.append(number)
+    return Change(
+        new=tuple(sorted(fresh)),
+        gone=tuple(sorted(was)),
+        modified=tuple(sorted(modified)),
+        rewritten=tuple(sorted(rewritten)),
+    )
 
 
 def without(old: View, listing: Listing, rows: Sequence[int], now: int) -> View:

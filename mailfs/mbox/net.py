@@ -1,0 +1,16 @@
+"""What a driver needs to reach a store behind a network."""
+
+from dataclasses import dataclass
+
+from mailfs.factotum.client import Factotum
+from mailfs.mbox.pack import Pack
+from mailfs.tls.trust import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """Whom to ask for keys, which servers to trust, where octets are cached."""
+
+    keys: Factotum
+    trust: Trust
+    pack: Pack
