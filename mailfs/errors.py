@@ -9,6 +9,7 @@ A text below is interface: Linux v9fs looks error texts up whole in a fixed tabl
 """
 
 import errno
+import os
 
 
 class MailfsError(Exception):
@@ -60,6 +61,8 @@ ESLASH = "/ not allowed in mailbox name"
 EBOXNAME = "bad mbox name"
 EBOXUSE = "mbox name in use"
 ENOBOX = "no such mailbox"
+ENOMSG = "no such message"
+ECONTROL = "bad control message"
 ENOTSERVED = "path not served by this file server"
 ENOMOVE = "move not supported"
 ENORENAME = "rename not supported"
@@ -67,6 +70,7 @@ EFLAGS = "bad flags"
 EFLAG = "bad flag"
 ELOCK = "can't lock mailbox"
 EBOXGONE = "mailbox not found"
+ENONET = "network mailboxes are not served here"
 
 _ERRNO = {
     errno.EPERM: EPERM,
@@ -92,4 +96,9 @@ def reason(err: OSError) -> str:
     The result is one line and never contains a path.
     """
     known = _ERRNO.get(err.errno or 0)
-    return known or (err.strerror or str(err)).lower() or EIO
+    if known:
+        return known
+    text = err.strerror or str(err)
+    if err.errno and text == os.strerror(err.errno):
+        return text.lower()
+    return text or EIO

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mailfs import where
+from mailfs.cmd import net
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
 from mailfs.fs.boxes import Boxes, ignored
@@ -57,11 +58,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "-D", dest="trace", action="store_true", help="log every 9P message"
     )
+    net.add(parser)
     parser.add_root()
     options = parser.parse_args(argv)
     start_log(debug=options.debug, trace=options.trace)
     root = where.root(options.root)
-    place = Place(root, where.user(), options.readonly)
+    remote = net.make(options, root, where.cache())
+    place = Place(root, where.user(), options.readonly, remote)
     specs = [named(spec) for spec in options.specs]
     if not specs and not options.none:
         specs = [("mbox", default(place))]

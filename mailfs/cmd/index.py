@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from mailfs import where
+from mailfs.cmd import net
 from mailfs.cmd.args import Parser
 from mailfs.mbox.build import Progress, Report, be_nice, derive
 from mailfs.mbox.driver import Place
@@ -31,17 +32,20 @@ def main(argv: list[str]) -> int:
         "--report", action="store_true", help="tell the progress, one line a step"
     )
     parser.add_argument(
-        "--cache",
+        "--indexes",
         metavar="DIR",
         type=Path,
         default=where.cache(),
-        help="where the index lies; default %(default)s",
+        help="where indexes and the cache lie; default %(default)s",
     )
+    net.add(parser)
     parser.add_root()
     options = parser.parse_args(argv)
-    place = Place(where.root(options.root), where.user(), options.readonly)
+    root, cache = where.root(options.root), options.indexes
+    remote = net.make(options, root, cache)
+    place = Place(root, where.user(), options.readonly, remote)
     report = _lines if options.report else _bar()
-    folder = _folder(options.spec, place, options.cache)
+    folder = _folder(options.spec, place, cache)
     try:
         folder.load()
         folder.list()

@@ -152,7 +152,10 @@ class Build:
     def __init__(self, path: str, place: Place, cache: Path) -> None:
         """Start it for the mailbox at path, whose index lies below cache."""
         command = [sys.executable, "-P", "-m", "mailfs", "index", "--report"]
-        command += ["--root", str(place.root), "--cache", str(cache)]
+        command += ["--root", str(place.root), "--indexes", str(cache)]
+        if place.net is not None:
+            command += ["--cache", str(place.net.pack.limit)]
+            command += ["--trust", place.net.trust.policy.value]
         if place.readonly:
             command.append("--readonly")
         self._process = subprocess.Popen(  # noqa: S603  # our own program

@@ -68,6 +68,10 @@ class Store(ABC):
         """
         return size
 
+    def measure(self, key: Key, size: int, ident: int) -> int:
+        """Return how long the message is for certain; may ask, on the worker only."""
+        return self.length(key, size, ident)
+
 
 class Want(NamedTuple):
     """Octets [start, end) of a message; an end of -1 is the message's own."""

@@ -353,6 +353,7 @@ class Mailbox:
             rows.append(("progress", f"{done.phase} {done.done} {done.total}"))
         if build is not None and build.error:
             rows.append(("index", build.error))
+        rows += self.driver.state()
         if self.error:
             rows.append(("error", self.error))
         return rows

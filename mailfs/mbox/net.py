@@ -1,5 +1,6 @@
 """What a driver needs to reach a store behind a network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailfs.factotum.client import Factotum
@@ -11,6 +12,6 @@ from mailfs.tls.trust import Trust
 class Net:
     """Whom to ask for keys, which servers to trust, where octets are cached."""
 
-    keys: Factotum
+    keys: Callable[[], Factotum]  # one for each login: the agent may have restarted
     trust: Trust
     pack: Pack

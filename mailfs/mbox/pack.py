@@ -50,6 +50,7 @@ class Pack:
         """Use directory, made 0700, for at most limit octets (LEAST at least)."""
         limit = max(limit, LEAST)
         self.limit = limit
+        self.directory = directory
         self._segment_size = min(LARGEST, limit // SHARES)
         self._most = limit // self._segment_size
         self._segments = Segments(directory)

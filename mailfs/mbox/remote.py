@@ -80,8 +80,11 @@ class RemoteMessage(Message):
         octets = self._octets
         if isinstance(octets, Memory):
             return octets
-        length = self.store.length(self._key, self.size, self.ident)
-        if length <= KEEP and (self.short or self.whole):
+        short = self.short or self.whole
+        length = (self.store.length if short else self.store.measure)(
+            self._key, self.size, self.ident
+        )
+        if short and length <= KEEP:
             data = self.store.read(self._key, length, self.ident, 0, -1)
             self._octets = octets = Memory(data)
         elif length != len(octets):

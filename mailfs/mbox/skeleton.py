@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from mailfs.imap import structure
+from mailfs.imap.structure import Structure
+from mailfs.imap.tokens import Malformed
 from mailfs.mbox.message import Outline
 
 LINE = 78  # octets of a line of base64, its end included; RFC 2045 section 6.8
@@ -13,8 +16,8 @@ class Skeleton(NamedTuple):
 
     outline  how many parts there are, and in each how many
     sizes    octets of the leaves' stored bodies, depth first
-    lines    newlines in the body: exact for a message without parts, where it is
-             text; else what the parts' lines and sizes come to
+    lines    newlines in the body: those of a text without parts exactly, else what the
+             parts' own lines and sizes come to
     """
 
     outline: Outline
@@ -24,4 +27,28 @@ class Skeleton(NamedTuple):
 
 def skeleton(raw: bytes) -> Skeleton | None:
     """Read a BODYSTRUCTURE as it came; None if there is none, or it makes no sense."""
-    return None
+    if not raw:
+        return None
+    try:
+        top = structure.parse(raw)
+    except Malformed:
+        return None
+    return Skeleton(_outline(top), tuple(_sizes(top)), _lines(top))
+
+
+def _outline(one: Structure) -> Outline:
+    return tuple(map(_outline, one.parts))
+
+
+def _sizes(one: Structure) -> list[int]:
+    if not one.parts:
+        return [one.size]
+    return [size for part in one.parts for size in _sizes(part)]
+
+
+def _lines(one: Structure) -> int:
+    if one.lines is not None:
+        return one.lines
+    if one.parts:
+        return sum(_lines(part) + AROUND for part in one.parts)
+    return -(-one.size // LINE)

@@ -2,10 +2,16 @@
 
 from mailfs.errors import ENOTSERVED, MailfsError
 from mailfs.mbox.driver import Claim, Driver, Place
-from mailfs.mbox.drivers import maildir, mdir, mh, spool
+from mailfs.mbox.drivers import imap, maildir, mdir, mh, spool
 
 # The first to return a Driver has the path.  spool is last: it takes any file.
-DRIVERS: tuple[Claim, ...] = (maildir.claim, mh.claim, mdir.claim, spool.claim)
+DRIVERS: tuple[Claim, ...] = (
+    imap.claim,
+    maildir.claim,
+    mh.claim,
+    mdir.claim,
+    spool.claim,
+)
 
 
 def open_store(path: str, place: Place, drivers: tuple[Claim, ...] = DRIVERS) -> Driver:

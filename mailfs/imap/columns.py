@@ -1,0 +1,180 @@
+"""Many messages as columns: uid, size, date, flags, modseq; 100,000 rows at a time.
+
+Servers answer each row of one FETCH in the same form.  The form of the first row
+becomes one regular expression, and whole blocks of lines go through it at once; rows
+of another form are read one by one.
+"""
+
+import re
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from mailfs.imap import flags as flag
+from mailfs.imap.date import Dates
+from mailfs.imap.fetched import Fetched, fetched
+from mailfs.imap.flags import Flags
+from mailfs.imap.ranges import MAX_UID
+from mailfs.imap.tokens import Malformed
+from mailfs.imap.wire import Wire
+
+ITEMS = b"UID FLAGS INTERNALDATE RFC822.SIZE"
+MAX_SIZE = (1 << 63) - 1  # octets
+MAX_FLAG_SETS = 10_000  # different sets of flags remembered
+_FORMS = {
+    b"UID": rb"([0-9]{1,10})",
+    b"FLAGS": rb'\(([^()"{}\r\n]*)\)',
+    b"INTERNALDATE": rb'"([^"\\\r\n]{26})"',
+    b"RFC822.SIZE": rb"([0-9]{1,18})",
+    b"MODSEQ": rb"\(([0-9]{1,18})\)",
+}
+
+
+class _Sets(dict[bytes, Flags]):
+    """Flags by their text, each parsed once."""
+
+    def __missing__(self, text: bytes) -> Flags:
+        found = flag.parse(text.split())
+        if len(self) < MAX_FLAG_SETS:
+            self[text] = found
+        return found
+
+
+@dataclass(slots=True)
+class Columns:
+    """Rows in the order the server sent them, which is by uid on all we know.
+
+    dates are seconds since the epoch, 0 for what is no date; modseqs 0 if unknown.
+    """
+
+    uids: "array[int]" = field(default_factory=lambda: array("Q"))
+    sizes: "array[int]" = field(default_factory=lambda: array("Q"))
+    dates: "array[int]" = field(default_factory=lambda: array("q"))
+    flags: list[Flags] = field(default_factory=list)
+    modseqs: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def keep(self, rows: Iterable[int]) -> "Columns":
+        """Return some of the rows."""
+        out = Columns()
+        for i in rows:
+            out.uids.append(self.uids[i])
+            out.sizes.append(self.sizes[i])
+            out.dates.append(self.dates[i])
+            out.flags.append(self.flags[i])
+            out.modseqs.append(self.modseqs[i])
+        return out
+
+    def tidy(self, least: int = 1) -> "Columns":
+        """Return the rows by uid, each once, the last word of it, from least on.
+
+        ``n:*`` gives the last message even if its uid is below n.
+        """
+        uids = self.uids
+        sane = not uids or least <= uids[0] <= uids[-1] <= MAX_UID
+        if sane and all(a < b for a, b in pairwise(uids)):
+            return self
+        last = {uid: row for row, uid in enumerate(uids) if least <= uid <= MAX_UID}
+        return self.keep(last[uid] for uid in sorted(last))
+
+
+class Reading:
+    """Fills columns from the answers of one command.
+
+    required are the attributes without which a FETCH is no answer to it.
+    """
+
+    def __init__(self, required: tuple[bytes, ...] = (b"UID", b"RFC822.SIZE")) -> None:
+        self._required = frozenset(required)
+        self.columns = Columns()
+        self._sets = _Sets()
+        self._dates = Dates()
+        self._form: re.Pattern[bytes] | None = None
+        self._order: list[bytes] = []
+
+    def run(self, wire: Wire, tag: bytes) -> None:
+        """Read until the command is answered; all else goes where it belongs."""
+        reader = wire.reader
+        while not wire.answered(tag):
+            block = reader.lines()
+            if self._form is not None:
+                rows = self._form.findall(block)
+                if len(rows) == block.count(b"\n"):
+                    self._add(rows)
+                    continue
+            self._by_line(wire, tag, block)
+
+    def _by_line(self, wire: Wire, tag: bytes, block: bytes) -> None:
+        at = 0
+        while at < len(block):
+            end = block.index(b"\n", at) + 1
+            line = block[at:end]
+            m = self._form.fullmatch(line) if self._form else None
+            if m is not None:
+                self._add([m.groups()])
+            else:
+                text = line.rstrip(b"\r\n")
+                if text.endswith(b"}") or wire.answered(tag):
+                    wire.reader.unread(block[at:])
+                    if not wire.answered(tag):
+                        self._other(wire, wire.response())
+                    return
+                self._other(wire, text)
+            at = end
+
+    def _other(self, wire: Wire, raw: bytes) -> None:
+        """Take one response that fits no form, or teaches one."""
+        row = fetched(raw)
+        if row is None or not self._required <= row.items.keys():
+            wire.take(raw)
+            return
+        try:
+            self._slow(row)
+        except Malformed:
+            wire.take(raw)
+            return
+        if self._form is None and set(row.items) <= set(_FORMS):
+            self._order = list(row.items)
+            body = b" ".join(re.escape(n) + b" " + _FORMS[n] for n in self._order)
+            form = rb"(?m)^\* [0-9]{1,10} FETCH \(" + body + rb"\)\r?\n"
+            self._form = re.compile(form)
+
+    def _slow(self, row: Fetched) -> None:
+        """Add one row, whatever its form."""
+        columns = self.columns
+        size = row.int(b"RFC822.SIZE", MAX_SIZE) or 0
+        flags, modseq = row.flags or Flags(), row.modseq
+        if (uid := row.uid) is None:
+            raise Malformed("uid 0")
+        columns.uids.append(uid)
+        columns.sizes.append(size)
+        date = (row.value(b"INTERNALDATE") or b"").strip(b'"')
+        columns.dates.append(self._dates.parse(date.rjust(26)))
+        columns.flags.append(flags)
+        columns.modseqs.append(modseq)
+
+    def _add(self, rows: "list[tuple[bytes, ...]]") -> None:
+        """Add rows that matched the form, column by column."""
+        columns = self.columns
+        cells = dict(zip(self._order, zip(*rows, strict=True), strict=True))
+        count = len(rows)
+        columns.uids.extend(map(int, cells[b"UID"]))
+        if b"RFC822.SIZE" in cells:
+            columns.sizes.extend(map(int, cells[b"RFC822.SIZE"]))
+        else:
+            columns.sizes.extend([0] * count)
+        if b"FLAGS" in cells:
+            columns.flags += map(self._sets.__getitem__, cells[b"FLAGS"])
+        else:
+            columns.flags += [Flags()] * count
+        if b"INTERNALDATE" in cells:
+            columns.dates.extend(map(self._dates.parse, cells[b"INTERNALDATE"]))
+        else:
+            columns.dates.extend([0] * count)
+        if b"MODSEQ" in cells:
+            columns.modseqs.extend(map(int, cells[b"MODSEQ"]))
+        else:
+            columns.modseqs.extend([0] * count)

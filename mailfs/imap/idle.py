@@ -1,0 +1,86 @@
+"""Waiting for news: IDLE, RFC 2177, ended without losing a round trip."""
+
+import select
+from collections.abc import Callable
+
+from mailfs.imap.line import Clock
+from mailfs.imap.wire import Wire
+
+RENEW = 9 * 60.0  # seconds of one IDLE; servers end it at 30 min, some routers at 10
+
+
+class Idle:
+    """The IDLE of one connection, if any is under way."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._clock: Clock = wire.line.clock
+        self._tag: bytes | None = None
+
+    def end(self) -> None:
+        """End it; the answer is read with that of the next command."""
+        tag, self._tag = self._tag, None
+        if tag is not None and not self._wire.answered(tag):
+            self._wire.write(b"DONE")
+            self._wire.forget([tag])
+
+    def run(
+        self,
+        timeout: float,
+        wake: int | None,
+        news: Callable[[], bool],
+        *,
+        idle: bool,
+    ) -> None:
+        """Wait until there is news, wake can be read, or timeout seconds are over.
+
+        Without idle, listen only.  It stays under way if only the time was over, so
+        that a caller who waits in slices says nothing in between.
+        """
+        clock = self._clock
+        end = clock() + timeout
+        if idle:
+            self._begin()
+        while not news():
+            now = clock()
+            renew = self._began + RENEW if self._tag is not None else end
+            if now >= end:
+                return
+            if now >= renew:
+                self.end()
+                self._wire.command(b"NOOP")  # a server that is gone is found out here
+                self._begin()
+                continue
+            heard = self._heard(min(end, renew) - now, wake)
+            if not heard and wake is not None and _ready(wake):
+                break
+        self.end()
+
+    _began = 0.0
+
+    def _begin(self) -> None:
+        if self._tag is not None:
+            return
+        tag = self._wire.send(b"IDLE")
+        self._tag = tag
+        self._wire.consent(tag)
+        self._began = self._clock()
+
+    def _heard(self, seconds: float, wake: int | None) -> bool:
+        """Take what has come, waiting at most so long for it."""
+        wire = self._wire
+        if not wire.reader.buffered and not wire.line.wait(seconds, wake):
+            return False
+        while wire.reader.buffered or wire.line.pending():
+            raw = wire.response()
+            if not raw.startswith(b"+"):
+                wire.take(raw)
+        if self._tag is not None and wire.answered(self._tag):
+            wire.forget([self._tag])  # the server ended it by itself
+            self._tag = None
+            self._begin()
+        return True
+
+
+def _ready(fd: int) -> bool:
+    return bool(select.select([fd], [], [], 0)[0])

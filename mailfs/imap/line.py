@@ -1,0 +1,171 @@
+"""The connection itself: a socket, perhaps TLS, perhaps compressed; every wait ends."""
+
+import contextlib
+import select
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Callable
+
+from mailfs.imap.error import broken
+from mailfs.tls.dial import wrap
+from mailfs.tls.service import Peer
+from mailfs.tls.trust import Trust
+
+CHUNK = 1 << 18  # octets read at a time
+MIN_SAMPLE = 1 << 18  # octets before the line's speed is worth a word
+RAW_DEFLATE = -15  # RFC 4978 section 3: no zlib header
+
+Clock = Callable[[], float]
+
+
+class Line:
+    """Octets to and from one server.  Errors are OSError and name the server.
+
+    timeout is how many seconds the server may say nothing while we wait for it.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        server: str,
+        timeout: float,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._sock = sock
+        self.server = server
+        self.timeout = timeout
+        self.clock = clock
+        self._inflate: zlib._Decompress | None = None
+        self._deflate: zlib._Compress | None = None
+        self.received = self.sent = 0  # octets on the wire
+        self._flow = 0  # octets of those that came without a pause
+        self._flow_seconds = 0.0
+        sock.settimeout(timeout)
+        if sock.family != getattr(socket, "AF_UNIX", None):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def send(self, octets: bytes) -> None:
+        """Send all of it."""
+        if self._deflate is not None:
+            octets = self._deflate.compress(octets)
+            octets += self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        try:
+            self._sock.sendall(octets)
+        except TimeoutError as e:
+            raise TimeoutError(f"{self.server}: timed out") from e
+        except OSError as e:
+            raise broken(self.server, _why(e)) from e
+        self.sent += len(octets)
+
+    def receive(self) -> bytes:
+        """Return the next octets, at least one."""
+        if self._inflate is not None:
+            return self._inflated()
+        return self._octets()
+
+    def _octets(self) -> bytes:
+        began = self.clock()
+        try:
+            data = self._sock.recv(CHUNK)
+        except TimeoutError as e:
+            raise TimeoutError(f"{self.server}: timed out") from e
+        except OSError as e:
+            raise broken(self.server, _why(e)) from e
+        if not data:
+            raise broken(self.server, "server hung up")
+        self.received += len(data)
+        if self._flow:
+            self._flow_seconds += self.clock() - began
+            self._flow += len(data)
+        return data
+
+    def _inflated(self) -> bytes:
+        inflate = self._inflate
+        assert inflate is not None
+        try:
+            while True:
+                data = inflate.unconsumed_tail or self._octets()
+                if out := inflate.decompress(data, 1 << 20):
+                    return out
+                if inflate.eof:
+                    raise broken(self.server, "server hung up")
+        except zlib.error as e:
+            raise broken(self.server, "malformed compressed data") from e
+
+    def pending(self) -> bool:
+        """Whether receive would return without waiting for the server."""
+        if self._inflate is not None and self._inflate.unconsumed_tail:
+            return True
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
+            return True
+        return bool(select.select([self._sock], [], [], 0)[0])
+
+    def wait(self, seconds: float, wake: int | None = None) -> bool:
+        """Wait until receive has something; False after seconds or if wake is ready."""
+        if self.pending():
+            return True
+        watched: list[int] = [self._sock.fileno()]
+        if wake is not None:
+            watched.append(wake)
+        ready, _, _ = select.select(watched, [], [], max(0.0, seconds))
+        return self._sock.fileno() in ready
+
+    def begin_flow(self) -> None:
+        """Count what comes from here on as a stream: the server was asked for much."""
+        self._flow = 1
+
+    def end_flow(self) -> None:
+        """Stop counting."""
+        if self._flow < MIN_SAMPLE:
+            self._flow_seconds = 0.0
+        elif self._flow_seconds > 0:
+            self.rate = self._flow / self._flow_seconds
+            self._flow_seconds = 0.0
+        self._flow = 0
+
+    rate = 0.0  # octets a second at which the last stream came; 0 if unknown
+
+    def start_tls(self, peer: Peer, trust: Trust) -> None:
+        """Begin TLS and check the peer.  Raises Untrusted, TlsError, OSError."""
+        self._sock = wrap(self._sock, peer, trust)
+        self._sock.settimeout(self.timeout)
+
+    def start_compress(self, rest: bytes) -> bytes:
+        """Compress from here on; rest is what has been read already.  RFC 4978.
+
+        Returns rest as it should be read.
+        """
+        self._inflate = zlib.decompressobj(RAW_DEFLATE)
+        self._deflate = zlib.compressobj(
+            zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, RAW_DEFLATE
+        )
+        try:
+            return self._inflate.decompress(rest, 1 << 20) if rest else b""
+        except zlib.error as e:
+            raise broken(self.server, "malformed compressed data") from e
+
+    @property
+    def compressed(self) -> bool:
+        """Whether COMPRESS is in force."""
+        return self._deflate is not None
+
+    @property
+    def tls(self) -> ssl.SSLSocket | None:
+        """The socket, if it is one of TLS."""
+        return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, -1 once closed."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Hang up without a word."""
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+
+def _why(e: OSError) -> str:
+    return (e.strerror or str(e) or "connection lost").lower()

@@ -1,0 +1,389 @@
+"""One logged-in connection, with at most one folder selected: all that can be asked.
+
+What the server tells unasked, in the middle of whatever, is gathered and waits in
+changes().
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from mailfs.imap import folders, search
+from mailfs.imap.bodies import Fetch, Piece, Request
+from mailfs.imap.changes import Flagged, FolderStatus
+from mailfs.imap.columns import ITEMS, Columns, Reading
+from mailfs.imap.connection import Connection
+from mailfs.imap.date import show as show_date
+from mailfs.imap.error import ImapError
+from mailfs.imap.fetched import fetched
+from mailfs.imap.flags import Flags, System
+from mailfs.imap.folder import Known, Selected, small
+from mailfs.imap.folders import FolderInfo
+from mailfs.imap.heads import Head, heads
+from mailfs.imap.names import Literal
+from mailfs.imap.ranges import MAX_UID, BadRanges, Ranges
+from mailfs.imap.structure import Structure
+from mailfs.imap.structure import parse as parse_structure
+from mailfs.imap.tokens import Malformed
+from mailfs.imap.transfer import Stored, append_limit, copied, header
+from mailfs.imap.window import MAX_SET
+
+ENOUIDPLUS = "server can expunge only all deleted messages, not just these"
+MAX_KNOWN = 4000  # octets of the known uids in SELECT; more are left for it to guess
+
+
+class Session(Connection):
+    """A connection on which folders are selected, read and changed."""
+
+    # Folders
+
+    def select(
+        self, folder: str, known: Known | None = None, *, readonly: bool = False
+    ) -> Selected:
+        """Select a folder; with known, learn what happened to it since.
+
+        readonly opens it by EXAMINE.  Raises ImapError if it cannot be had.
+        """
+        found = Selected(folder, readonly)
+        verb = b"EXAMINE " if readonly else b"SELECT "
+        parts: list[bytes | Literal] = [verb, self.name(folder)]
+        resync = self._resync(known)
+        if resync:
+            parts.append(resync)
+        elif "CONDSTORE" in self.capabilities:
+            parts.append(b" (CONDSTORE)")
+        self._idle.end()
+        self._tracker.reset()
+        self._selecting, self.selected = found, None
+        try:
+            self.wire.command(*parts)
+        finally:
+            self._selecting = None
+        self.selected = found
+        found.exists = self._tracker.exists
+        news = self._tracker.take()
+        valid = known is not None and known.uidvalidity == found.uidvalidity
+        found.resynced = bool(resync) and valid and found.uidvalidity > 0
+        found.resynced &= found.modseq is not None
+        if found.resynced:
+            found.vanished = news.vanished
+            found.changed = list(news.flagged)
+        return found
+
+    def _resync(self, known: Known | None) -> bytes:
+        """Return the QRESYNC parameter; RFC 7162 section 3.2.5."""
+        if known is None or "QRESYNC" not in self.enabled or not known.modseq:
+            return b""
+        text = f" (QRESYNC ({known.uidvalidity} {known.modseq}"
+        uids = str(known.uids)
+        if uids and len(uids) <= MAX_KNOWN:
+            text += f" {uids}"
+        return text.encode() + b"))"
+
+    # Reading
+
+    def columns(self, uids: Ranges | str = "1:*") -> Columns:
+        """Return uid, size, date, flags and modseq of messages, by uid.
+
+        uids may be ``N:*``; rows below N, which servers add, are left out.
+        """
+        items = ITEMS + (b" MODSEQ" if self._modseqs else b"")
+        text = str(uids)
+        if not text:
+            return Columns()
+        rows = self._rows(text, b" (" + items + b")", (b"UID", b"RFC822.SIZE"))
+        if text == "1:*":
+            self._tracker.learn(rows.uids)
+        return rows
+
+    def _rows(self, uids: str, what: bytes, required: tuple[bytes, ...]) -> Columns:
+        self._idle.end()
+        self.wire.line.begin_flow()
+        tag = self.wire.send(b"UID FETCH ", uids.encode(), what)
+        reading = Reading(required)
+        try:
+            reading.run(self.wire, tag)
+        finally:
+            self.wire.line.end_flow()
+        self.wire.finish(tag)
+        least = int(uids.partition(":")[0]) if uids.endswith("*") else 1
+        return reading.columns.tidy(least)
+
+    def flags(self, uids: Ranges | str = "1:*", since: int = 0) -> Columns:
+        """Return the flags of messages, sizes and dates left 0, by uid.
+
+        since is a modification: only what changed after it is given (CONDSTORE).
+        """
+        text = str(uids)
+        if not text:
+            return Columns()
+        what = b" (UID FLAGS)"
+        if since:
+            what += b" (CHANGEDSINCE %d)" % since
+        return self._rows(text, what, (b"UID", b"FLAGS"))
+
+    def uids(self) -> Ranges:
+        """Return the uids of all messages."""
+        self._idle.end()
+        if self.capabilities & {"ESEARCH", "IMAP4REV2"}:
+            command = b"UID SEARCH RETURN (ALL) ALL"
+        else:
+            command = b"UID SEARCH ALL"
+        raws, _ = self.wire.ask((b"ESEARCH", b"SEARCH"), command)
+        found = search.read(raws)
+        if found is None or (not found and self._tracker.exists):
+            # A server that finds nothing in a folder that is not empty is asked again.
+            found = Ranges.of(self._rows("1:*", b" (UID)", (b"UID",)).uids)
+        self._tracker.learn(found)
+        return found
+
+    @property
+    def _modseqs(self) -> bool:
+        chosen = self.selected
+        return chosen is not None and chosen.modseq is not None
+
+    def heads(
+        self,
+        uids: Ranges | Iterable[int],
+        fields: Sequence[str] = (),
+        *,
+        structure: bool = True,
+    ) -> Iterator[Head]:
+        """Give header fields (all, if none are named) and structures, newest first.
+
+        Messages that have gone are passed over.
+        """
+        wanted = uids if isinstance(uids, Ranges) else Ranges.of(uids)
+        self._idle.end()
+        return heads(self.wire, wanted, fields, structure=structure)
+
+    def fetch(self, requests: Sequence[Request]) -> Iterator[Piece]:
+        """Give the octets asked for, in pieces, in whatever order they come."""
+        self._idle.end()
+        return Fetch(self.wire, requests).run()
+
+    def structure(self, uid: int) -> Structure:
+        """Return a message's parts.
+
+        Raises Malformed if the server's word is of no use, ImapError (NONEXISTENT) if
+        the message has gone.
+        """
+        self._idle.end()
+        raws, _ = self.wire.ask(
+            (b"FETCH",), b"UID FETCH ", b"%d" % uid, b" (UID BODYSTRUCTURE)"
+        )
+        found = b""
+        for raw in raws:
+            row = fetched(raw)
+            if row is not None and row.uid == uid:
+                found = row.value(b"BODYSTRUCTURE") or found
+            else:
+                self.wire.take(raw)
+        if not found:
+            raise ImapError(self.server, "no such message", code="NONEXISTENT")
+        return parse_structure(found)
+
+    # Waiting
+
+    def wait(self, timeout: float, wake: int | None = None) -> bool:
+        """Wait for news of the selected folder; True if there is some.
+
+        Ends after timeout seconds, and at once when the descriptor wake can be read.
+        Uses IDLE if the server has it, else only hears what comes by itself.
+        """
+        if self._tracker.pending:
+            return True
+        idle = "IDLE" in self.capabilities
+        self._idle.run(timeout, wake, lambda: self._tracker.pending, idle=idle)
+        return self._tracker.pending
+
+    def noop(self) -> None:
+        """Give the server an occasion to tell what changed."""
+        self._idle.end()
+        self.wire.command(b"NOOP")
+
+    def notify(self) -> None:
+        """Have the server tell of every folder of the user's; RFC 5465.
+
+        News of other folders come in Changes.folders.
+        """
+        self._idle.end()
+        events = b"(MessageNew MessageExpunge FlagChange)"
+        self.wire.command(
+            b"NOTIFY SET (selected " + events + b") (personal " + events + b")"
+        )
+
+    # Changing messages
+
+    def store(
+        self, uids: Ranges, sign: str, flags: Flags, unchangedsince: int = 0
+    ) -> Stored:
+        """Add (+) or remove (-) exactly these flags; all others stay as they are.
+
+        With unchangedsince, messages modified later are left alone and named in the
+        result (CONDSTORE).  Raises ImapError if the server refuses, after what part
+        of a large set it may have done.
+        """
+        words = " ".join(flags.words()).encode("ascii")
+        done: list[Flagged] = []
+        modified = Ranges()
+        if not words:
+            return Stored(done, modified)
+        condition = b" (UNCHANGEDSINCE %d)" % unchangedsince if unchangedsince else b""
+        self._idle.end()
+        for part in uids.chunks(MAX_SET):
+            self._told.clear()
+            raws, _ = self.wire.ask(
+                (b"FETCH",),
+                b"UID STORE " + str(part).encode() + condition,
+                b" " + sign.encode() + b"FLAGS (" + words + b")",
+            )
+            done += self._flagged(raws)
+            modified |= self._told_ranges("MODIFIED")
+        return Stored(done, modified)
+
+    def _flagged(self, raws: Iterable[bytes]) -> Iterator[Flagged]:
+        """Give what FETCH responses tell of flags; what they tell else is heard."""
+        for raw in raws:
+            row = fetched(raw)
+            try:
+                if row is not None and row.uid and row.flags is not None:
+                    yield Flagged(row.uid, row.flags, row.modseq)
+                    continue
+            except Malformed:
+                pass
+            self.wire.take(raw)
+
+    def _told_ranges(self, code: str) -> Ranges:
+        try:
+            return Ranges.parse(self._told.get(code, b"").strip())
+        except BadRanges:
+            return Ranges()
+
+    def expunge(self, uids: Ranges) -> None:
+        """Remove those of the messages that have the flag Deleted, and no others.
+
+        What went is told by changes().  Raises ImapError where the server can remove
+        only all that anybody has flagged (no UIDPLUS).
+        """
+        if not self.capabilities & {"UIDPLUS", "IMAP4REV2"}:
+            raise ImapError(self.server, ENOUIDPLUS)
+        self._idle.end()
+        for part in uids.chunks(MAX_SET):
+            self.wire.command(b"UID EXPUNGE ", str(part).encode())
+
+    def copy(self, uids: Ranges, folder: str) -> dict[int, int]:
+        """Copy messages; their uids there, as far as the server tells (UIDPLUS)."""
+        return self._transfer(b"UID COPY ", uids, folder)
+
+    def move(self, uids: Ranges, folder: str) -> dict[int, int]:
+        """Move messages; their uids there, as far as the server tells.
+
+        Without MOVE they are copied, flagged Deleted and expunged, one set after
+        the other.  Raises ImapError, before anything is done, where neither MOVE nor
+        UIDPLUS is there.
+        """
+        if self.capabilities & {"MOVE", "IMAP4REV2"}:
+            return self._transfer(b"UID MOVE ", uids, folder)
+        if "UIDPLUS" not in self.capabilities:
+            raise ImapError(self.server, ENOUIDPLUS)
+        found: dict[int, int] = {}
+        for part in uids.chunks(MAX_SET):
+            found |= self.copy(part, folder)
+            self.store(part, "+", Flags(System.DELETED))
+            self.expunge(part)
+        return found
+
+    def _transfer(self, verb: bytes, uids: Ranges, folder: str) -> dict[int, int]:
+        self._idle.end()
+        found: dict[int, int] = {}
+        for part in uids.chunks(MAX_SET):
+            self._told.clear()
+            self.wire.command(verb, str(part).encode(), b" ", self.name(folder))
+            found |= copied(self._told.get("COPYUID", b""))
+        return found
+
+    def append(
+        self, folder: str, octets: bytes, flags: Flags | None = None, date: int = 0
+    ) -> int | None:
+        """Add a message; its uid, if the server tells.
+
+        octets have CRLF line ends; date is seconds since the epoch, 0 is now.  Raises
+        ImapError, code TRYCREATE if there is no such folder.
+        """
+        limit = append_limit(self.capabilities)
+        if limit is not None and len(octets) > limit:
+            raise ImapError(self.server, f"message too long: over {limit} octets")
+        parts: list[bytes | Literal] = [b"APPEND ", self.name(folder)]
+        if flags is not None:
+            parts.append(b" (" + " ".join(flags.words()).encode("ascii") + b")")
+        if date:
+            parts.append(b' "' + show_date(date).encode() + b'"')
+        if self.utf8 and not header(octets).isascii():  # RFC 6855 section 4
+            parts += [b" UTF8 (", Literal(octets, binary=True), b")"]
+        else:
+            parts += [b" ", Literal(octets)]
+        self._idle.end()
+        self._told.clear()
+        self.wire.command(*parts)
+        words = self._told.get("APPENDUID", b"").split()
+        return (small(words[1], MAX_UID) or None) if len(words) == 2 else None
+
+    # Folders of the account
+
+    def create(self, folder: str) -> None:
+        """Create a folder.  Raises ImapError, code ALREADYEXISTS on most servers."""
+        self._simple(b"CREATE ", self.name(folder))
+
+    def delete(self, folder: str) -> None:
+        """Delete a folder and the messages in it."""
+        self._simple(b"DELETE ", self.name(folder))
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a folder, and those below it."""
+        self._simple(b"RENAME ", self.name(old), b" ", self.name(new))
+
+    def subscribe(self, folder: str) -> None:
+        """Have other programs show a folder."""
+        self._simple(b"SUBSCRIBE ", self.name(folder))
+
+    def _simple(self, *parts: bytes | Literal) -> None:
+        self._idle.end()
+        self.wire.command(*parts)
+
+    def folders(self) -> list[FolderInfo]:
+        """Return all folders, with their status where one command tells it."""
+        self._idle.end()
+        raws, _ = self.wire.ask(
+            (b"LIST", b"STATUS"), folders.command(self.capabilities)
+        )
+        found = folders.listing(raws, utf8=self.utf8)
+        self._names = folders.odd(found, utf8=self.utf8)
+        return found
+
+    def status(self, folder: str) -> FolderStatus:
+        """Return how many messages a folder has, and more."""
+        self._idle.end()
+        raws, _ = self.wire.ask(
+            (b"STATUS",),
+            b"STATUS ",
+            self.name(folder),
+            b" " + folders.status_items(self.capabilities),
+        )
+        told = [folders.read_status(raw, utf8=self.utf8) for raw in raws]
+        found = FolderStatus()
+        for item in told:
+            if item is not None and item[0] == folder:
+                found = item[1]
+            elif item is not None:
+                self._tracker.folder(*item)
+        return found
+
+    def compress(self) -> bool:
+        """Compress from here on, if the server can; RFC 4978."""
+        if "COMPRESS=DEFLATE" not in self.capabilities or self.wire.line.compressed:
+            return self.wire.line.compressed
+        self._idle.end()
+        self.wire.drain()
+        self.wire.command(b"COMPRESS DEFLATE")
+        reader = self.wire.reader
+        reader.unread(self.wire.line.start_compress(reader.rest()))
+        return True

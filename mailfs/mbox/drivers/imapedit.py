@@ -1,0 +1,89 @@
+"""Changes to the messages of an IMAP folder, made at once or when the server is back.
+
+Each change is of one message.  What can go together, in their order, becomes one
+command: the uids of a run of changes that ask for the same.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from mailfs.errors import MailfsError
+from mailfs.imap.error import ImapError
+from mailfs.imap.flags import Flags, System
+from mailfs.imap.folders import special
+from mailfs.imap.ranges import Ranges
+from mailfs.imap.session import Session
+from mailfs.mbox.driver import Flag
+from mailfs.mbox.drivers.later import NONE, Change
+
+log = logging.getLogger(__name__)
+
+TRASH = "trash"  # what RFC 6154 calls \\Trash
+DELETED = Flags(System.DELETED)
+
+
+def reflagged(
+    validity: int, uids: Sequence[int], flags: Sequence[tuple[Flag, Flag]]
+) -> Iterator[Change]:
+    """Give the changes that turn each message's flags from the first to the second."""
+    for uid, (was, now) in zip(uids, flags, strict=True):
+        add, drop = now & ~was & ~Flag.RECENT, was & ~now & ~Flag.RECENT
+        if add | drop:
+            yield Change("flags", validity, uid, add, drop)
+
+
+def perform(
+    session: Session, folder: str, changes: Sequence[Change], validity: int
+) -> None:
+    """Make changes in the selected folder, whose uidvalidity is given.
+
+    Messages that have gone are passed over.  Made twice, a change does no more than
+    made once.  Raises ImapError where the server refuses, MailfsError if the folder
+    is not the one that was changed.
+    """
+    if any(one.validity != validity for one in changes):
+        raise MailfsError(f"{session.server}: {folder}: the folder was made anew")
+    for (verb, add, drop, target), run in groupby(changes, _same):
+        uids = Ranges.of(one.uid for one in run)
+        if verb == "flags":
+            _flag(session, uids, add, drop)
+        elif verb == "move":
+            session.move(uids, target)
+        elif verb == "delete" and (trash := trash_of(session, folder)):
+            session.move(uids, trash)
+        else:
+            expunge(session, uids)
+
+
+def _same(one: Change) -> tuple[str, Flag, Flag, str]:
+    return (one.verb, one.add, one.drop, one.folder)
+
+
+def _flag(session: Session, uids: Ranges, add: Flag, drop: Flag) -> None:
+    for sign, bits in (("+", add), ("-", drop)):
+        if bits != NONE:
+            session.store(uids, sign, Flags(System(int(bits) & int(_ALL))))
+
+
+_ALL = System.ANSWERED | System.DELETED | System.DRAFT | System.FLAGGED | System.SEEN
+
+
+def trash_of(session: Session, folder: str) -> str:
+    """Return where deleted messages of a folder go; empty: they are expunged."""
+    trash = special(session.folders(), TRASH)
+    return "" if trash is None or trash.name == folder else trash.name
+
+
+def expunge(session: Session, uids: Ranges) -> None:
+    """Remove messages for good, and no others that somebody has marked.
+
+    Raises ImapError where the server has no UIDPLUS: they stay, marked.
+    """
+    session.store(uids, "+", DELETED)
+    session.expunge(uids)
+
+
+def lasting(e: MailfsError) -> bool:
+    """Whether a change that was refused would be refused again."""
+    return not isinstance(e, ImapError) or e.permanent

@@ -1,0 +1,162 @@
+"""The connection of an IMAP mailbox: made when needed, made again when it broke.
+
+While the server cannot be reached attempts become rarer, with jitter, so that many
+mailboxes do not come back all at once.  A wrong password is not tried over and over.
+"""
+
+import logging
+import random
+import select
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from mailfs.errors import MailfsError, reason
+from mailfs.imap.account import Account
+from mailfs.imap.folder import Known, Selected
+from mailfs.imap.session import Session
+from mailfs.mbox.net import Net
+
+log = logging.getLogger(__name__)
+
+FIRST = 1.0  # seconds until the second attempt
+LONGEST = 300.0  # seconds between attempts
+REFUSED = 60.0  # seconds at least after the server refused us
+TIMEOUT = 30.0  # seconds to wait for anything the server should send
+JUMP = 15.0  # seconds the clock must have jumped for the machine to have slept
+ERROR_KEEPS = 2.0  # seconds in which a failed attempt answers for the next, too
+T = TypeVar("T")
+
+
+class Unreachable(OSError):
+    """The server cannot be reached; the text names it and says why."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Line:
+    """One logged-in connection with a folder selected, or the lack of it."""
+
+    def __init__(
+        self,
+        account: Account,
+        folder: str,
+        net: Net,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.account = account
+        self.folder = folder
+        self.session: Session | None = None
+        self.selected: Selected | None = None  # how the folder was found, if newly
+        self.error = ""  # why there is no session
+        self.since = 0.0  # when the session was made, seconds since the epoch
+        self._net = net
+        self._clock = clock
+        self._wall = wall
+        self._delay = 0.0
+        self._next = 0.0  # when to try again, on the clock
+        self._failed = 0.0  # when the last attempt failed
+        self._failure: Exception | None = None
+
+    def open(self, known: Callable[[], Known | None], *, readonly: bool) -> Session:
+        """Return the session, the folder selected; connect if there is none.
+
+        known tells what is known of the folder.  Raises Unreachable, or MailfsError
+        where the server or the trust store refuses.
+        """
+        if self.session is not None:
+            return self.session
+        if self._failure is not None and self._clock() < self._failed + ERROR_KEEPS:
+            raise self._failure
+        try:
+            self._connect(known(), readonly)
+        except OSError as e:
+            text = reason(e)
+            where = str(self.account)
+            if not text.startswith(where):
+                text = f"{where}: {text}"
+            self._fail(Unreachable(text), FIRST)
+        except MailfsError as e:
+            self._fail(e, REFUSED)
+        assert self.session is not None
+        return self.session
+
+    def login(self) -> Session:
+        """Return a new session without a folder, which is the caller's."""
+        with self._net.keys() as keys:
+            return Session.open(self.account, keys, self._net.trust, timeout=TIMEOUT)
+
+    def _connect(self, known: Known | None, readonly: bool) -> None:
+        session = self.login()
+        try:
+            self.selected = session.select(self.folder, known, readonly=readonly)
+        except BaseException:
+            session.drop()
+            raise
+        self.session = session
+        self.error, self._failure = "", None
+        self._delay, self._next = 0.0, 0.0
+        self.since = self._wall()
+
+    def _fail(self, e: Exception, least: float) -> None:
+        """Note that an attempt failed, and raise e."""
+        self.drop(str(e))
+        self._failure = e
+        self._failed = self._clock()
+        self._delay = min(max(2 * self._delay, least), LONGEST)
+        jitter = self._delay * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+        self._next = self._failed + jitter
+        log.info("%s; next attempt in %.0f s", e, jitter)
+        raise e
+
+    def drop(self, why: str = "") -> None:
+        """Hang up at once."""
+        session, self.session = self.session, None
+        self.selected = None
+        self.error = why
+        if session is not None:
+            session.drop()
+
+    def close(self) -> None:
+        """Log out."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.logout()
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what ``status`` tells of the connection."""
+        session = self.session
+        if session is None:
+            found = [("server", f"{self.account} not connected")]
+            if self.error:
+                found.append(("server-error", self.error))
+                found.append(("retry", f"{self.next:.0f} s"))
+            return found
+        since = int(self._wall() - self.since)
+        return [("server", f"{self.account} connected {since} s as {session.user}")]
+
+    @property
+    def next(self) -> float:
+        """Seconds until the next attempt is due."""
+        return max(0.0, self._next - self._clock())
+
+    def listen(self, timeout: float, wake: int) -> bool:
+        """Wait for news of the folder; True also when it is time to connect again."""
+        session = self.session
+        if session is None:
+            pause = min(self.next, timeout)
+            return not select.select([wake], [], [], pause)[0] and self.next <= 0
+        wall, mono = self._wall(), self._clock()
+        try:
+            news = session.wait(timeout, wake)
+            slept = self._wall() - wall - (self._clock() - mono)
+            if slept > JUMP:
+                # The server may have given us up while the machine was suspended.
+                session.noop()
+        except (OSError, MailfsError) as e:
+            self.drop(reason(e) if isinstance(e, OSError) else str(e))
+            return True
+        return news

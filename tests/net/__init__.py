@@ -1,0 +1,1 @@
+"""Servers and lines that tests of network mailboxes use: real, scripted, bad."""
