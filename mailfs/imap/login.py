@@ -133,7 +133,7 @@ class Login:
             return self._exchange(name, advertised, ir=self._ir)
         except ImapError as e:
             # Some servers announce SASL-IR and then call it a syntax error.
-            if not self._ir or e.code or isinstance(e, LoginRefused):
+            if not self._ir or e.kind != "BAD" or not e.permanent:
                 raise
         self._ir = False
         return self._exchange(name, advertised, ir=False)
@@ -212,7 +212,7 @@ class Login:
         try:
             return self._wire.finish(tag)
         except ImapError as e:
-            if e.kind == "BAD" and not e.code:
+            if e.kind == "BAD":  # not a word about the key
                 raise
             raise self._refused(e) from e
 

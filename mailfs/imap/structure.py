@@ -1,6 +1,7 @@
 """The parts of a message as its server sees them: BODYSTRUCTURE.
 
-RFC 9051 section 7.5.2.  Servers differ in what they leave out, so everything after the type may be missing.
+RFC 9051 section 7.5.2.  Servers differ in what they leave out, so everything after
+the type may be missing.
 """
 
 from dataclasses import dataclass

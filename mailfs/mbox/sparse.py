@@ -81,5 +81,12 @@ def _placed(
         one.start = _moved(one.start, holes)
         one.body = _moved(one.body, holes)
         one.end = _moved(one.end, holes)
-    found = [leaf.end - leaf.body for leaf in _leaves(tree)]
-    return tree if found == list(sizes) else None
+    leaves = _leaves(tree)
+    if len(leaves) != len(sizes):
+        return None
+    for leaf, size in zip(leaves, sizes, strict=True):
+        # The line end before a boundary is the boundary's to the server (RFC 2046
+        # section 5.1.1), and the part's to the tree.
+        if not 0 <= leaf.end - leaf.body - size <= len(b"\r\n"):
+            return None
+    return tree

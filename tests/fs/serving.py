@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from mailfs.fs.boxes import Boxes, ignored
 from mailfs.fs.root import attach
 from mailfs.mbox.driver import Place
+from mailfs.mbox.net import Net
 from mailfs.p9.client import Client
 from mailfs.p9.srv import Server
 from mailfs.where import Address
@@ -21,14 +22,16 @@ T = TypeVar("T")
 class Tree:
     """Mailboxes, the server that shows them, and the loop both run on."""
 
-    def __init__(self, scratch: Path, *, readonly: bool = False) -> None:
+    def __init__(
+        self, scratch: Path, *, readonly: bool = False, net: Net | None = None
+    ) -> None:
         scratch.mkdir(exist_ok=True)
         self.root = scratch / "root"
         self.address = Address("unix", str(scratch / "s"))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        place = Place(self.root, USER, readonly)
+        place = Place(self.root, USER, readonly, net)
         self.boxes = Boxes(place, scratch / "cache", ignored(self.root))
         self.server = Server(lambda uname, aname: attach(self.boxes, uname, aname))
         self.do(self.server.listen(self.address))
@@ -44,6 +47,10 @@ class Tree:
     def client(self, aname: str = "", uname: str = USER) -> Client:
         """Return a client of the tree."""
         return Client(self.address, aname=aname, uname=uname)
+
+    def heard(self) -> bool:
+        """Whether anybody listens to what happens in a mailbox."""
+        return any(box.listeners for box in self.boxes)
 
     def close(self) -> None:
         """End everything."""

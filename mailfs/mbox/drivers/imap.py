@@ -18,6 +18,7 @@ from mailfs import where
 from mailfs.errors import EIO, ENONET, ENORENAME, MailfsError, P9Error, reason
 from mailfs.imap.account import INBOX, Account, parse
 from mailfs.imap.bodies import Request
+from mailfs.imap.changes import Flagged
 from mailfs.imap.flags import Flags, System
 from mailfs.imap.folder import Known
 from mailfs.imap.ranges import Ranges
@@ -160,7 +161,7 @@ class Imap(Driver):
             assert selected is not None
             if old is not None and self._state is not None:
                 return self._took(self._sync(session, self._state).settle(old))
-        self._replay(session, selected.uidvalidity)
+        selected.changed += self._replay(session, selected.uidvalidity)
         known = None if old is None else state(old.signature)
         if old is None or known is None or known.validity != selected.uidvalidity:
             modseq = selected.modseq or 0
@@ -259,11 +260,11 @@ class Imap(Driver):
         was = listing.flags
         pairs = [(Flag(was[row]), flags) for row, flags in changes]
         edits = [*imapedit.reflagged(now.validity, uids, pairs)]
-        self._change(edits, listing)
+        told = self._change(edits, listing)
         flags = bytearray(was)
         for row, new in changes:
             flags[row] = int(new & ~Flag.RECENT) | was[row] & int(Flag.RECENT)
-        return replace(listing, flags=flags)
+        return imaplist.flagged(replace(listing, flags=flags), told)
 
     def copy(self, listing: Listing, rows: Sequence[int], target: str) -> None:
         """Copy messages to another folder of the account."""
@@ -281,30 +282,29 @@ class Imap(Driver):
         uids = imaplist.uids_of(listing)
         return now, [uids[row] for row in rows]
 
-    def _change(self, changes: Sequence[Change], listing: Listing) -> None:
+    def _change(self, changes: Sequence[Change], listing: Listing) -> Sequence[Flagged]:
         """Make changes; those that cannot be made now wait until the server is back."""
         self.check_writable()
         if not changes:
-            return
-        if len(self._later):
-            self._later.add(changes)  # behind those that came before
-            self._news = True
-            return
-        try:
-            session = self._open(listing)
-            imapedit.perform(session, self.folder, changes, changes[0].validity)
-        except OSError as e:
-            self.line.drop(reason(e))
-            self._later.add(changes)
-            self._news = True
+            return ()
+        if not len(self._later):
+            try:
+                session = self._open(listing)
+                now = session.selected.uidvalidity if session.selected else 0
+                return imapedit.perform(session, self.folder, changes, now)
+            except OSError as e:
+                self.line.drop(reason(e))
+        self._later.add(changes)  # in their order, behind those that came before
+        return ()
 
-    def _replay(self, session: Session, validity: int) -> None:
+    def _replay(self, session: Session, validity: int) -> Sequence[Flagged]:
         """Make the changes that waited; what the server refuses for good is dropped."""
+        told = []
         waiting = self._later.waiting()
         for key, run in groupby(waiting, lambda one: (one.verb, one.folder)):
             changes = [*run]
             try:
-                imapedit.perform(session, self.folder, changes, validity)
+                told += imapedit.perform(session, self.folder, changes, validity)
             except MailfsError as e:
                 if not imapedit.lasting(e):
                     raise
@@ -312,6 +312,7 @@ class Imap(Driver):
                 text = "%s: %s of %d messages dropped: %s"
                 log.warning(text, self.path, key[0], len(changes), e)
             self._later.done(len(changes))
+        return told
 
     def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
         """Add a message; the server has it when this returns."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from mailfs.errors import MailfsError
+from mailfs.imap.changes import Flagged
 from mailfs.imap.error import ImapError
 from mailfs.imap.flags import Flags, System
 from mailfs.imap.folders import special
@@ -35,8 +36,10 @@ def reflagged(
 
 def perform(
     session: Session, folder: str, changes: Sequence[Change], validity: int
-) -> None:
+) -> list[Flagged]:
     """Make changes in the selected folder, whose uidvalidity is given.
+
+    Returns the flags that messages have now, as far as the server told.
 
     Messages that have gone are passed over.  Made twice, a change does no more than
     made once.  Raises ImapError where the server refuses, MailfsError if the folder
@@ -44,26 +47,31 @@ def perform(
     """
     if any(one.validity != validity for one in changes):
         raise MailfsError(f"{session.server}: {folder}: the folder was made anew")
+    told: list[Flagged] = []
     for (verb, add, drop, target), run in groupby(changes, _same):
         uids = Ranges.of(one.uid for one in run)
         if verb == "flags":
-            _flag(session, uids, add, drop)
+            told += _flag(session, uids, add, drop)
         elif verb == "move":
             session.move(uids, target)
         elif verb == "delete" and (trash := trash_of(session, folder)):
             session.move(uids, trash)
         else:
             expunge(session, uids)
+    return told
 
 
 def _same(one: Change) -> tuple[str, Flag, Flag, str]:
     return (one.verb, one.add, one.drop, one.folder)
 
 
-def _flag(session: Session, uids: Ranges, add: Flag, drop: Flag) -> None:
+def _flag(session: Session, uids: Ranges, add: Flag, drop: Flag) -> list[Flagged]:
+    told: list[Flagged] = []
     for sign, bits in (("+", add), ("-", drop)):
         if bits != NONE:
-            session.store(uids, sign, Flags(System(int(bits) & int(_ALL))))
+            flags = Flags(System(int(bits) & int(_ALL)))
+            told += session.store(uids, sign, flags).flagged
+    return told
 
 
 _ALL = System.ANSWERED | System.DELETED | System.DRAFT | System.FLAGGED | System.SEEN
