@@ -18,7 +18,7 @@ from enum import IntFlag
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from mailfs.errors import ENORENAME, EROFS, MailfsError, P9Error
+from mailfs.errors import ENOMOVE, ENORENAME, EROFS, MailfsError, P9Error
 
 if TYPE_CHECKING:
     from mailfs.mbox.net import Net
@@ -204,6 +204,18 @@ class Driver(ABC):
         nothing: the store never shows half a message, however this ends.
         """
         raise P9Error("append not supported")
+
+    def move(self, listing: Listing, rows: Sequence[int], target: str) -> Listing:
+        """Move messages to another folder of the account; the result lacks them."""
+        raise P9Error(ENOMOVE)
+
+    def copy(self, listing: Listing, rows: Sequence[int], target: str) -> None:
+        """Copy messages to another folder of the account."""
+        raise P9Error(ENOMOVE)
+
+    def expunge(self, listing: Listing, rows: Sequence[int]) -> Listing:
+        """Remove messages for good, even where delete keeps them in a trash."""
+        return self.delete(listing, rows)
 
     def make(self) -> None:
         """Create an empty store; its parents too."""

@@ -132,6 +132,14 @@ class Folder:
 
     def delete(self, numbers: Iterable[int]) -> View:
         """Remove messages from the store; those that are not there are passed over."""
+        return self.remove(numbers, self.driver.delete)
+
+    def remove(
+        self,
+        numbers: Iterable[int],
+        how: Callable[[Listing, Sequence[int]], Listing],
+    ) -> View:
+        """Have the driver remove messages in one of its ways."""
         wanted = list(numbers)
 
         def attempt() -> View:
@@ -139,7 +147,7 @@ class Folder:
             rows = view.rows(wanted)
             if not rows:
                 return view
-            listing = self.driver.delete(view.listing, sorted(rows))
+            listing = how(view.listing, sorted(rows))
             return self._store(without(view, listing, rows, int(self._clock())))
 
         return self._retry(attempt)

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from mailfs.errors import MailfsError, reason
 from mailfs.mbox.build import FEW_HEADERS, Build, derive_few
-from mailfs.mbox.driver import Driver, Flag, Place
+from mailfs.mbox.driver import Driver, Flag, Listing, Place
 from mailfs.mbox.folder import Folder
 from mailfs.mbox.gather import Gather
 from mailfs.mbox.index import Index, index_path
@@ -324,10 +324,38 @@ class Mailbox:
 
     async def delete(self, numbers: Iterable[int]) -> None:
         """Remove messages; on disk when it returns."""
+        await self._remove(numbers, self.driver.delete)
+
+    async def expunge(self, numbers: Iterable[int]) -> None:
+        """Remove messages for good, where delete would keep them in a trash."""
+        await self._remove(numbers, self.driver.expunge)
+
+    async def move(self, numbers: Iterable[int], target: str) -> None:
+        """Move messages to another folder of the account."""
+        driver = self.driver
+        await self._remove(numbers, lambda l, rows: driver.move(l, rows, target))
+
+    async def _remove(
+        self,
+        numbers: Iterable[int],
+        how: Callable[[Listing, Sequence[int]], Listing],
+    ) -> None:
         wanted = list(numbers)
         assert self._folder is not None
         folder = self._folder
-        await self._change(lambda: folder.delete(wanted))
+        await self._change(lambda: folder.remove(wanted, how))
+
+    async def copy(self, numbers: Iterable[int], target: str) -> None:
+        """Copy messages to another folder of the account."""
+        wanted, driver = list(numbers), self.driver
+        assert self._folder is not None
+        folder = self._folder
+
+        def job() -> None:
+            view = folder.view
+            driver.copy(view.listing, sorted(view.rows(wanted)), target)
+
+        await self.run(job)
 
     async def set_flags(self, changes: Sequence[tuple[int, Flag, Flag]]) -> None:
         """Apply (number, flags to set, to clear); on disk when it returns."""
