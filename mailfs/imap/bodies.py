@@ -19,8 +19,14 @@ from mailfs.imap.window import MAX_SET
 from mailfs.imap.wire import Wire
 
 FLIGHTS = 32  # commands under way at once
+MAX_ASKED = 1000  # messages asked for and not come; all have to come before a new word
 MAX_HELD = 4 << 20  # octets kept in memory until their uid is told; more go to a file
 _SECTION = re.compile(rb"(?i)[( ]BODY\[\](?:<([0-9]{1,18})>)? ~?\Z")
+# As most servers answer; whatever differs is read attribute by attribute.
+_USUAL = re.compile(
+    rb"\* [0-9]{1,10} FETCH \(UID ([0-9]{1,10}) BODY\[\](?:<([0-9]{1,18})>)? "
+    rb"\{([0-9]{1,9})\}\r\n"
+)
 _NAME = re.compile(rb"BODY\[\](?:<([0-9]{1,18})>)?\Z")
 
 
@@ -63,8 +69,9 @@ def _jobs(requests: Sequence[Request]) -> Iterator[_Job]:
         to_end = MAX_LENGTH if start and length is None else length
         groups.setdefault((start, to_end), []).append(uid)
     for (start, to_end), uids in groups.items():
-        for part in Ranges.of(uids).chunks(MAX_SET):
-            yield _Job(part, start, to_end)
+        for some in Ranges.of(uids).split(MAX_ASKED // 4):
+            for part in some.chunks(MAX_SET):
+                yield _Job(part, start, to_end)
 
 
 class Fetch:
@@ -91,7 +98,7 @@ class Fetch:
         wire.line.begin_flow()
         try:
             while self._jobs or flights:
-                while self._jobs and len(flights) < FLIGHTS:
+                while self._jobs and self._room(flights):
                     job = self._jobs.popleft()
                     flights.append((wire.send(*job.command()), job))
                 tag, job = flights.popleft()
@@ -103,6 +110,13 @@ class Fetch:
             wire.forget(tag for tag, _ in flights)
         if self._failure is not None and not self._answered:
             raise self._failure
+
+    def _room(self, flights: "deque[tuple[bytes, _Job]]") -> bool:
+        """Whether one more command may be sent."""
+        if len(flights) >= FLIGHTS:
+            return False
+        asked = sum(len(job.uids) for _, job in flights)
+        return not asked or asked + len(self._jobs[0].uids) <= MAX_ASKED
 
     def _judge(self, tag: bytes, job: _Job) -> None:
         """After a refusal, ask once more for each message by itself."""
@@ -120,6 +134,10 @@ class Fetch:
     def _next(self) -> Iterator[Piece]:
         """Take one response, and give the pieces in it."""
         reader = self._wire.reader
+        while (found := reader.framed(_USUAL)) is not None:
+            m, octets = found
+            origin = None if m[2] is None else int(m[2])
+            yield from self._give(int(m[1]), origin, iter([octets]), len(octets))
         text, size = reader.part()
         if size is None or not text.startswith(b"* "):
             yield from self._short(reader.finish(text, size))

@@ -6,7 +6,7 @@ at the moment they arrive, since the next line may give them another meaning.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mailfs.imap.flags import Flags
@@ -134,14 +134,13 @@ class Tracker:
         """EXPUNGE: those behind move up by one."""
         self.exists = max(0, self.exists - 1)
         uids = self._uids
-        if not self._numbers or uids is None or not number:
+        if not self._numbers or uids is None or not 0 < number <= len(uids):
             self._unsure = True
             self._uids = None
-        elif number <= len(uids):
-            uid = uids.pop(number - 1)
-            self._vanished.append((uid, uid))
-            self._flagged.pop(uid, None)
-        # else: it came and went before anybody knew its uid
+            return
+        uid = uids.pop(number - 1)
+        self._vanished.append((uid, uid))
+        self._flagged.pop(uid, None)
 
     def vanish(self, uids: Ranges, *, earlier: bool) -> None:
         """VANISHED; those of an earlier time are not in exists any more."""
@@ -172,12 +171,24 @@ class Tracker:
 
     def met(self, number: int, uid: int) -> None:
         """A FETCH named both: the next message's place in the map is known."""
-        uids = self._uids
-        if uids is None:
+        self.meet((number,), (uid,))
+
+    def meet(self, numbers: Sequence[int], uids: Sequence[int]) -> None:
+        """Rows of a FETCH, as they come: sequence numbers and uids, both rising."""
+        if not numbers or not self._numbers:
             return
-        if number == len(uids) + 1 <= self.exists and (not uids or uid > uids[-1]):
-            uids.append(uid)
-        elif number <= len(uids) and uids[number - 1] != uid:
+        first, last = numbers[0], numbers[-1]
+        rising = last - first == len(numbers) - 1 and last <= self.exists
+        if self._uids is None and first == 1 and rising:
+            self._uids = array("Q")
+        if (known := self._uids) is None:
+            return
+        if first == len(known) + 1 and rising and (not known or uids[0] > known[-1]):
+            known.extend(uids)
+        elif any(
+            n <= len(known) and known[n - 1] != uid
+            for n, uid in zip(numbers, uids, strict=True)
+        ):
             self._uids = None  # server and map disagree: never guess
 
     def knows(self, uid: int) -> bool:

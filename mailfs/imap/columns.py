@@ -7,7 +7,7 @@ of another form are read one by one.
 
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -81,14 +81,19 @@ class Columns:
         return self.keep(last[uid] for uid in sorted(last))
 
 
+Meet = Callable[[Sequence[int], Sequence[int]], None]
+
+
 class Reading:
     """Fills columns from the answers of one command.
 
-    required are the attributes without which a FETCH is no answer to it.
+    required are the attributes without which a FETCH is no answer to it; meet is told
+    the sequence numbers and uids of rows before anything that comes after them.
     """
 
-    def __init__(self, required: tuple[bytes, ...] = (b"UID", b"RFC822.SIZE")) -> None:
+    def __init__(self, required: tuple[bytes, ...], meet: Meet) -> None:
         self._required = frozenset(required)
+        self._meet = meet
         self.columns = Columns()
         self._sets = _Sets()
         self._dates = Dates()
@@ -139,7 +144,7 @@ class Reading:
         if self._form is None and set(row.items) <= set(_FORMS):
             self._order = list(row.items)
             body = b" ".join(re.escape(n) + b" " + _FORMS[n] for n in self._order)
-            form = rb"(?m)^\* [0-9]{1,10} FETCH \(" + body + rb"\)\r?\n"
+            form = rb"(?m)^\* ([0-9]{1,10}) FETCH \(" + body + rb"\)\r?\n"
             self._form = re.compile(form)
 
     def _slow(self, row: Fetched) -> None:
@@ -149,6 +154,7 @@ class Reading:
         flags, modseq = row.flags or Flags(), row.modseq
         if (uid := row.uid) is None:
             raise Malformed("uid 0")
+        self._meet((row.number,), (uid,))
         columns.uids.append(uid)
         columns.sizes.append(size)
         date = (row.value(b"INTERNALDATE") or b"").strip(b'"')
@@ -159,9 +165,12 @@ class Reading:
     def _add(self, rows: "list[tuple[bytes, ...]]") -> None:
         """Add rows that matched the form, column by column."""
         columns = self.columns
-        cells = dict(zip(self._order, zip(*rows, strict=True), strict=True))
+        order = [b"", *self._order]
+        cells = dict(zip(order, zip(*rows, strict=True), strict=True))
         count = len(rows)
-        columns.uids.extend(map(int, cells[b"UID"]))
+        uids = [*map(int, cells[b"UID"])]
+        self._meet([*map(int, cells[b""])], uids)
+        columns.uids.extend(uids)
         if b"RFC822.SIZE" in cells:
             columns.sizes.extend(map(int, cells[b"RFC822.SIZE"]))
         else:

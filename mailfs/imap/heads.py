@@ -12,14 +12,12 @@ from mailfs.imap.tokens import Malformed, string
 from mailfs.imap.window import Window
 from mailfs.imap.wire import Wire
 
-MAX_HEAD = 1 << 20  # octets of a header that are kept; the rest is passed by
 WINDOW = Window(first=100, largest=2000)
 
 # As servers answer what we ask for; whatever differs is read attribute by attribute.
 _USUAL = re.compile(
-    rb"\* [0-9]{1,10} FETCH \(UID ([0-9]{1,10})(?: BODYSTRUCTURE (\(.*\)))? "
-    rb"BODY\[HEADER(?:\.FIELDS \([^)\]]*\))?\] \{([0-9]{1,9})\+?\}\Z",
-    re.DOTALL,
+    rb"\* [0-9]{1,10} FETCH \(UID ([0-9]{1,10})(?: BODYSTRUCTURE (\([^\r\n]*\)))? "
+    rb"BODY\[HEADER(?:\.FIELDS \([^)\]\r\n]*\))?\] \{([0-9]{1,6})\}\r\n"
 )
 
 
@@ -106,21 +104,10 @@ def _answers(wire: Wire, tag: bytes) -> Iterator[Head]:
     """Read until a command is answered."""
     reader = wire.reader
     while not wire.answered(tag):
-        text, size = reader.part()
-        m = _USUAL.match(text) if size is not None and size <= MAX_HEAD else None
-        if m is None:
-            head = _other(wire, reader.finish(text, size))
-            if head is not None:
-                yield head
-            continue
-        header = reader.exactly(int(m[3]))
-        end = reader.text()
-        if end == b")":
+        while (found := reader.framed(_USUAL)) is not None:
+            m, header = found
             yield Head(int(m[1]), header, m[2] or b"")
-            continue
-        more = reader.size(end) if end.endswith(b"}") else None
-        raw = b"%s\r\n%s%s" % (text, header, reader.finish(end, more))
-        head = _other(wire, raw)
+        head = _other(wire, reader.response())
         if head is not None:
             yield head
 
@@ -138,7 +125,8 @@ def _other(wire: Wire, raw: bytes) -> Head | None:
         if name is None or row.uid is None:
             return None
         header = string(raw, *row.items[name])
+        if header is None:  # NIL: the server has none to give
+            return None
+        return Head(row.uid, header, row.value(b"BODYSTRUCTURE") or b"")
     except Malformed:
         return None
-    structure = row.value(b"BODYSTRUCTURE") or b""
-    return Head(row.uid, header or b"", structure)

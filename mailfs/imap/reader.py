@@ -93,7 +93,7 @@ class Reader:
     def finish(self, text: bytes, size: int | None) -> bytes:
         """Return the whole response that a part begins, line ends inside literals kept.
 
-        A literal over MAX_INLINE is read and forgotten; NIL stands in its place.
+        A literal over MAX_INLINE is read and forgotten; "" stands in its place.
         """
         if size is None:
             return text
@@ -102,7 +102,7 @@ class Reader:
         while size is not None:
             total += len(text)
             if size > MAX_INLINE:
-                parts.append(text[: text.rindex(b"{")].removesuffix(b"~") + b"NIL")
+                parts.append(text[: text.rindex(b"{")].removesuffix(b"~") + b'""')
                 for _ in self.pieces(size):
                     pass
             else:
@@ -137,6 +137,24 @@ class Reader:
             self._at = end
             size -= len(piece)
             yield piece
+
+    def framed(self, form: re.Pattern[bytes]) -> tuple[re.Match[bytes], bytes] | None:
+        """Take a FETCH that ends in one literal, if it is of a form and at hand whole.
+
+        form matches from its beginning to the line end before the literal, whose size
+        is the last group.  None, and nothing taken, if it does not; this is only the
+        quick way for what part and the others can read as well.
+        """
+        buffer = self._buffer
+        m = form.match(buffer, self._at)
+        if m is None:
+            return None
+        start = m.end()
+        end = start + int(m[m.re.groups])
+        if buffer[end : end + 3] != b")\r\n":
+            return None
+        self._at = end + 3
+        return m, buffer[start:end]
 
     def lines(self) -> bytes:
         """Return all complete lines that are at hand, at least one, with their ends."""

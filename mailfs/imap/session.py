@@ -89,16 +89,13 @@ class Session(Connection):
         text = str(uids)
         if not text:
             return Columns()
-        rows = self._rows(text, b" (" + items + b")", (b"UID", b"RFC822.SIZE"))
-        if text == "1:*":
-            self._tracker.learn(rows.uids)
-        return rows
+        return self._rows(text, b" (" + items + b")", (b"UID", b"RFC822.SIZE"))
 
     def _rows(self, uids: str, what: bytes, required: tuple[bytes, ...]) -> Columns:
         self._idle.end()
         self.wire.line.begin_flow()
         tag = self.wire.send(b"UID FETCH ", uids.encode(), what)
-        reading = Reading(required)
+        reading = Reading(required, self._tracker.meet)
         try:
             reading.run(self.wire, tag)
         finally:

@@ -91,7 +91,9 @@ class Imap(Driver):
 
     def signature(self) -> str:
         """Return what is known of the folder; no question is asked."""
-        return "news" if self._news or self._state is None else str(self._state)
+        if self._news or self._state is None or not self.line.fresh:
+            return "news"
+        return str(self._state)
 
     def restore(self, listing: Listing) -> Listing | None:
         """Take up what the index has; the server is asked when it is listed."""
@@ -156,7 +158,7 @@ class Imap(Driver):
         session = self._open(old)
         selected, self.line.selected = self.line.selected, None
         if selected is None:  # nothing but time has passed since it was listed
-            session.noop()
+            self.line.ask()
             selected = session.selected
             assert selected is not None
             if old is not None and self._state is not None:
@@ -204,6 +206,7 @@ class Imap(Driver):
             for uid, start, octets, whole in session.fetch(requests):
                 total = start + len(octets) if whole else None
                 owner.put(uid, start, octets, total)
+        self.line.tune()
 
     def _session(self) -> Session:
         """Return a session for a folder that has been listed; it still is the same.

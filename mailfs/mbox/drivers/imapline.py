@@ -23,6 +23,11 @@ FIRST = 1.0  # seconds until the second attempt
 LONGEST = 300.0  # seconds between attempts
 REFUSED = 60.0  # seconds at least after the server refused us
 TIMEOUT = 30.0  # seconds to wait for anything the server should send
+POLL = 30.0  # seconds between questions to a server that does not tell by itself
+LINGER = 0.2  # seconds after a job in which another is likely
+SLOW = 16 << 20  # octets a second; on a faster line deflate costs more than it saves
+NEAR = 0.005  # seconds of a round trip; whoever is so near is not slow by the line
+FRESH = 3.0  # seconds that its answer holds for whoever looks
 JUMP = 15.0  # seconds the clock must have jumped for the machine to have slept
 ERROR_KEEPS = 2.0  # seconds in which a failed attempt answers for the next, too
 T = TypeVar("T")
@@ -52,6 +57,7 @@ class Line:
         self.session: Session | None = None
         self.selected: Selected | None = None  # how the folder was found, if newly
         self.error = ""  # why there is no session
+        self.asked = 0.0  # when the server last was asked for news, on the clock
         self.since = 0.0  # when the session was made, seconds since the epoch
         self._net = net
         self._clock = clock
@@ -97,6 +103,7 @@ class Line:
             session.drop()
             raise
         self.session = session
+        self.asked = self._clock()
         self.error, self._failure = "", None
         self._delay, self._next = 0.0, 0.0
         self.since = self._wall()
@@ -138,6 +145,29 @@ class Line:
         since = int(self._wall() - self.since)
         return [("server", f"{self.account} connected {since} s as {session.user}")]
 
+    def ask(self) -> bool:
+        """Have the server tell what is new; whether there is any."""
+        assert self.session is not None
+        self.session.noop()
+        self.asked = self._clock()
+        return self.session.wait(0)
+
+    def tune(self) -> None:
+        """Have the server compress from here on if the line turned out to be slow."""
+        session = self.session
+        if session is None or session.seconds < NEAR:
+            return
+        if 0 < session.wire.line.rate < SLOW:
+            session.compress()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what is known is what the server has, as far as it tells."""
+        session = self.session
+        if session is None or "IDLE" in session.capabilities:
+            return True
+        return self._clock() - self.asked < FRESH
+
     @property
     def next(self) -> float:
         """Seconds until the next attempt is due."""
@@ -149,13 +179,18 @@ class Line:
         if session is None:
             pause = min(self.next, timeout)
             return not select.select([wake], [], [], pause)[0] and self.next <= 0
+        # Who reads on comes at once; entering IDLE and leaving it would take a round
+        # trip each time.
+        if select.select([wake], [], [], LINGER)[0]:
+            return False
         wall, mono = self._wall(), self._clock()
+        idles = "IDLE" in session.capabilities
         try:
-            news = session.wait(timeout, wake)
+            news = session.wait(timeout if idles else min(timeout, POLL), wake)
             slept = self._wall() - wall - (self._clock() - mono)
-            if slept > JUMP:
+            if slept > JUMP or (not idles and self._clock() - self.asked >= POLL):
                 # The server may have given us up while the machine was suspended.
-                session.noop()
+                return self.ask() or news
         except (OSError, MailfsError) as e:
             self.drop(reason(e) if isinstance(e, OSError) else str(e))
             return True
