@@ -1,5 +1,6 @@
 """An account on a real server, our tree of it, and another program that uses it."""
 
+import contextlib
 import email.utils
 import imaplib
 import re
@@ -112,8 +113,10 @@ class Account:
             status, _ = imap.select(folder)
             assert status == "OK"
             yield imap
-        finally:
             imap.logout()
+        finally:
+            with contextlib.suppress(OSError):
+                imap.shutdown()
 
     def fill(self, count: int, folder: str = "INBOX", first: int = 1) -> None:
         """Append messages as another program does."""
