@@ -135,9 +135,9 @@ class Fetch:
         """Take one response, and give the pieces in it."""
         reader = self._wire.reader
         while (found := reader.framed(_USUAL)) is not None:
-            m, octets = found
-            origin = None if m[2] is None else int(m[2])
-            yield from self._give(int(m[1]), origin, iter([octets]), len(octets))
+            head, octets = found
+            origin = None if head[2] is None else int(head[2])
+            yield from self._give(int(head[1]), origin, iter([octets]), len(octets))
         text, size = reader.part()
         if size is None or not text.startswith(b"* "):
             yield from self._short(reader.finish(text, size))
@@ -147,9 +147,9 @@ class Fetch:
         complete = False
         try:
             while size is not None:
-                head = text[: text.rindex(b"{")]
-                raw += head.removesuffix(b"~")
-                m = _SECTION.search(head)
+                before = text[: text.rindex(b"{")]
+                raw += before.removesuffix(b"~")
+                m = _SECTION.search(before)
                 if m is None:
                     raw += b"NIL"
                     for _ in reader.pieces(size):
@@ -227,9 +227,7 @@ class Fetch:
             return
         at = start
         left = size
-        if not size:
-            yield Piece(uid, at, b"", ends)
-        for piece in pieces:
+        for piece in pieces if size else (b"",):
             left -= len(piece)
             yield Piece(uid, at, piece, ends and not left)
             at += len(piece)

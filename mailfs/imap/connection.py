@@ -46,7 +46,6 @@ class Connection:
     capabilities  upper case, as announced after login
     enabled       extensions in force
     quirks        what is odd about the server
-    seconds       how long connecting took: about a round trip
     """
 
     def __init__(self, found: greet.Greeted) -> None:
@@ -55,7 +54,7 @@ class Connection:
         self.greeting = found.greeting.text
         self.capabilities = found.capabilities
         self.quirks = quirks.find(self.greeting, found.capabilities)
-        self.seconds = found.seconds
+        self._compress: bool | None = None
         self.user = ""
         self.enabled: frozenset[str] = frozenset()
         self.selected: Selected | None = None
@@ -79,10 +78,12 @@ class Connection:
         timeout: float = TIMEOUT,
         dial: Dial = greet.dial,
         clear: bool = False,
+        compress: bool | None = None,
     ) -> Self:
         """Connect and log in.
 
-        clear allows a password to be sent to another machine without TLS.  Raises
+        clear allows a password to be sent to another machine without TLS; compress
+        says whether COMPRESS is used, None leaves it to the line's speed.  Raises
         OSError if the line breaks or cannot be had, Untrusted, TlsError, ImapError
         (LoginRefused for a refused key) and FactotumError (NeedKey if none is there).
         """
@@ -93,6 +94,9 @@ class Connection:
             greet.ask(found)
             session = cls(found)
             session._login(found, account, keys, clear=clear)
+            session._compress = compress
+            if compress:
+                session.compress()
         except BaseException:
             found.wire.close()
             raise
@@ -246,6 +250,24 @@ class Connection:
     def name(self, folder: str) -> bytes | Literal:
         """Return a folder's name as a command carries it."""
         return astring(self._names.get(folder) or encode(folder, utf8=self.utf8))
+
+    def compress(self) -> bool:
+        """Compress from here on, if the server can; RFC 4978."""
+        line = self.wire.line
+        if "COMPRESS=DEFLATE" not in self.capabilities or line.compressed:
+            return line.compressed
+        self._idle.end()
+        self.wire.drain()
+        self.wire.command(b"COMPRESS DEFLATE")
+        reader = self.wire.reader
+        reader.unread(line.start_compress(reader.rest()))
+        return True
+
+    def _much(self) -> None:
+        """Make ready for an answer that may be long."""
+        self._idle.end()
+        if self._compress is None and self.wire.line.slow:
+            self.compress()
 
     # Ending
 

@@ -28,8 +28,8 @@ class Selected:
     uidnext      0 if unknown
     modseq       None if the folder keeps none
     vanished     uids gone since what was known, if resynced
-    changed      flags set since, and messages that are new, if resynced
-    resynced     whether vanished and changed are all that happened since Known
+    changed      flags set since, if resynced; new messages may be among them or not
+    resynced     whether vanished and changed are all that happened to what was known
     """
 
     folder: str

@@ -30,7 +30,6 @@ class Greeted:
 
     secure  whether nobody on the way can listen: TLS, or it never leaves the machine
     known   whether the member capabilities is the server's word for this state
-    seconds how long the dial took: about a round trip
     """
 
     wire: Wire
@@ -38,7 +37,6 @@ class Greeted:
     secure: bool
     capabilities: frozenset[str]
     known: bool
-    seconds: float
 
 
 def connect(
@@ -66,12 +64,13 @@ def connect(
     seconds = clock() - began
     local = _local(sock)
     line = Line(sock, server, timeout, clock)
+    line.trip = seconds
     wire = Wire(line, hear)
     try:
         if account.service == "imaps":
             line.start_tls(peer, trust)
         greeting = _greeting(wire)
-        found = Greeted(wire, greeting, local, frozenset(), False, seconds)
+        found = Greeted(wire, greeting, local, frozenset(), known=False)
         found.secure |= line.tls is not None
         _told(found, greeting)
         if account.service != "imaps":

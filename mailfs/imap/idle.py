@@ -62,8 +62,8 @@ class Idle:
         if self._tag is not None:
             return
         tag = self._wire.send(b"IDLE")
-        self._tag = tag
         self._wire.consent(tag)
+        self._tag = tag
         self._began = self._clock()
 
     def _heard(self, seconds: float, wake: int | None) -> bool:

@@ -14,6 +14,10 @@ from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
 
 CHUNK = 1 << 18  # octets read at a time
+# Dovecot deflates some 16 MB of mail a second, to two thirds; below a quarter of that
+# compressing gains, whatever else the server has to do.
+SLOW = 4e6  # octets a second
+NEAR = 0.002  # seconds; a round trip within a house, where no line is slow
 MIN_SAMPLE = 1 << 18  # octets before the line's speed is worth a word
 RAW_DEFLATE = -15  # RFC 4978 section 3: no zlib header
 
@@ -127,11 +131,21 @@ class Line:
         self._flow = 0
 
     rate = 0.0  # octets a second at which the last stream came; 0 if unknown
+    trip = 0.0  # seconds it took to connect: about a round trip
+
+    @property
+    def slow(self) -> bool:
+        """Whether the line, rather than the server, is what we wait for."""
+        return 0 < self.rate < SLOW and self.trip > NEAR
 
     def start_tls(self, peer: Peer, trust: Trust) -> None:
         """Begin TLS and check the peer.  Raises Untrusted, TlsError, OSError."""
-        self._sock = wrap(self._sock, peer, trust)
-        self._sock.settimeout(self.timeout)
+        try:
+            self._sock = wrap(self._sock, peer, trust)
+        except TimeoutError as e:
+            raise TimeoutError(f"{self.server}: timed out") from e
+        except OSError as e:
+            raise broken(self.server, _why(e)) from e
 
     def start_compress(self, rest: bytes) -> bytes:
         """Compress from here on; rest is what has been read already.  RFC 4978.
@@ -160,6 +174,11 @@ class Line:
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once closed."""
         return self._sock.fileno()
+
+    def shut(self) -> None:
+        """End the connection under whoever waits on it; from any thread."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Hang up without a word."""

@@ -1,12 +1,13 @@
 """Logging in, by the strongest way that server and key allow; RFC 9051 section 6.2."""
 
 import binascii
+import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 
 from mailfs.attr import Attr, Attrs, parse, value, without
 from mailfs.factotum.client import Factotum, FactotumError, NeedKey
-from mailfs.factotum.sasl import Sasl, choose
+from mailfs.factotum.sasl import MECHANISMS, Sasl, choose
 from mailfs.imap.account import Account
 from mailfs.imap.error import ImapError, LoginRefused
 from mailfs.imap.greet import Greeted, binding
@@ -20,6 +21,30 @@ _ONE_MESSAGE = frozenset({"PLAIN", "XOAUTH2", "OAUTHBEARER"})
 
 # NO without these may be about something else than the key; RFC 5530.
 _BAD_KEY = frozenset({"AUTHENTICATIONFAILED", "EXPIRED", ""})
+
+
+class Cram:
+    """CRAM-MD5 with a key of proto pass, whose password this process has to see."""
+
+    def __init__(self, keys: Factotum, template: str) -> None:
+        self._login = keys.getuserpasswd(f"proto=pass {template}")
+
+    def initial(self) -> None:
+        """Say that the server speaks first."""
+
+    def step(self, challenge: bytes) -> bytes:
+        """Return the response; RFC 2195."""
+        password = self._login.password.reveal()
+        digest = hmac.new(password, challenge, "md5").hexdigest()
+        return f"{self._login.user} {digest}".encode()
+
+    def attrs(self) -> Attrs:
+        """Return what is known of the key."""
+        return (Attr("proto", "pass"), Attr("user", self._login.user))
+
+    def again(self) -> bool:
+        """Tell that nothing is gained by another try."""
+        return False
 
 
 class Login:
@@ -58,58 +83,75 @@ class Login:
         except LoginRefused as e:
             if self._keys.getkey is None or e.code not in _BAD_KEY:
                 raise
-            if not self._attrs:
+            if (used := self._used()) is None:
                 raise
-            self._keys.refused(self._attrs)
+            self._keys.refused(used)
             done = self._any()
         user = self._account.user or value(self._attrs, "user") or ""
         return user, done
 
     def _any(self) -> Status:
-        """Try what can be tried, best first; without a key for it, the next."""
+        """Try what the keys allow, best first; without any key ask for one."""
+        ways = list(self._ways())
+        if not ways:
+            if not any(self._ways(every=True)):
+                raise self._hopeless()
+            # Asks a person, or tells what is missing.
+            self._keys.getuserpasswd(f"proto=pass {self._template()}")
+            ways = list(self._ways())
         missing: NeedKey | None = None
-        getkey, self._keys.getkey = self._keys.getkey, None
-        try:
-            for way in self._ways():
-                try:
-                    return way()
-                except NeedKey as e:
-                    missing = missing or e
-        finally:
-            self._keys.getkey = getkey
-        if missing is None:
-            raise self._hopeless()
-        if getkey is None:
-            raise missing
-        return next(self._ways())()  # ask a person for the key of the best
+        for way in ways:
+            try:
+                return way()
+            except NeedKey as e:
+                missing = missing or e
+        raise missing or self._hopeless()
 
-    def _ways(self) -> Iterator[Callable[[], Status]]:
+    def _ways(self, *, every: bool = False) -> Iterator[Callable[[], Status]]:
+        """Give what server and keys share, or with every what the server knows."""
         offered = self._found.capabilities
         advertised = [c[5:] for c in offered if c.startswith("AUTH=")]
+        mine = self._mine()
+        have = {value(key, "proto") for key in mine}
         for name in choose(
             advertised,
             tls=self._secure,
             binding=binding(self._wire.line),
-            token=self._token(),
+            token="oauth" in have or every,
         ):
-            yield lambda name=name: self._sasl(name, advertised)  # type: ignore[misc]
-        if self._secure and "LOGINDISABLED" not in offered:
+            row = MECHANISMS[name]
+            if every or row.proto in have or row.token or "pass" in have:
+                yield lambda name=name: self._sasl(name, advertised)  # type: ignore[misc]
+        if (
+            self._secure
+            and "LOGINDISABLED" not in offered
+            and (every or "pass" in have)
+        ):
             yield self._login
+
+    def _mine(self) -> list[Attrs]:
+        """Return the keys that may be meant: for this server and user, or for any."""
+        account = self._account
+        return [
+            key
+            for key in self._listed()
+            if _suits(key, "server", account.host) and _suits(key, "user", account.user)
+        ]
+
+    def _used(self) -> Attrs | None:
+        """Return the key that was used, as it is listed."""
+        user = value(self._attrs, "user")
+        for key in self._mine():
+            protos = (value(self._attrs, "proto"), "pass")
+            if value(key, "user") == user and value(key, "proto") in protos:
+                return tuple(a for a in key if a.value is not None and not a.private)
+        return None
 
     def _hopeless(self) -> ImapError:
         server = self._wire.server
         if not self._secure:
             return ImapError(server, "no password is sent in clear: want imaptls")
         return ImapError(server, "no way to log in that server and key share")
-
-    def _token(self) -> bool:
-        """Whether there is a key of OAuth2 for the user."""
-        user = self._account.user
-        return any(
-            value(attrs, "proto") == "oauth"
-            and (user is None or value(attrs, "user") in (user, None))
-            for attrs in self._listed()
-        )
 
     def _listed(self) -> list[Attrs]:
         """Return the public parts of the keys there are."""
@@ -122,7 +164,7 @@ class Login:
         if account.user is not None:
             attrs.append(Attr("user", account.user))
         for key in self._listed():
-            mine = value(key, "server") == account.host
+            mine = any(a.name == "server" and a.value == account.host for a in key)
             if mine and value(key, "service") in ("imap", account.service):
                 attrs.append(Attr("service", value(key, "service")))
                 break
@@ -140,13 +182,7 @@ class Login:
 
     def _exchange(self, name: str, advertised: list[str], *, ir: bool) -> Status:
         for _ in range(2):
-            sasl = Sasl(
-                self._keys,
-                name,
-                self._template(),
-                binding=binding(self._wire.line),
-                advertised=advertised,
-            )
+            sasl = self._start(name, advertised)
             first = sasl.initial()
             self._attrs = sasl.attrs()
             try:
@@ -156,7 +192,21 @@ class Login:
                     raise
         raise LoginRefused(self._wire.server, "token refused")
 
-    def _talk(self, sasl: Sasl, name: str, first: bytes | None, *, ir: bool) -> Status:
+    def _start(self, name: str, advertised: list[str]) -> "Sasl | Cram":
+        protos = {value(key, "proto") for key in self._mine()}
+        if MECHANISMS[name].proto == "cram" and "cram" not in protos:
+            return Cram(self._keys, self._template())
+        return Sasl(
+            self._keys,
+            name,
+            self._template(),
+            binding=binding(self._wire.line),
+            advertised=advertised,
+        )
+
+    def _talk(
+        self, sasl: "Sasl | Cram", name: str, first: bytes | None, *, ir: bool
+    ) -> Status:
         wire = self._wire
         command = b"AUTHENTICATE " + name.encode()
         if first is not None and ir:
@@ -198,7 +248,7 @@ class Login:
             return None
         raise wire.reader.refuse("challenge too long")
 
-    def _step(self, sasl: Sasl, tag: bytes, challenge: bytes) -> bytes:
+    def _step(self, sasl: "Sasl | Cram", tag: bytes, challenge: bytes) -> bytes:
         try:
             answer = sasl.step(challenge)
             self._attrs = sasl.attrs()
@@ -242,3 +292,9 @@ class Login:
             return wire.finish(tag)
         except ImapError as e:
             raise self._refused(e) from e
+
+
+def _suits(key: Attrs, name: str, want: str | None) -> bool:
+    """Whether a key has a value of that name, or says nothing of it."""
+    values = [a.value for a in key if a.name == name]
+    return want is None or want in values or not values

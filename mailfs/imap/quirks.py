@@ -52,7 +52,8 @@ QUIRKS: tuple[Quirks, ...] = (
     Quirks("Yahoo", r"(?i)\byahoo|\bymail", numbers=False),
     Quirks("iCloud", r"(?i)icloud|\.apple\.com|\bxapple", offers="XAPPLEPUSHSERVICE"),
     Quirks("Dovecot", r"Dovecot", pipeline=True),
-    Quirks("Cyrus", r"Cyrus", pipeline=True),
+    # Answers AUTHENTICATE twice if anything follows it unasked.
+    Quirks("Cyrus", r"Cyrus"),
 )
 
 

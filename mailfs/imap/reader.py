@@ -119,16 +119,27 @@ class Reader:
         return self.finish(*self.part())
 
     def exactly(self, size: int) -> bytes:
-        """Return so many octets, at most MAX_INLINE."""
+        """Return so many octets; the caller has seen to it that they are not many."""
         end = self._at + size
         if end <= len(self._buffer):
             octets = self._buffer[self._at : end]
             self._at = end
             return octets
-        return b"".join(self.pieces(size))
+        parts = [self._buffer[self._at :]]
+        self._at = len(self._buffer)
+        left = size - len(parts[0])
+        while left:
+            self._fill()
+            self._at = min(left, len(self._buffer))
+            parts.append(self._buffer[: self._at])
+            left -= self._at
+        return b"".join(parts)
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """Give so many octets as they come, at most PIECE at a time."""
+        """Give so many octets, PIECE and less at once, more as they come."""
+        if size <= PIECE:
+            yield self.exactly(size)
+            return
         while size:
             if self._at == len(self._buffer):
                 self._fill()

@@ -92,7 +92,7 @@ class Session(Connection):
         return self._rows(text, b" (" + items + b")", (b"UID", b"RFC822.SIZE"))
 
     def _rows(self, uids: str, what: bytes, required: tuple[bytes, ...]) -> Columns:
-        self._idle.end()
+        self._much()
         self.wire.line.begin_flow()
         tag = self.wire.send(b"UID FETCH ", uids.encode(), what)
         reading = Reading(required, self._tracker.meet)
@@ -149,12 +149,12 @@ class Session(Connection):
         Messages that have gone are passed over.
         """
         wanted = uids if isinstance(uids, Ranges) else Ranges.of(uids)
-        self._idle.end()
+        self._much()
         return heads(self.wire, wanted, fields, structure=structure)
 
     def fetch(self, requests: Sequence[Request]) -> Iterator[Piece]:
         """Give the octets asked for, in pieces, in whatever order they come."""
-        self._idle.end()
+        self._much()
         return Fetch(self.wire, requests).run()
 
     def structure(self, uid: int) -> Structure:
@@ -373,14 +373,3 @@ class Session(Connection):
             elif item is not None:
                 self._tracker.folder(*item)
         return found
-
-    def compress(self) -> bool:
-        """Compress from here on, if the server can; RFC 4978."""
-        if "COMPRESS=DEFLATE" not in self.capabilities or self.wire.line.compressed:
-            return self.wire.line.compressed
-        self._idle.end()
-        self.wire.drain()
-        self.wire.command(b"COMPRESS DEFLATE")
-        reader = self.wire.reader
-        reader.unread(self.wire.line.start_compress(reader.rest()))
-        return True

@@ -25,6 +25,7 @@ from mailfs.msg import fromline
 _MAGIC = "mailfs addition 1"
 _MAX_LINE = 8192  # octets of a note's first line: a path and six numbers
 _BEFORE = 1024  # octets in front whose sum shows that the mailbox is as it was
+_LINE = 4096  # octets; a From_ line is shorter, or it is none
 _PIECE = 1 << 20  # octets compared at once
 
 
@@ -45,6 +46,18 @@ def note_path(root: Path, mailbox: str) -> str:
     """Return where the note of the mailbox at a real path is."""
     name = sha256(os.fsencode(mailbox)).hexdigest()[:32]
     return str(root / "mail" / "tmp" / f"{name}.addition")
+
+
+def pending(root: Path, mailbox: str) -> bool:
+    """Whether there is a note of the mailbox at a real path, by who may make one.
+
+    That is whoever may do as they like with it anyway: others share the directory.
+    """
+    try:
+        note = os.stat(note_path(root, mailbox), follow_symlinks=False).st_uid
+        return note in (0, os.geteuid(), os.stat(mailbox).st_uid)
+    except FileNotFoundError:
+        return False
 
 
 def append(root: Path, held: Held, line: bytes, text: bytes) -> None:
@@ -89,6 +102,8 @@ def _write(path: str, note: Note, data: bytes) -> None:
 
 def repair(root: Path, held: Held) -> None:
     """Take out what a crash left half appended to a mailbox locked for writing."""
+    if not pending(root, held.path):
+        return
     path = note_path(root, held.path)
     try:
         with open(path, "rb") as f:
@@ -122,8 +137,11 @@ def _take_back(root: Path, held: Held, note: Note, source: int, start: int) -> N
         os.ftruncate(held.fd, note.offset)
         os.fsync(held.fd)
         return
-    follows = fromline.epoch(pread_all(held.fd, 4096, end)) is not None
-    if done >= note.head or follows:
+    # Who appended next may have ended our line first.
+    behind = pread_all(held.fd, _LINE, end)
+    if behind.startswith(b"\nFrom "):
+        end, behind = end + 1, behind[1:]
+    if done >= note.head or fromline.epoch(behind) is not None:
         ranges = [(0, note.offset)] if note.offset else []
         journal.rewrite(root, held, [*ranges, (end, size)])
 

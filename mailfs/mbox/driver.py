@@ -274,5 +274,13 @@ class Driver(ABC):
         """Release what the driver holds."""
 
 
+class Member(NamedTuple):
+    """One of several mailboxes that a specification names."""
+
+    name: str  # what it is called there; empty for the main one
+    path: str
+    driver: Driver
+
+
 Claim = Callable[[str, Place], Driver | None]
 """Return a driver if the path is of its kind, None if another should be asked."""

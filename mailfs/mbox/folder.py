@@ -12,27 +12,27 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from mailfs.errors import EIO, MailfsError
+from mailfs.errors import MailfsError
 from mailfs.mbox.derive import Shape
-from mailfs.mbox.driver import Driver, Flag, Key, Listing, Stale, Store, Want
+from mailfs.mbox.driver import Driver, Flag, Listing, Stale, Want
 from mailfs.mbox.index import Index
 from mailfs.mbox.message import Message
 from mailfs.mbox.octets import Stored
 from mailfs.mbox.remote import RemoteMessage
-from mailfs.mbox.view import View, difference, first_view, merge, without
+from mailfs.mbox.view import (
+    Nowhere,
+    View,
+    difference,
+    first_view,
+    merge,
+    without,
+)
 
 log = logging.getLogger(__name__)
 
 SLICES = 0.25  # seconds of fetched headers between two transactions
 RETRIES = 5  # listings to try when a store changes under our hands each time
 T = TypeVar("T")
-
-
-class _Absent(Store):
-    """Stands in for the store of a listing that was read from the index."""
-
-    def read(self, key: Key, size: int, ident: int, start: int, end: int) -> bytes:
-        raise Stale(EIO)
 
 
 class Folder:
@@ -57,7 +57,7 @@ class Folder:
 
     def load(self) -> bool:
         """Take the view from the index; say whether it still is what the store has."""
-        loaded = self.index.load(_Absent())
+        loaded = self.index.load(Nowhere())
         if loaded is None:
             return False
         self._view = loaded
@@ -89,7 +89,7 @@ class Folder:
         generation = self.index.generation
         if generation and (old is None or old.generation != generation):
             # Somebody else has listed meanwhile, maybe more than we saw.
-            old = self.index.load(_Absent())
+            old = self.index.load(Nowhere())
             assert old is not None
             listing = self.driver.restore(old.listing) or self.driver.list(old.listing)
         now = int(self._clock())

@@ -47,7 +47,8 @@ _HELD_BY_OTHERS = (errno.EACCES, errno.EAGAIN)
 # knows "file in use", and has 526 (ESERVERFAULT) for texts it does not know.
 _EXCLUSIVE = (errno.EBUSY, errno.EAGAIN, errno.ETXTBSY, 526)
 _NO_DOTLOCK = (errno.EACCES, errno.EPERM, errno.EROFS)
-_NO_LINK = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+# What link(2) gives on file systems that have no hard links.
+NO_LINK = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 _counter = itertools.count()
 
@@ -308,7 +309,7 @@ def _link(temp: str, name: str) -> bool:
     except FileExistsError:
         return False
     except OSError as e:
-        if e.errno not in _NO_LINK:
+        if e.errno not in NO_LINK:
             raise
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

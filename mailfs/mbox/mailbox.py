@@ -23,7 +23,7 @@ from mailfs.mbox.gather import Gather
 from mailfs.mbox.index import Index, index_path
 from mailfs.mbox.message import Message, Need
 from mailfs.mbox.remote import HEADERS, RemoteMessage
-from mailfs.mbox.view import Change, View, difference
+from mailfs.mbox.view import NOTHING, Change, View, difference
 from mailfs.mbox.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class Mailbox:
         self._build: Build | None = None
         self._builds = builds or asyncio.Semaphore(1)
         self._listing: asyncio.Task[None] | None = None
+        self._closing = False
         self._jobs: set[asyncio.Task[object]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsliced: list[int] = []  # the worker's: headers still to be fetched
@@ -95,15 +96,18 @@ class Mailbox:
 
     @property
     def view(self) -> View:
-        """What the mailbox holds, as last listed."""
-        assert self._view is not None
-        return self._view
+        """What the mailbox holds, as last listed; nothing before it is opened."""
+        return self._view or NOTHING
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it has not been opened yet; refresh opens it."""
+        return self._view is None
 
     @property
     def first(self) -> int:
         """The first number that was not known before the mailbox was opened."""
-        assert self._folder is not None
-        return self._folder.first
+        return 1 if self._folder is None else self._folder.first
 
     async def run(self, job: Callable[[], T]) -> T:
         """Do job on the worker; it may block.  Cancelling stops the wait only."""
@@ -228,6 +232,10 @@ class Mailbox:
 
         If the store cannot be listed the last view stays, and error says why.
         """
+        if self._closing:
+            return None
+        if self._listing is None and self.asleep:
+            self._listing = asyncio.ensure_future(self._awake())
         if self._listing is None:
             listing = self.view.listing
             try:
@@ -237,6 +245,13 @@ class Mailbox:
                 pass  # the listing finds the same, and says so
             self._listing = asyncio.ensure_future(self._refresh())
         return asyncio.shield(self._listing)
+
+    async def _awake(self) -> None:
+        """Open what was asleep.  Raises as open does, and it sleeps on."""
+        try:
+            await self.open()
+        finally:
+            self._listing = None
 
     async def _refresh(self) -> None:
         before = self.view
@@ -371,6 +386,10 @@ class Mailbox:
             ("name", self.name),
             ("path", self.path),
             ("kind", self.driver.kind),
+        ]
+        if self.asleep:
+            return [*rows, ("state", "asleep"), *self.driver.state()]
+        rows += [
             ("state", "error" if self.error else "indexing" if busy else "ready"),
             ("messages", str(len(self.view))),
             ("version", str(self.view.vers)),
@@ -388,6 +407,9 @@ class Mailbox:
 
     async def close(self) -> None:
         """End the worker and release the store."""
+        self._closing = True
+        if self._listing is not None:
+            await asyncio.wait([self._listing])
         for job in self._jobs:
             job.cancel()
         while self._jobs:

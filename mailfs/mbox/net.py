@@ -1,17 +1,22 @@
 """What a driver needs to reach a store behind a network."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailfs.factotum.client import Factotum
+from mailfs.mbox.lines import Lines
 from mailfs.mbox.pack import Pack
 from mailfs.tls.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """Whom to ask for keys, which servers to trust, where octets are cached."""
+    """Whom to ask for keys, which servers to trust, where octets are cached.
+
+    lines counts the connections of all mailboxes.
+    """
 
     keys: Callable[[], Factotum]  # one for each login: the agent may have restarted
     trust: Trust
     pack: Pack
+    lines: Lines = field(default_factory=Lines)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mailfs.mbox.driver import Flag, Listing
+from mailfs.errors import EIO
+from mailfs.mbox.driver import Flag, Key, Listing, Stale, Store
 
 MAX_SEQ = 99  # fileid has two digits for messages of one second; upasfs(4)
 _RECENT = Flag.RECENT.value
@@ -369,3 +370,33 @@ def _head(listing: Listing, rows: int) -> Listing:
 
 def _none(listing: Listing) -> Listing:
     return _head(listing, 0)
+
+
+class Nowhere(Store):
+    """A store that has nothing: of no mailbox, or of one read from the index."""
+
+    def read(self, key: Key, size: int, ident: int, start: int, end: int) -> bytes:
+        """Raise Stale."""
+        raise Stale(EIO)
+
+
+# What a mailbox shows that has not been opened.
+NOTHING = View(
+    listing=Listing(
+        signature="",
+        settled=True,
+        keys=array("Q"),
+        sizes=array("Q"),
+        idents=array("Q"),
+        weaks=array("Q"),
+        dates=array("q"),
+        flags=bytearray(),
+        store=Nowhere(),
+    ),
+    numbers=array("I"),
+    seqs=bytearray(),
+    order=range(0),
+    next=1,
+    vers=0,
+    mtime=0,
+)

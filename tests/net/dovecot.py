@@ -45,6 +45,10 @@ first_valid_gid = 1
 default_vsz_limit = 0
 service anvil {{
   chroot =
+  # No delay for an address that a wrong password came from.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =

@@ -7,10 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.net.cyrus import Cyrus
 from tests.net.dovecot import Dovecot
 
 
 @pytest.fixture(scope="session")
 def dovecot() -> Iterator[Dovecot]:
     with Dovecot() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cyrus() -> Iterator[Cyrus]:
+    with Cyrus() as server:
         yield server

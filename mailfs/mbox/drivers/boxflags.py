@@ -14,6 +14,7 @@ from mailfs.mbox.drivers.scan import LOOK, header_end, status_flags
 from mailfs.mbox.drivers.spoolfile import Columns
 from mailfs.mbox.flagfile import Entry
 from mailfs.mbox.replace import pread_all
+from mailfs.msg import header
 
 # Header lines that say something of the store, not of the message.
 _VOLATILE = (
@@ -28,6 +29,12 @@ _VOLATILE = (
     b"x-mozilla-keys:",
     b"content-length:",
     b"lines:",
+)
+_STATUS = (
+    ("A", Flag.ANSWERED),
+    ("F", Flag.FLAGGED),
+    ("T", Flag.DRAFT),
+    ("D", Flag.DELETED),
 )
 _FIRST = 4096  # octets read at first: most headers end there
 _TAIL = 16  # octets at the end in which newlines do not count to the body
@@ -52,6 +59,21 @@ def digest(fd: int, start: int, size: int) -> tuple[str, int]:
             d.update(text)
     d.update(b"%d" % max(body, 0))
     return d.hexdigest(), status_flags(data[line - 1 : end])
+
+
+def stamped(message: bytes, flags: Flag) -> bytes:
+    """Return a message with the Status lines that say those flags, if it has any."""
+    lines = []
+    if flags & Flag.SEEN:
+        lines.append(b"Status: RO\n")
+    said = "".join(letter for letter, flag in _STATUS if flags & flag)
+    if said:
+        lines.append(f"X-Status: {said}\n".encode())
+    if not lines:
+        return message
+    head = header.scan(message)
+    gap = b"" if head.end > head.start or message.startswith(b"\n") else b"\n"
+    return message[: head.end] + b"".join(lines) + gap + message[head.end :]
 
 
 class Identities:

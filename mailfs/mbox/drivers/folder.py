@@ -15,7 +15,8 @@ from typing import ClassVar, NamedTuple
 from mailfs.errors import ENOENT, P9Error
 from mailfs.mbox.driver import Driver, Key, Listing, Place, Stale, Store
 from mailfs.mbox.drivers.stamp import settled
-from mailfs.mbox.replace import pread_all, sync_dir
+from mailfs.mbox.lock import NO_LINK
+from mailfs.mbox.replace import pread_all, sync_dir, write_all
 
 MAX_KEPT = 64  # files held open for one listing after their messages were deleted
 MAX_RENAMED = 100_000  # names followed, so that what is open can be read on
@@ -265,6 +266,35 @@ def make_folder(path: str, mode: int) -> None:
     os.makedirs(parent, 0o711, exist_ok=True)
     os.mkdir(path, mode)
     sync_dir(parent)
+
+
+def write_file(path: str, data: bytes, mode: int = 0o600) -> os.stat_result:
+    """Write a file that is not there yet, to disk; nothing of it stays on an error."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    fd = os.open(path, flags, mode)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+        return os.fstat(fd)
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
+
+
+def give_name(temp: str, name: str) -> None:
+    """Rename a file unless the name is taken; raises FileExistsError then."""
+    try:
+        os.link(temp, name)
+    except OSError as e:
+        if e.errno not in NO_LINK:
+            raise
+        # Without hard links an empty file takes the name, and is then replaced.
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+        os.rename(temp, name)
+    else:
+        os.unlink(temp)
 
 
 def remove_files(path: str, ours: Callable[[str], bool]) -> None:

@@ -18,7 +18,7 @@ from mailfs import where
 from mailfs.errors import EIO, ENONET, ENORENAME, MailfsError, P9Error, reason
 from mailfs.imap.account import INBOX, Account, parse
 from mailfs.imap.bodies import Request
-from mailfs.imap.changes import Flagged
+from mailfs.imap.changes import Flagged, FolderStatus
 from mailfs.imap.flags import Flags, System
 from mailfs.imap.folder import Known
 from mailfs.imap.ranges import Ranges
@@ -82,6 +82,7 @@ class Imap(Driver):
         self._state: State | None = None  # of the latest listing
         self._news = False  # heard, and not yet listed
         self._owner: Owner | None = None
+        self.counts: FolderStatus | None = None  # as the account told, before opening
         name = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
         queue = where.box(place.root, "later", place.user)
         self._later = Later(Path(queue) / name[:32])
@@ -122,6 +123,9 @@ class Imap(Driver):
 
     def state(self) -> Sequence[tuple[str, str]]:
         """Return the rows of ``status`` about the connection."""
+        if self._state is None and self.counts is not None:
+            counts = ("messages", self.counts.messages), ("unseen", self.counts.unseen)
+            return [(name, str(n)) for name, n in counts if n is not None]
         rows = self.line.rows()
         waiting = len(self._later)
         if waiting:
@@ -206,7 +210,6 @@ class Imap(Driver):
             for uid, start, octets, whole in session.fetch(requests):
                 total = start + len(octets) if whole else None
                 owner.put(uid, start, octets, total)
-        self.line.tune()
 
     def _session(self) -> Session:
         """Return a session for a folder that has been listed; it still is the same.

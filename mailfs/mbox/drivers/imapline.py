@@ -23,10 +23,9 @@ FIRST = 1.0  # seconds until the second attempt
 LONGEST = 300.0  # seconds between attempts
 REFUSED = 60.0  # seconds at least after the server refused us
 TIMEOUT = 30.0  # seconds to wait for anything the server should send
+PARKED = 300.0  # seconds until a mailbox without a connection looks for news
 POLL = 30.0  # seconds between questions to a server that does not tell by itself
 LINGER = 0.2  # seconds after a job in which another is likely
-SLOW = 16 << 20  # octets a second; on a faster line deflate costs more than it saves
-NEAR = 0.005  # seconds of a round trip; whoever is so near is not slow by the line
 FRESH = 3.0  # seconds that its answer holds for whoever looks
 JUMP = 15.0  # seconds the clock must have jumped for the machine to have slept
 ERROR_KEEPS = 2.0  # seconds in which a failed attempt answers for the next, too
@@ -62,6 +61,8 @@ class Line:
         self._net = net
         self._clock = clock
         self._wall = wall
+        self._waiting = False  # for news, and for nothing else
+        self._parked = False  # without a connection until there is use for one
         self._delay = 0.0
         self._next = 0.0  # when to try again, on the clock
         self._failed = 0.0  # when the last attempt failed
@@ -73,22 +74,25 @@ class Line:
         known tells what is known of the folder.  Raises Unreachable, or MailfsError
         where the server or the trust store refuses.
         """
+        self._parked = False
         if self.session is not None:
+            self._net.lines.use(self.account, self)
             return self.session
         if self._failure is not None and self._clock() < self._failed + ERROR_KEEPS:
             raise self._failure
         try:
             self._connect(known(), readonly)
         except OSError as e:
-            text = reason(e)
-            where = str(self.account)
-            if not text.startswith(where):
-                text = f"{where}: {text}"
-            self._fail(Unreachable(text), FIRST)
+            self._fail(self.unreachable(e), FIRST)
         except MailfsError as e:
             self._fail(e, REFUSED)
         assert self.session is not None
         return self.session
+
+    def unreachable(self, e: OSError) -> Unreachable:
+        """Return an error as one that names the server."""
+        text, where = reason(e), str(self.account)
+        return Unreachable(text if text.startswith(where) else f"{where}: {text}")
 
     def login(self) -> Session:
         """Return a new session without a folder, which is the caller's."""
@@ -103,6 +107,7 @@ class Line:
             session.drop()
             raise
         self.session = session
+        self._net.lines.enter(self.account, self)
         self.asked = self._clock()
         self.error, self._failure = "", None
         self._delay, self._next = 0.0, 0.0
@@ -122,6 +127,7 @@ class Line:
     def drop(self, why: str = "") -> None:
         """Hang up at once."""
         session, self.session = self.session, None
+        self._net.lines.leave(self.account, self)
         self.selected = None
         self.error = why
         if session is not None:
@@ -130,12 +136,24 @@ class Line:
     def close(self) -> None:
         """Log out."""
         session, self.session = self.session, None
+        self._net.lines.leave(self.account, self)
         if session is not None:
             session.logout()
+
+    def park(self) -> bool:
+        """Hang up if nobody is being served; another mailbox needs the connection."""
+        session = self.session
+        if session is None or not self._waiting:
+            return False
+        self._parked = True
+        session.wire.line.shut()
+        return True
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what ``status`` tells of the connection."""
         session = self.session
+        if session is None and self._parked:
+            return [("server", f"{self.account} parked")]
         if session is None:
             found = [("server", f"{self.account} not connected")]
             if self.error:
@@ -151,14 +169,6 @@ class Line:
         self.session.noop()
         self.asked = self._clock()
         return self.session.wait(0)
-
-    def tune(self) -> None:
-        """Have the server compress from here on if the line turned out to be slow."""
-        session = self.session
-        if session is None or session.seconds < NEAR:
-            return
-        if 0 < session.wire.line.rate < SLOW:
-            session.compress()
 
     @property
     def fresh(self) -> bool:
@@ -177,7 +187,7 @@ class Line:
         """Wait for news of the folder; True also when it is time to connect again."""
         session = self.session
         if session is None:
-            pause = min(self.next, timeout)
+            pause = PARKED if self._parked else min(self.next, timeout)
             return not select.select([wake], [], [], pause)[0] and self.next <= 0
         # Who reads on comes at once; entering IDLE and leaving it would take a round
         # trip each time.
@@ -185,6 +195,7 @@ class Line:
             return False
         wall, mono = self._wall(), self._clock()
         idles = "IDLE" in session.capabilities
+        self._waiting = True
         try:
             news = session.wait(timeout if idles else min(timeout, POLL), wake)
             slept = self._wall() - wall - (self._clock() - mono)
@@ -193,5 +204,7 @@ class Line:
                 return self.ask() or news
         except (OSError, MailfsError) as e:
             self.drop(reason(e) if isinstance(e, OSError) else str(e))
-            return True
+            return not self._parked
+        finally:
+            self._waiting = False
         return news

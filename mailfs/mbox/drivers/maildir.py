@@ -10,9 +10,11 @@ Two names with one unique part are one message if they lead to one file, as a cr
 between link and unlink leaves them; else they are two, and both are shown.
 """
 
+import itertools
 import os
 import re
 import sys
+import time
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,6 +23,7 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 
+from mailfs.mbox import lock
 from mailfs.mbox.driver import Driver, Flag, Listing, Place, Stale
 from mailfs.mbox.drivers.folder import (
     FolderDriver,
@@ -34,12 +37,14 @@ from mailfs.mbox.drivers.folder import (
     regular,
     remove_files,
     signature_of,
+    write_file,
 )
 from mailfs.mbox.drivers.spec import is_network
 from mailfs.mbox.replace import sync_dir
 
 _PATCH = 64  # changed names up to which an old listing is patched, not made anew
 _HEAVY = 2 << 20  # octets of directories from which a listing disturbs
+_ABANDONED = 36 * 3600  # seconds after which a file in tmp is nobody's; maildir(5)
 _DIRS = ("new", "cur")  # in this order: messages move from new to cur, not back
 _LETTERS = {
     "D": Flag.DRAFT,
@@ -49,6 +54,7 @@ _LETTERS = {
     "S": Flag.SEEN,
     "T": Flag.DELETED,
 }
+_deliveries = itertools.count(1)
 _INFO = re.compile(r"[:;!]2,")
 # What Dovecot and Courier keep in a Maildir, beside the three directories.
 _OWN = re.compile(r"maildirfolder|maildirsize|dovecot[-.].*|courierimap.*")
@@ -62,6 +68,7 @@ class Maildir(FolderDriver):
     def __init__(self, path: str, place: Place) -> None:
         super().__init__(path, place)
         self._twins: dict[str, list[str]] = {}  # other names of files, by the listed
+        self._swept = False  # whether tmp has been looked at
 
     def signature(self) -> str:
         """Identity and times of both directories."""
@@ -113,6 +120,35 @@ class Maildir(FolderDriver):
             table.flags[row] = int(value & ~Flag.RECENT)
         self._sync()
         return table.listing(self.signature(), self._store(), settled=False)
+
+    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+        """Write into tmp, then give the file its name; with flags, in cur."""
+        self.check_writable()
+        name = f"{date}.{delivery()},S={len(message)}"
+        temp = os.path.join(self.path, "tmp", name)
+        kept = flags & ~Flag.RECENT
+        letters = "".join(sorted(c for c, flag in _LETTERS.items() if kept & flag))
+        sub, info = ("cur", f":2,{letters}") if kept else ("new", "")
+        if not self._swept:
+            self._swept = True
+            self._sweep()
+        try:
+            write_file(temp, message)
+            os.rename(temp, os.path.join(self.path, sub, name + info))
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temp)
+            raise
+        sync_dir(os.path.join(self.path, sub))
+
+    def _sweep(self) -> None:
+        """Remove what deliverers left in tmp that were killed; maildir(5)."""
+        with os.scandir(os.path.join(self.path, "tmp")) as entries:
+            old = time.time() - _ABANDONED
+            for entry in entries:
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < old:
+                        os.unlink(entry.path)
 
     def make(self) -> None:
         """Create the three directories, and parents."""
@@ -283,6 +319,13 @@ class Maildir(FolderDriver):
             raise Stale(f"{key}: message is gone") from None
         self._names.rename(key, new)
         return new
+
+
+def delivery() -> str:
+    """Return what tells one delivery from all others; maildir(5)."""
+    now = time.time_ns() // 1000 % 1_000_000
+    host = lock.host().replace("/", "\\057").replace(":", "\\072")
+    return f"M{now}P{os.getpid()}Q{next(_deliveries)}.{host.replace(',', '_')}"
 
 
 def unique(key: str) -> str:

@@ -6,9 +6,11 @@ a file gets its name when it is complete.  Flags that we set are kept beside the
 directory (mailfs.mbox.flagfile), as 9front keeps its index.
 """
 
+import itertools
 import os
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -23,18 +25,22 @@ from mailfs.mbox.drivers.folder import (
     Row,
     Rows,
     Table,
+    give_name,
     look,
     make_folder,
     move_folder,
     regular,
     remove_files,
     signature_of,
+    write_file,
 )
 from mailfs.mbox.drivers.spec import is_network
 from mailfs.mbox.flagfile import Entry, FlagFile
-from mailfs.mbox.replace import sync_dir
+from mailfs.mbox.replace import sweep, sync_dir
+from mailfs.msg import fromline
 
 OLDEST = 1_000_000  # seconds; mdir(6) knows no older message
+_NUMBERS = 100  # messages of one second; mdir(6)
 _PATCH = 64  # changed names up to which an old listing is patched, not made anew
 _HEAVY = 1 << 20  # octets of a directory from which a listing disturbs
 _MESSAGE = re.compile(r"(\d{7,11})\.(\d{1,9})")
@@ -61,6 +67,7 @@ class Mdir(FolderDriver):
         super().__init__(path, place)
         self.wait = lock.LOCK_WAIT  # seconds to wait for the lock of the flags
         self._flags = FlagFile(os.path.abspath(path), place)
+        self._swept = False  # whether what killed processes left has been looked for
 
     def signature(self) -> str:
         """Identity and times of the directory, and of the flags file."""
@@ -116,20 +123,50 @@ class Mdir(FolderDriver):
     ) -> Listing:
         """Record flags beside the directory."""
         keys = self._present(listing, [row for row, _ in changes])
-        said = Flag.RECENT
         entries = [
-            Entry(
-                _identity(key, listing.sizes[row]),
-                0,
-                listing.idents[row],
-                said,
-                value & ~Flag.RECENT,
-            )
+            _entry(key, listing.sizes[row], listing.idents[row], value)
             for key, (row, value) in zip(keys, changes, strict=True)
         ]
         if entries:
             self._flags.append(entries, self.wait)
         return self._reflagged(listing)
+
+    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+        """Write a file of another name, then call it SECONDS.NN."""
+        self.check_writable()
+        base = os.path.join(os.path.abspath(self.path), "append")
+        if not self._swept:
+            self._swept = True
+            sweep(base)
+        temp = lock.unique(base, "tmp")
+        st = write_file(temp, fromline.make(sender, date) + message, 0o660)
+        try:
+            for name in self._free_names(max(date, OLDEST)):
+                if flags & ~Flag.RECENT:
+                    self._flags.append(
+                        [_entry(name, st.st_size, _ident(name, st), flags)], self.wait
+                    )
+                with suppress(FileExistsError):
+                    give_name(temp, os.path.join(self.path, name))
+                    break
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temp)
+            raise
+        sync_dir(self.path)
+
+    def _free_names(self, second: int) -> Iterator[str]:
+        """Yield names nobody has: of that second, or of the next that has some left."""
+
+        def taken(number: int) -> bool:
+            return os.path.lexists(os.path.join(self.path, f"{when}.{number:02d}"))
+
+        for when in itertools.count(second):
+            if taken(_NUMBERS - 1):
+                continue
+            first = bisect_left(range(_NUMBERS), True, key=lambda n: not taken(n))
+            for number in range(first, _NUMBERS):
+                yield f"{when}.{number:02d}"
 
     def make(self) -> None:
         """Create the directory, and its parents."""
@@ -235,6 +272,10 @@ class Mdir(FolderDriver):
                 raise Stale(f"{key}: message is gone")
             keys.append(key)
         return keys
+
+
+def _entry(name: str, size: int, ident: int, flags: Flag) -> Entry:
+    return Entry(_identity(name, size), 0, ident, Flag.RECENT, flags & ~Flag.RECENT)
 
 
 def _identity(name: str, size: int) -> str:

@@ -25,16 +25,18 @@ from mailfs.mbox.drivers.folder import (
     Row,
     Rows,
     Table,
+    give_name,
     look,
     make_folder,
     move_folder,
     regular,
     remove_files,
     signature_of,
+    write_file,
 )
 from mailfs.mbox.drivers.sequences import MAX_FILE, Sequences
 from mailfs.mbox.drivers.spec import is_network
-from mailfs.mbox.replace import pread_all, replacing, sync_dir, write_all
+from mailfs.mbox.replace import pread_all, replacing, sweep, sync_dir, write_all
 
 SEQUENCES = ".mh_sequences"
 _HEAVY = 1 << 20  # octets of a directory from which a listing disturbs
@@ -69,6 +71,7 @@ class Mh(FolderDriver):
     def __init__(self, path: str, place: Place) -> None:
         super().__init__(path, place)
         self.wait = lock.LOCK_WAIT  # seconds to wait for the lock of the sequences
+        self._swept = False  # whether what killed processes left has been looked for
 
     def signature(self) -> str:
         """Identity and times of the directory, and of the sequences."""
@@ -120,18 +123,8 @@ class Mh(FolderDriver):
         numbers = [int(key) for key in keys]
 
         def mark(sequences: Sequences, there: set[int]) -> None:
-            for name in ("unseen", *_NAMED):
-                had = sequences.get(name, there)
-                now = set(had)
-                for number, (_, flags) in zip(numbers, changes, strict=True):
-                    wanted = (
-                        not flags & Flag.SEEN
-                        if name == "unseen"
-                        else bool(flags & _NAMED[name])
-                    )
-                    (now.add if wanted else now.discard)(number)
-                if now != had:
-                    sequences.set(name, now)
+            wanted = (flags for _, flags in changes)
+            _mark(sequences, there, list(zip(numbers, wanted, strict=True)))
 
         if changes:
             self._change(mark, set())
@@ -139,6 +132,44 @@ class Mh(FolderDriver):
         for row, value in changes:
             flags[row] = int(value | Flag.RECENT)
         return replace(listing, signature=self.signature(), settled=False, flags=flags)
+
+    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+        """Write a file of another name, then give it the next number.
+
+        The sequences know the number before: a crash in between leaves a number that
+        is no message's.
+        """
+        self.check_writable()
+        base = os.path.join(os.path.abspath(self.path), "append")
+        if not self._swept:
+            self._swept = True
+            sweep(base)
+        temp = lock.unique(base, "tmp")
+        write_file(temp, message)
+        try:
+            os.utime(temp, (date, date))
+            while True:
+                number = self._reserve(flags)
+                with suppress(FileExistsError):  # taken by who does not ask for locks
+                    give_name(temp, os.path.join(self.path, str(number)))
+                    break
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temp)
+            raise
+        sync_dir(self.path)
+
+    def _reserve(self, flags: Flag) -> int:
+        """Give the next number its sequences, and return it."""
+        number = 0
+
+        def mark(sequences: Sequences, there: set[int]) -> None:
+            nonlocal number
+            number = max(there, default=0) + 1
+            _mark(sequences, there, [(number, flags)])
+
+        self._change(mark, set())
+        return number
 
     def make(self) -> None:
         """Create the folder, and parents; its sequences show that it is MH's."""
@@ -229,6 +260,27 @@ class Mh(FolderDriver):
                 raise Stale(f"{key}: message is gone or has another number")
             keys.append(key)
         return keys
+
+
+def _mark(
+    sequences: Sequences, there: set[int], changes: Sequence[tuple[int, Flag]]
+) -> None:
+    """Put (number, flags) into the sequences that say so, and take them out of others.
+
+    there are the numbers of messages; sequences may have others, of none.
+    """
+    for name in ("unseen", *_NAMED):
+        had = sequences.get(name, there | {number for number, _ in changes})
+        now = set(had)
+        for number, flags in changes:
+            wanted = (
+                not flags & Flag.SEEN
+                if name == "unseen"
+                else bool(flags & _NAMED[name])
+            )
+            (now.add if wanted else now.discard)(number)
+        if now != had:
+            sequences.set(name, now)
 
 
 def _parsed(fd: int) -> Sequences:

@@ -15,7 +15,7 @@ from mailfs.mbox.drivers.pop3lock import Turn
 from mailfs.mbox.net import Net
 from mailfs.pop.account import Account
 from mailfs.pop.error import Busy, LoginRefused, PopError
-from mailfs.pop.session import Session
+from mailfs.pop.session import TIMEOUT, Session
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ class Line:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        timeout: float = TIMEOUT,
     ) -> None:
+        """Make none yet.  timeout: seconds to wait for anything from the server."""
         self.account = account
         self.session: Session | None = None
         self.user = account.user or ""
@@ -54,6 +56,7 @@ class Line:
         self._turn = Turn(net.pack.directory, account.maildrop)
         self._clock = clock
         self._sleep = sleep
+        self.timeout = timeout
         self._last = -float(MAX_DELAY)  # the last login, on the clock
         self._back = 0.0  # seconds between attempts
         self._failed = 0.0  # when the last failed
@@ -71,8 +74,9 @@ class Line:
         Raises OSError if the server cannot be reached or is busy, and MailfsError
         where it, the trust store or the factotum refuses.
         """
-        if self.session is not None:
+        if self.session is not None and self.session.wire.sock is not None:
             return self.session
+        self.drop()
         if self._failure is not None and self._clock() < self._failed + KEEPS:
             raise self._failure
         try:
@@ -118,7 +122,9 @@ class Line:
         for pause in (*RETRIES, None):
             try:
                 with self._net.keys() as keys:
-                    return Session.open(self.account, keys, self._net.trust)
+                    return Session.open(
+                        self.account, keys, self._net.trust, timeout=self.timeout
+                    )
             except Busy as e:
                 if pause is None or e.code in ("LOGIN-DELAY", "SYS/TEMP"):
                     raise

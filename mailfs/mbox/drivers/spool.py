@@ -13,12 +13,12 @@ import stat
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import accumulate
 
 from mailfs.errors import P9Error
-from mailfs.mbox import journal, lock
+from mailfs.mbox import addition, journal, lock
 from mailfs.mbox.driver import Driver, Flag, Listing, Place, Stale
 from mailfs.mbox.drivers import boxflags
 from mailfs.mbox.drivers.companion import check_free, move_companions, remove_companions
@@ -44,6 +44,7 @@ from mailfs.mbox.drivers.stamp import Stamp
 from mailfs.mbox.flagfile import FlagFile
 from mailfs.mbox.leftover import Leftovers
 from mailfs.mbox.replace import copy, create_like, sweep, sync_dir
+from mailfs.msg import fromline
 
 _TRIES = 4  # listings of a file that is being rewritten under us without locks
 _SETTLE = 0.05  # seconds given to a deliverer that waited for the file we replaced
@@ -58,8 +59,6 @@ class Spool(Driver):
     envelope = True
     blank = True
     exact = False  # idents do not see all octets
-    blank = True
-    exact = False
 
     def __init__(self, path: str, place: Place) -> None:
         super().__init__(path, place)
@@ -86,12 +85,17 @@ class Spool(Driver):
 
     def list(self, old: Listing | None = None) -> Listing:
         """List the messages; from old's last one on if the file has grown."""
-        if not self.place.readonly:
-            self._repair()
-        elif os.path.exists(journal.journal_path(self.place.root, self._real)):
-            raise P9Error(f"{self.path}: rewrite interrupted; open it for writing")
-        with self._locked(exclusive=False) as held:
-            return self._look(held.fd, old)
+        root = self.place.root
+        for _ in range(_TRIES):
+            if not self.place.readonly:
+                self._repair()
+            elif os.path.exists(journal.journal_path(root, self._real)):
+                break
+            with self._locked(exclusive=False) as held:
+                # Nobody is appending now: a note is that of a process which died.
+                if not addition.pending(root, self._real):
+                    return self._look(held.fd, old)
+        raise P9Error(f"{self.path}: change interrupted; open it for writing")
 
     def restore(self, listing: Listing) -> Listing | None:
         """Open the file again if it still is what was listed."""
@@ -149,6 +153,14 @@ class Spool(Driver):
                 flags[row] = int(value & ~Flag.RECENT) | flags[row] & Flag.RECENT
             box = now.signature.partition("/")[0]
             return replace(now, signature=f"{box}/{signature}", flags=flags)
+
+    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+        """Append it with a From_ line, lines that look like one quoted."""
+        self.check_writable()
+        self._repair()
+        text = fromline.quote(boxflags.stamped(message, flags))
+        with self._locked(exclusive=True) as held:
+            addition.append(self.place.root, held, fromline.make(sender, date), text)
 
     def make(self) -> None:
         """Create an empty file, and its parent directories."""
@@ -218,14 +230,20 @@ class Spool(Driver):
             return temp if os.path.exists(temp) else self._real
         return self._real
 
-    def _locked(self, *, exclusive: bool) -> AbstractContextManager[lock.Held]:
-        return lock.locked(
+    @contextmanager
+    def _locked(self, *, exclusive: bool) -> Iterator[lock.Held]:
+        root = self.place.root
+        with lock.locked(
             self._present(),
-            root=self.place.root,
+            root=root,
             exclusive=exclusive,
             create=not self.place.readonly,
             wait=self.wait,
-        )
+        ) as held:
+            if exclusive:
+                journal.repair(root, held)
+                addition.repair(root, held)
+            yield held
 
     def _repair(self) -> None:
         """Finish what was interrupted, here or in a process that was killed."""
@@ -241,10 +259,11 @@ class Spool(Driver):
         if not self._swept:
             self._swept = True
             journal.sweep_temps(self.place.root, self._real)
-        unfinished = journal.journal_path(self.place.root, self._real)
-        if self._left.pending or os.path.exists(unfinished):
+        root = self.place.root
+        unfinished = os.path.exists(journal.journal_path(root, self._real))
+        unfinished = unfinished or addition.pending(root, self._real)
+        if self._left.pending or unfinished:
             with self._locked(exclusive=True) as held:
-                journal.repair(self.place.root, held)
                 self._left.carry(held)
         self._left.expire()
 

@@ -1,0 +1,190 @@
+"""Who is who in a maildrop: message numbers hold for one session, keys for ever.
+
+A key is the message's unique id.  Where the server has none, or gives one to several
+messages, it is a digest of the header with the size and, of messages that are equal
+in both, which one it is; where the server has no TOP either, of the whole message.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from mailfs.mbox.octets import Octets, collect
+from mailfs.pop.error import PopError
+from mailfs.pop.session import Session, header
+
+DIGEST = "mailfs:"  # how a key begins that no server gave
+
+# What servers put into a header and change there.
+_VOLATILE = (b"status:", b"x-status:", b"x-uidl:", b"x-uid:", b"x-keywords:")
+
+Keep = Callable[[str, Octets], None]
+"""Take a message that had to be fetched whole to know its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The messages of a maildrop, in the server's order.
+
+    numbers  by key
+    sizes    by key, octets as the server counts
+    plain    whether every key is a unique id
+    """
+
+    numbers: dict[str, int]
+    sizes: dict[str, int]
+    plain: bool
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def last(self) -> tuple[str, int]:
+        """The last message's key and number; there is one."""
+        return next(reversed(self.numbers.items()))
+
+    def without(self, keys: Iterable[str]) -> "Roster":
+        """Return how the server will number the rest in the next session."""
+        gone = set(keys)
+        kept = [key for key in self.numbers if key not in gone]
+        numbers = {key: n for n, key in enumerate(kept, 1)}
+        return Roster(numbers, {key: self.sizes[key] for key in kept}, self.plain)
+
+
+def roster(session: Session, keep: Keep, old: Roster | None = None) -> Roster:
+    """List the maildrop; old spares making keys from messages again."""
+    sizes = session.sizes() if session.count else {}
+    ids = (session.uidls() or {}) if session.count else {}
+    times = Counter(ids.values())
+    keys = {n: ids[n] for n in sizes if n in ids and times[ids[n]] == 1}
+    rest = [n for n in sizes if n not in keys]
+    if rest and old is not None:
+        keys |= _stayed(session, rest, sizes, old)
+        rest = [n for n in sizes if n not in keys]
+    plain = not any(map(is_digest, keys.values())) and not rest
+    if rest:
+        keys |= _digests(session, rest, sizes, keep, set(keys.values()))
+    numbers = {keys[n]: n for n in sorted(sizes) if n in keys}
+    by_key = {key: sizes[n] for key, n in numbers.items()}
+    return Roster(numbers, by_key, plain)
+
+
+def _stayed(
+    session: Session, wanted: list[int], sizes: Mapping[int, int], old: Roster
+) -> dict[int, str]:
+    """Return keys that messages had before, if none of the old seems to have gone.
+
+    So it seems if all have the size they had and the last is the one it was.
+    """
+    if not session.top or not len(old):
+        return {}
+    last, number = old.last
+    if any(sizes.get(n) != old.sizes[key] for key, n in old.numbers.items()):
+        return {}
+    if is_digest(last):
+        heads = [head for _, head in session.headers([number])]
+        if not heads or not fits_header(last, heads[0]):
+            return {}
+    elif session.uidls_of([number]).get(number) != last:
+        return {}
+    by_number = {n: key for key, n in old.numbers.items() if is_digest(key)}
+    return {n: by_number[n] for n in wanted if n in by_number}
+
+
+def grown(session: Session, old: Roster) -> Roster | None:
+    """List a maildrop to which messages may only have been added; None if it was not.
+
+    New messages come last: if the last that we know still has its number, none before
+    it has gone.
+    """
+    if not old.plain or not len(old) or session.count < len(old):
+        return None
+    last, number = old.last
+    if number != len(old):
+        return None
+    fresh = list(range(number + 1, session.count + 1))
+    ids = session.uidls_of([number, *fresh])
+    if ids.get(number) != last:
+        return None
+    if not fresh:
+        return old
+    added = {ids[n]: n for n in fresh if n in ids}
+    if len(added) < len(fresh) or not added.keys().isdisjoint(old.numbers):
+        return None
+    sizes = session.sizes_of(fresh)
+    if len(sizes) < len(fresh):
+        return None
+    more = {key: sizes[n] for key, n in added.items()}
+    return Roster({**old.numbers, **added}, {**old.sizes, **more}, True)
+
+
+def _digests(
+    session: Session,
+    numbers: list[int],
+    sizes: Mapping[int, int],
+    keep: Keep,
+    taken: set[str],
+) -> dict[int, str]:
+    """Return keys, none of those taken, for messages without an id of their own."""
+    digests: dict[int, str] = {}
+    kept: dict[int, Octets] = {}
+    if session.top:
+        for n, head in session.headers(numbers):
+            digests[n] = f"{of_header(head)}.{sizes[n]}"
+    if not session.top:
+        for n in numbers:
+            for _, got in session.messages([n]):
+                if not isinstance(got, PopError):
+                    kept[n] = octets = collect(got)
+                    digests[n] = _of_message(octets)
+    times: Counter[str] = Counter()
+    keys = {}
+    for n in sorted(digests):
+        while (key := f"{DIGEST}{digests[n]}.{times[digests[n]]}") in taken:
+            times[digests[n]] += 1
+        times[digests[n]] += 1
+        keys[n] = key
+        if n in kept:
+            keep(keys[n], kept[n])
+    return keys
+
+
+def of_header(head: bytes) -> str:
+    """Return a digest of a header, less what servers change in it."""
+    d = hashlib.blake2b(digest_size=16)
+    take = True
+    for line in head.splitlines():
+        if line[:1] not in (b" ", b"\t"):  # else it continues the line before
+            take = not line.lower().startswith(_VOLATILE)
+        if take and line:
+            d.update(line + b"\n")
+    return d.hexdigest()
+
+
+def _of_message(octets: Octets) -> str:
+    d = hashlib.blake2b(digest_size=16)
+    for piece in octets.pieces(0, len(octets)):
+        d.update(piece)
+    return f"{d.hexdigest()}.whole"
+
+
+def is_digest(key: str) -> bool:
+    """Whether a key was made from a message."""
+    return key.startswith(DIGEST)
+
+
+def fits(key: str, octets: Octets) -> bool:
+    """Whether a message may have a key that was made from it."""
+    if ".whole." in key:
+        return _of_message(octets).startswith(_digest(key))
+    return fits_header(key, header(octets.pieces(0, len(octets))))
+
+
+def fits_header(key: str, head: bytes) -> bool:
+    """Whether the message with that header may have a key that was made from it."""
+    return ".whole." in key or of_header(head) == _digest(key)
+
+
+def _digest(key: str) -> str:
+    return key.removeprefix(DIGEST).partition(".")[0]

@@ -1,0 +1,94 @@
+"""A whole account: each folder a mailbox, opened when somebody looks into it."""
+
+import pytest
+
+from mailfs.errors import P9Error
+from tests.net.dovecot import PASSWORD
+from tests.remote.account import Account, mail, until
+from tests.remote.test_imap import numbers
+
+pytestmark = pytest.mark.live
+
+FOLDERS = ["Work", "Work/2024", "Entwürfe", "A & B", "x:y", 'q"uote']
+
+
+def test_every_folder_is_a_mailbox(account: Account) -> None:
+    with account.other() as imap:
+        for name in ("Work", "Work/2024"):
+            imap.create(name)
+            imap.append(name, "", None, mail(1))
+    account.fill(2)
+    with account.client() as client:
+        client.write("/ctl", f"open {account.spec(folder='*')}".encode())
+        names = [e.name for e in client.ls("/") if e.name not in ("ctl", "event")]
+        assert set(names) == {"mbox", "Work", "Work:2024", "Drafts", "Sent", "Trash"}
+        status = client.read("/Work:2024/status")
+        assert b"state asleep\nmessages 1\nunseen 1\n" in status
+        assert numbers(client, "mbox") == [1, 2]
+        assert client.read("/Work:2024/1/subject") == b"message 1"
+        assert b"asleep" not in client.read("/Work:2024/status")
+        assert b"asleep" in client.read("/Sent/status")
+        assert client.stat("/Sent").name == "Sent"
+        assert b"asleep" in client.read("/Sent/status")
+
+
+def test_under_a_name(account: Account) -> None:
+    with account.client() as client:
+        client.write("/ctl", f"open {account.spec(folder='*')} work".encode())
+        names = {e.name for e in client.ls("/")} - {"ctl", "event"}
+        assert names == {"work", "work:Drafts", "work:Sent", "work:Trash"}
+        client.write("/ctl", b"close work:Sent")
+        client.write("/ctl", f"open {account.spec(folder='*')} work".encode())
+        assert "work:Sent" in {e.name for e in client.ls("/")}
+
+
+def test_names_that_clash_open_nothing(account: Account) -> None:
+    account.open("Sent", folder="Drafts")
+    with account.client() as client:
+        with pytest.raises(P9Error, match="mbox name in use"):
+            client.write("/ctl", f"open {account.spec(folder='*')}".encode())
+        assert {e.name for e in client.ls("/")} - {"ctl", "event"} == {"Sent"}
+
+
+def test_connections_are_few(account: Account) -> None:
+    count = 12
+    with account.other() as imap:
+        for n in range(count):
+            imap.create(f"f{n}")
+            imap.append(f"f{n}", "", None, mail(n))
+    with account.client() as client:
+        client.write("/ctl", f"open {account.spec(folder='*')}".encode())
+        for n in range(count):
+            assert client.read(f"/f{n}/1/body") == b"body of %d\n" % n
+        until(lambda: connections(account) <= 8)
+        for n in range(count):  # those that had to hang up come back
+            assert numbers(client, f"f{n}") == [1]
+            client.write(f"/f{n}/1/flags", b"+f")
+            until(lambda n=n: account.same(f"f{n}", f"f{n}"))  # type: ignore[misc]
+
+
+def connections(account: Account) -> int:
+    lines = account.dovecot.doveadm("who", "-1", account.user).splitlines()
+    return sum(b"imap" in line for line in lines[1:])
+
+
+def test_it_can_be_opened_when_the_server_is_away(account: Account) -> None:
+    """The list of folders is remembered, and each folder's mail."""
+    account.fill(1)
+    spec = account.spec(folder="*")
+    with account.client() as client:
+        client.write("/ctl", f"open {spec}".encode())
+        assert client.read("/mbox/1/body") == b"body of 1\n"
+    account.stop()
+    account.dovecot.stop()
+    try:
+        account.start()
+        with account.client() as client:
+            client.write("/ctl", f"open {spec}".encode())
+            assert client.read("/mbox/1/body") == b"body of 1\n"
+            assert "Sent" in {e.name for e in client.ls("/")}
+            with pytest.raises(P9Error, match="localhost/imap"):
+                client.ls("/Sent")
+    finally:
+        account.dovecot.start()
+    assert PASSWORD
