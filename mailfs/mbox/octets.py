@@ -7,7 +7,7 @@ stored message, or decoded octets that went to an unlinked temporary file.
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from mailfs.mbox.driver import Key, Store
 
@@ -151,11 +151,13 @@ class Streamed(Octets):
     What has come is kept in a temporary file.  One thread at a time may read.
     """
 
-    __slots__ = ("_fd", "_have", "_rest", "size")
+    __slots__ = ("_fd", "_have", "_make", "_rest", "size")
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, make: Callable[[], Iterable[bytes]]) -> None:
+        """Make the pieces by make; again, from the first, after a failure."""
         self.size: int | None = None  # known when the last piece has come
-        self._rest = iter(pieces)
+        self._make = make
+        self._rest: Iterator[bytes] | None = None
         self._have = 0
         with tempfile.TemporaryFile(prefix="mailfs.") as file:
             self._fd = os.dup(file.fileno())
@@ -175,7 +177,10 @@ class Streamed(Octets):
 
     def _reach(self, end: int | None) -> None:
         while self.size is None and (end is None or self._have < end):
-            piece = next(self._rest, None)
+            rest, self._rest = self._rest, None  # of no more use if it fails
+            if rest is None:
+                rest = _after(self._make(), self._have)
+            piece = next(rest, None)
             if piece is None:
                 self.size = self._have
                 return
@@ -183,6 +188,15 @@ class Streamed(Octets):
             while at < len(piece):
                 at += os.pwrite(self._fd, piece[at:], self._have + at)
             self._have += len(piece)
+            self._rest = rest
+
+
+def _after(pieces: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """Give pieces without their first count octets."""
+    for piece in pieces:
+        if count < len(piece):
+            yield piece[count:]
+        count = max(0, count - len(piece))
 
 
 def unix(pieces: Iterable[bytes]) -> Iterator[bytes]:

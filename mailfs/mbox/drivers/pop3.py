@@ -33,13 +33,12 @@ from mailfs.mbox.drivers.pop3list import (
     state_of,
 )
 from mailfs.mbox.drivers.pop3roster import (
+    Roll,
     Roster,
     fits,
     fits_header,
-    grown,
     is_digest,
     of_header,
-    roster,
 )
 from mailfs.mbox.drivers.pop3store import PopStore
 from mailfs.mbox.flagfile import Entry, FlagFile
@@ -53,7 +52,6 @@ POLL = 60.0  # seconds between listings; upasfs(4)
 FEW = 64  # new messages whose headers come with the listing that finds them
 BATCH = 200  # headers fetched before they are handed on
 MANY = 100  # headers after which others get their turn at the maildrop
-WHOLE = 30  # listings after which one asks for every unique id again
 HELD = 256  # refused messages that are remembered
 
 T = TypeVar("T")
@@ -94,13 +92,11 @@ class Pop3(Driver):
         self._wall = wall
         self._store = PopStore(place.net.pack.owner(self.named), self.fetch)
         self._flags = _Flags(self.named, place)
-        self._roster: Roster | None = None  # who was there when last we asked
-        self._listed: Roster | None = None  # and when last we listed
-        self._session: Session | None = None  # the one in which the roster holds
+        self._roll = Roll(self._keep)
+        self._listed: Roster | None = None  # who was there when last we listed
         self._state = ""  # signature of the last listing, without that of the flags
         self._due = False  # it is time to list again
         self._next = clock() + self.poll
-        self._since = 0  # listings since the last that asked for everything
         self._alone = False  # messages must be asked for one by one
         self._heads: dict[Key, bytes] = {}  # that came with the listing
 
@@ -164,7 +160,7 @@ class Pop3(Driver):
         )
 
     def _look(self, session: Session, old: Listing | None) -> Listing:
-        found = self._identify(session)
+        found = self._roll.call(session)
         same = found is self._listed
         if same and old is not None and old.signature == self._signature():
             return old
@@ -186,19 +182,6 @@ class Pop3(Driver):
             flags=self._overlay(listing.keys),
             store=self._store,
         )
-
-    def _identify(self, session: Session) -> Roster:
-        """Find out which messages there are."""
-        known = self._roster
-        found = None
-        if known is not None and self._since < WHOLE:
-            found = grown(session, known)
-            self._since += 1
-        if found is None:
-            found = roster(session, self._keep, known)
-            self._since = 0
-        self._roster, self._session = found, session
-        return found
 
     def _keep(self, key: str, octets: Octets) -> None:
         if not self._store.whole(key):
@@ -264,31 +247,6 @@ class Pop3(Driver):
                 kept = False
                 self.line.drop()
 
-    def _numbers(self, session: Session, keys: Sequence[str]) -> dict[str, int]:
-        """Return the numbers, in this session, of messages that are still there.
-
-        Where they were is tried first.  Of a key that was made from the message it
-        is found out when the message comes, see fits.
-        """
-        known = self._roster
-        if session is not self._session or known is None:
-            if known is not None and self._stayed(session, known, keys):
-                return {key: known.numbers[key] for key in keys}
-            known = self._roster = roster(session, self._keep, known)
-            self._session = session
-        return {key: known.numbers[key] for key in keys if key in known.numbers}
-
-    def _stayed(self, session: Session, known: Roster, keys: Sequence[str]) -> bool:
-        """Whether all have the numbers that they had."""
-        numbers = {key: known.numbers.get(key, 0) for key in keys}
-        if not all(0 < n <= session.count for n in numbers.values()):
-            return False
-        if session.count != len(known) and any(map(is_digest, keys)):
-            return False
-        plain = {key: n for key, n in numbers.items() if not is_digest(key)}
-        ids = session.uidls_of(list(plain.values()))
-        return all(ids.get(n) == key for key, n in plain.items())
-
     # Reading.
 
     def digest(self, key: Key) -> bytes:
@@ -306,7 +264,7 @@ class Pop3(Driver):
 
     def _retrieve(self, session: Session, sizes: dict[str, int]) -> None:
         wanted = [key for key in sizes if not self._store.whole(key)]
-        numbers = self._numbers(session, wanted)
+        numbers = self._roll.numbers(session, wanted)
         keys = {n: key for key, n in numbers.items()}
         with self._store.owner.batch():
             for batch in [[n] for n in keys] if self._alone else [list(keys)]:
@@ -324,8 +282,8 @@ class Pop3(Driver):
         if fits(key, octets):
             self._keep(key, octets)
         else:
-            self._since, self._due, self._session = WHOLE, True, None
-            self._roster = None
+            self._roll.forget()
+            self._due = True
 
     def _refuse(self, key: str, why: str) -> None:
         refused = self._store.refused
@@ -349,7 +307,7 @@ class Pop3(Driver):
             self.line.close()
 
     def _tops(self, session: Session, keys: Sequence[str]) -> Sequence[Slice]:
-        numbers = self._numbers(session, keys)
+        numbers = self._roll.numbers(session, keys)
         by_number = {n: key for key, n in numbers.items()}
         found = []
         if session.top:
@@ -388,14 +346,13 @@ class Pop3(Driver):
         try:
             self.line.quit()
         except (OSError, PopError) as e:
-            self._since = WHOLE
+            self._roll.forget()
             self._due = True
-            left = self._talk(self._identify).numbers
+            left = self._talk(self._roll.call).numbers
             if any(key in left for key in keys):
                 raise MailfsError(f"messages were not deleted: {e}") from e
-        if self._roster is not None:
-            self._roster = self._listed = self._roster.without(keys)
-        self._session = None
+        self._roll.without(keys)
+        self._listed = None
         gone = set(rows)
         kept = [row for row in range(len(listing)) if row not in gone]
         after = picked(listing, kept)
@@ -403,7 +360,7 @@ class Pop3(Driver):
         return replace(after, signature=f"{self._state}/{self._flags.read()}")
 
     def _mark(self, session: Session, keys: Sequence[str]) -> None:
-        numbers = self._numbers(session, keys)
+        numbers = self._roll.numbers(session, keys)
         if len(numbers) < len(keys):
             self._due = True
             raise Stale("message has gone")

@@ -7,13 +7,14 @@ in both, which one it is; where the server has no TOP either, of the whole messa
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mailfs.mbox.octets import Octets, collect
 from mailfs.pop.error import PopError
 from mailfs.pop.session import Session, header
 
+WHOLE = 30  # listings after which one asks for every unique id again
 DIGEST = "mailfs:"  # how a key begins that no server gave
 
 # What servers put into a header and change there.
@@ -50,6 +51,65 @@ class Roster:
         kept = [key for key in self.numbers if key not in gone]
         numbers = {key: n for n, key in enumerate(kept, 1)}
         return Roster(numbers, {key: self.sizes[key] for key in kept}, self.plain)
+
+
+class Roll:
+    """What is known of the numbers, from session to session."""
+
+    def __init__(self, keep: Keep) -> None:
+        """Know nothing; keep takes what had to be fetched whole."""
+        self._keep = keep
+        self._roster: Roster | None = None  # who was there when last we asked
+        self._session: Session | None = None  # the one in which the numbers hold
+        self._since = 0  # calls since the last that asked for everything
+
+    def call(self, session: Session) -> Roster:
+        """Find out which messages there are; the same object if nothing changed."""
+        known, found = self._roster, None
+        if known is not None and self._since < WHOLE:
+            found = grown(session, known)
+            self._since += 1
+        if found is None:
+            found = roster(session, self._keep, known)
+            self._since = 0
+        self._roster, self._session = found, session
+        return found
+
+    def numbers(self, session: Session, keys: Sequence[str]) -> dict[str, int]:
+        """Return the numbers, in this session, of messages that are still there.
+
+        Where they were is tried first.  Of a key that was made from the message it
+        is found out when the message comes, see fits.
+        """
+        known = self._roster
+        if session is not self._session or known is None:
+            if known is not None and _as_before(session, known, keys):
+                return {key: known.numbers[key] for key in keys}
+            known = self._roster = roster(session, self._keep, known)
+            self._session = session
+        return {key: known.numbers[key] for key in keys if key in known.numbers}
+
+    def without(self, keys: Iterable[str]) -> None:
+        """Note that messages were deleted, and that the session ended with it."""
+        self._session = None
+        if self._roster is not None:
+            self._roster = self._roster.without(keys)
+
+    def forget(self) -> None:
+        """Believe nothing any more."""
+        self._roster = self._session = None
+
+
+def _as_before(session: Session, known: Roster, keys: Sequence[str]) -> bool:
+    """Whether all have the numbers that they had."""
+    numbers = {key: known.numbers.get(key, 0) for key in keys}
+    if not all(0 < n <= session.count for n in numbers.values()):
+        return False
+    if session.count != len(known) and any(map(is_digest, keys)):
+        return False
+    plain = {key: n for key, n in numbers.items() if not is_digest(key)}
+    ids = session.uidls_of(list(plain.values()))
+    return all(ids.get(n) == key for key, n in plain.items())
 
 
 def roster(session: Session, keep: Keep, old: Roster | None = None) -> Roster:
