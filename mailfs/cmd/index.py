@@ -38,6 +38,11 @@ def main(argv: list[str]) -> int:
         default=where.cache(),
         help="where indexes and the cache lie; default %(default)s",
     )
+    parser.add_argument(
+        "--bodies",
+        action="store_true",
+        help="fetch whole messages from a server, to be read without it",
+    )
     net.add(parser)
     parser.add_root()
     options = parser.parse_args(argv)
@@ -51,7 +56,7 @@ def main(argv: list[str]) -> int:
         folder.list()
         report(Progress("listed", len(folder.view)))
         be_nice()
-        derive(folder, report)
+        derive(folder, report, bodies=options.bodies)
     finally:
         folder.close()
     return 0

@@ -26,11 +26,14 @@ from mailfs.mbox.derive import Shape, body, head
 from mailfs.mbox.driver import Place, Stale
 from mailfs.mbox.folder import Folder
 from mailfs.mbox.message import Message
+from mailfs.mbox.remote import RemoteMessage
 from mailfs.msg import envelope, part
 
 BATCH = 0.25  # seconds of work between two transactions
 FEW = 64  # messages that are derived on the spot, without a process
 SLICES = 5000  # headers asked for at once; progress is told so often
+BODIES = 1000  # messages fetched at once
+BODY_OCTETS = 32 << 20  # octets of them
 FEW_HEADERS = 2000  # headers on a server that are fetched without a process
 LITTLE = 4 << 20  # octets of them at most
 
@@ -65,10 +68,15 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-def derive(folder: Folder, report: Report) -> None:
-    """Put into the index what is missing there, headers first, newest mail first."""
+def derive(folder: Folder, report: Report, *, bodies: bool = False) -> None:
+    """Put into the index what is missing there, headers first, newest mail first.
+
+    With bodies, whole messages of a remote store are fetched into the cache as well.
+    """
     if folder.driver.remote:
         _slice(folder, list(folder.unsliced(-1)), report)
+        if bodies:
+            _fetch(folder, report)
     else:
         for phase in ("head", "body"):
             missing = list(folder.index.missing(phase, newest=True))
@@ -82,6 +90,23 @@ def _slice(folder: Folder, numbers: list[int], report: Report) -> None:
     for at in range(0, total, SLICES):
         folder.slice(numbers[at : at + SLICES])
         report(Progress("head", min(at + SLICES, total), total))
+
+
+def _fetch(folder: Folder, report: Report) -> None:
+    """Fetch the messages that the cache lacks."""
+    view, total = folder.view, len(folder.view)
+    batch: list[int] = []
+    octets = done = 0
+    for number in reversed(list(view)):
+        message = folder.message(number)
+        if isinstance(message, RemoteMessage) and not message.whole:
+            batch.append(number)
+            octets += message.size
+        done += 1
+        if len(batch) >= BODIES or octets > BODY_OCTETS or done == total:
+            folder.fetch(batch)
+            batch, octets = [], 0
+            report(Progress("body", done, total))
 
 
 def derive_few(folder: Folder) -> bool:
