@@ -13,6 +13,7 @@ from mailfs.mbox.drivers.maildir import Maildir
 from mailfs.mbox.drivers.mdir import Mdir
 from mailfs.mbox.drivers.mh import Mh
 from mailfs.mbox.drivers.spool import Spool
+from mailfs.msg import fromline
 
 FIRST = 1_000_000_000  # seconds; date of message 0
 
@@ -63,6 +64,10 @@ class Bench(ABC):
             self.deliver(self.count)
             self.count += 1
 
+    def added(self, message: bytes, date: int, sender: str) -> bytes:
+        """Return the octets of a message that Driver.append was given."""
+        return message
+
     @abstractmethod
     def make(self) -> None:
         """Create an empty mailbox."""
@@ -82,6 +87,10 @@ class Mbox(Bench):
 
     def stored(self, n: int, extra: bytes = b"") -> bytes:
         return from_line(n) + mail(n, extra) + b"\n"
+
+    def added(self, message: bytes, date: int, sender: str) -> bytes:
+        quoted = message.replace(b"\nFrom ", b"\n From ")
+        return fromline.make(sender, date) + quoted + b"\n"
 
     def make(self) -> None:
         self.box.parent.mkdir(parents=True)
@@ -127,6 +136,9 @@ class MdirBench(Bench):
 
     def stored(self, n: int, extra: bytes = b"") -> bytes:
         return from_line(n) + mail(n, extra)
+
+    def added(self, message: bytes, date: int, sender: str) -> bytes:
+        return fromline.make(sender, date) + message
 
     def make(self) -> None:
         self.box.mkdir(parents=True)

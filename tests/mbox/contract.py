@@ -1,6 +1,7 @@
 """What every driver must do: checks to be run over a Bench; see mailfs.mbox.driver."""
 
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -57,6 +58,23 @@ def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:
                 st.st_mode,
             )
     return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file's octets, but those of locks."""
+    found = {str(path): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items()}
+
+
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """Let no file grow beyond size octets during the block, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 _watchers: list[list[int]] = []
@@ -275,6 +293,7 @@ def readers_change_nothing(bench: Bench) -> None:
             lambda: driver.delete(listing, [0]),
             lambda: driver.set_flags(listing, [(0, Flag.SEEN)]),
             driver.make,
+            lambda: driver.append(b"x\n", FIRST, "a", Flag(0)),
             lambda: driver.rename(str(bench.box) + "2"),
             driver.remove,
             lambda: driver.remove(truncate=True),
@@ -329,7 +348,90 @@ def a_store_is_made_renamed_and_removed(bench: Bench) -> None:
     assert os.listdir(bench.box.parent) == []
 
 
+LETTER = b"Subject: added\n\nwords\nFrom me to you\n.\n\xff\n"
+NEW = FIRST + 500
+SENDER = "b@example.com"
+
+
+def appended_mail_is_listed(bench: Bench) -> None:
+    bench.make()
+    bench.fill(2)
+    driver = bench.open()
+    old = driver.list()
+    driver.append(LETTER, NEW, SENDER, Flag(0))
+    added = bench.added(LETTER, NEW, SENDER)
+    want = [bench.stored(0), bench.stored(1), added]
+    for listing in (driver.list(old), bench.open().list()):
+        consistent(listing)
+        assert everything(listing) == want
+        assert listing.dates[2] == NEW
+        assert listing.flags[2] & ~Flag.RECENT == 0
+        assert listing.idents[:2] == old.idents
+
+
+def appending_keeps_what_came_before(bench: Bench) -> None:
+    bench.make()
+    bench.fill(1)
+    driver = bench.open()
+    letters = [b"Subject: %d\n\n%s\n" % (n, b"x" * n) for n in range(150)]
+    for letter in letters:  # more than mdir has names for in one second
+        driver.append(letter, NEW, SENDER, Flag(0))
+    listing = bench.open().list()
+    consistent(listing)
+    first, *found = everything(listing)
+    assert first == bench.stored(0)
+    assert sorted(found) == sorted(bench.added(l, NEW, SENDER) for l in letters)
+
+
+def appended_flags_are_kept(bench: Bench) -> None:
+    bench.make()
+    bench.fill(1)
+    for n, flag in enumerate((Flag.SEEN, Flag.SEEN | Flag.ANSWERED, Flag.DRAFT), 1):
+        bench.open().append(LETTER, NEW + n, SENDER, flag)
+    listing = bench.open().list()
+    kept = Flag.SEEN | Flag.ANSWERED | Flag.DRAFT
+    assert [f & kept for f in listing.flags[1:]] == [
+        Flag.SEEN,
+        Flag.SEEN | Flag.ANSWERED,
+        Flag.DRAFT,
+    ]
+    assert all(b"words" in octets for octets in everything(listing)[1:])
+
+
+def a_message_without_header_or_end_is_appended(bench: Bench) -> None:
+    bench.make()
+    driver = bench.open()
+    for n, letter in enumerate((b"\nno header\n", b"Subject: x\n\nno end", b"")):
+        driver.append(letter, NEW + n, SENDER, Flag(0))
+    listing = driver.list()
+    assert len(listing) == 3
+    assert [b"no header" in octets for octets in everything(listing)] == [1, 0, 0]
+    assert [b"no end" in octets for octets in everything(listing)] == [0, 1, 0]
+
+
+def a_full_disk_leaves_nothing(bench: Bench) -> None:
+    bench.make()
+    large = b"x" * 30000  # so that a mailbox file is larger than what is added to it
+    bench.deliver(0, large)
+    driver = bench.open()
+    before = contents(bench.folder)
+    for size in (2000, bench.box.stat().st_size + 2000):
+        with small_files(size), pytest.raises(OSError, match="large"):
+            driver.append(b"Subject: big\n\n" + b"x" * 10000, NEW, SENDER, Flag.SEEN)
+        left = contents(bench.folder)
+        assert {path: left.get(path) for path in before} == before
+        assert set(left) - set(before) <= {str(bench.box) + ".flags"}
+        assert everything(driver.list()) == [bench.stored(0, large)]
+    driver.append(LETTER, NEW, SENDER, Flag(0))
+    assert len(driver.list()) == 2
+
+
 CHECKS: tuple[Check, ...] = (
+    appended_mail_is_listed,
+    appending_keeps_what_came_before,
+    appended_flags_are_kept,
+    a_message_without_header_or_end_is_appended,
+    a_full_disk_leaves_nothing,
     an_empty_store_lists_nothing,
     lists_oldest_first,
     an_unchanged_store_is_not_listed_again,

@@ -2,6 +2,7 @@
 
 import mailbox
 import os
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -414,3 +415,47 @@ def test_stamps() -> None:
     assert not settled(now + FUTURE, now)
     assert settled(now + FUTURE + 1, now)
     assert not Stamp(1, 2, now - 10 * TICK, now).settled(now)
+
+
+@pytest.mark.parametrize("kind", [MdirBench, MhBench])
+def test_a_name_that_is_taken_meanwhile(
+    tmp_path: Path, kind: type[Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = kind(tmp_path)
+    bench.make()
+    module = sys.modules[bench.cls.__module__]
+    give_name = module.give_name
+    taken: list[str] = []
+
+    def late(temp: str, name: str) -> None:
+        if len(taken) < 3:
+            taken.append(name)
+            Path(name).write_bytes(bench.stored(0))
+        give_name(temp, name)
+
+    monkeypatch.setattr(module, "give_name", late)
+    driver = bench.open()
+    driver.append(b"Subject: late\n\nx\n", FIRST, "a@example.com", Flag(0))
+    found = everything(driver.list())
+    assert len(set(taken)) == 3
+    assert found.count(bench.stored(0)) == 3
+    assert b"Subject: late" in found[3]
+
+
+def test_what_killed_deliverers_left_is_removed(tmp_path: Path) -> None:
+    for kind in (MdirBench, MhBench):
+        bench = kind(tmp_path / kind.__name__)
+        bench.make()
+        dead = bench.box / f".append.mailfs-tmp.{os.uname().nodename}.999999999.0"
+        mine = bench.box / f".append.mailfs-tmp.{os.uname().nodename}.{os.getpid()}.9"
+        for path in (dead, mine):
+            path.write_bytes(b"half")
+        bench.open().append(b"\nx\n", FIRST, "a", Flag(0))
+        assert (dead.exists(), mine.exists()) == (False, True)
+    maildir = made(MaildirBench(tmp_path / "maildir"))
+    old, young = maildir.box / "tmp" / "old", maildir.box / "tmp" / "young"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (FIRST, FIRST))
+    maildir.open().append(b"\nx\n", FIRST, "a", Flag(0))
+    assert (old.exists(), young.exists()) == (False, True)

@@ -162,8 +162,6 @@ class Mdir(FolderDriver):
             return os.path.lexists(os.path.join(self.path, f"{when}.{number:02d}"))
 
         for when in itertools.count(second):
-            if taken(_NUMBERS - 1):
-                continue
             first = bisect_left(range(_NUMBERS), True, key=lambda n: not taken(n))
             for number in range(first, _NUMBERS):
                 yield f"{when}.{number:02d}"

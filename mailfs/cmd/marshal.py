@@ -1,0 +1,301 @@
+"""mailfs marshal: make a message of a text and files, and send it."""
+
+import argparse
+import os
+import select
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from mailfs import where
+from mailfs.cmd.args import Parser, why
+from mailfs.errors import MailfsError, UsageError
+
+if TYPE_CHECKING:
+    from mailfs.mbox.net import Net
+    from mailfs.send.marshal.compose import Order
+    from mailfs.send.site import Site
+
+SUMMARY = "make a message of a text and files, and send it"
+
+PIECE = 1 << 16  # octets read at once
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(MailfsError):
+    """A signal came before the message was handed over."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("interrupted")
+        self.status = 128 + number
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    return run("marshal", argv, headed=False)
+
+
+def run(verb: str, argv: list[str], *, headed: bool) -> int:
+    """Send what standard input holds; headed: its header names recipients too."""
+    options = _parse(verb, argv, headed=headed)
+    from mailfs.send import site as sites
+
+    site = sites.here(where.root(options.root), where.user())
+    if sys.stdin is None and not options.none:
+        raise UsageError("standard input is closed (with -n there need be none)")
+    if options.resolve or options.rehearse:
+        return _rehearse(site, options)
+    order = _order(site, options)
+    text = bytearray()
+    with _Interrupts() as interrupts:
+        try:
+            if not options.none:
+                _read(0, text, interrupts)
+            if not text and not order.files:
+                return 0
+            return _send(verb, site, bytes(text), order, options)
+        except (MailfsError, OSError) as e:
+            saved = _bury(site, bytes(text))
+            print(f"mailfs {verb}: {why(e)}{saved}", file=sys.stderr)
+            return _status(e)
+
+
+def _status(error: MailfsError | OSError) -> int:
+    from mailfs.send.marshal.dispatch import NotSent
+
+    if isinstance(error, Interrupted):
+        return error.status
+    later = isinstance(error, NotSent) and not error.permanent
+    return os.EX_TEMPFAIL if later else 1
+
+
+class _Interrupts:
+    """While it lasts, signals that would end us are remembered.
+
+    Only the reading of the text looks for them: what was read is never lost on its
+    way, and sending, once begun, is done or reported as not done.
+    """
+
+    def __init__(self) -> None:
+        self.caught = 0  # the first signal's number
+        self._old: dict[int, Any] = {}
+        self._pipe: tuple[int, int] = (-1, -1)
+        self._wakeup = -1
+
+    def __enter__(self) -> "_Interrupts":
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup(1)
+                self._old[number] = signal.signal(number, self._catch)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        for fd in self._pipe:
+            os.close(fd)
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        self.caught = self.caught or number
+
+    def wait(self, fd: int) -> None:
+        """Wait until fd can be read.  Raises Interrupted after a signal."""
+        select.select([fd, self._pipe[0]], [], [])
+        if self.caught:
+            raise Interrupted(self.caught)
+
+
+def _read(fd: int, text: bytearray, interrupts: _Interrupts) -> None:
+    """Read to the end; what has been read is in text however this ends."""
+    from mailfs.send.marshal.attachment import MAX_MESSAGE
+
+    while True:
+        interrupts.wait(fd)
+        piece = os.read(fd, PIECE)
+        if not piece:
+            return
+        text += piece
+        if len(text) > MAX_MESSAGE:
+            raise MailfsError(f"message too long: over {MAX_MESSAGE >> 20} MB")
+
+
+def _send(
+    verb: str, site: "Site", text: bytes, order: "Order", options: argparse.Namespace
+) -> int:
+    from mailfs.send.marshal import draft, filing
+    from mailfs.send.marshal.author import author
+    from mailfs.send.marshal.compose import compose
+    from mailfs.send.marshal.dispatch import NotSent, dispatch
+    from mailfs.send.marshal.entity import tokens
+
+    token = tokens(site.random)
+    taken, files = draft.attachments(draft.typed(text))
+    order = order.with_files(files)
+    mail = compose(taken, order, author(site), now=site.clock(), token=token)
+    folder = ""
+    if options.folder is not None:
+        folder = filing.folder(site, options.folder)
+    elif options.file:
+        folder = filing.named_after(site, mail.recipients[0])
+    sent = dispatch(
+        site,
+        mail,
+        folder=folder,
+        flags=_flags(options),
+        replymsg=options.reply or "",
+        net=_net(site, folder),
+    )
+    if sent.unfiled:
+        print(f"mailfs {verb}: sent, but {sent.unfiled}", file=sys.stderr)
+    if sent.refused:
+        raise NotSent(f"not sent to {sent.refused}", sent.results)
+    return 0
+
+
+def _net(site: "Site", folder: str) -> "Net | None":
+    """Return what it takes to reach a mailbox on a server, None if it is on none."""
+    from mailfs.mbox.drivers.spec import is_network
+
+    if not is_network(folder):
+        return None
+    from mailfs.cmd import net
+    from mailfs.tls.trust import Policy
+
+    usual = argparse.Namespace(trust=Policy.CA.value, cache=net.size(net.SIZE))
+    return net.make(usual, site.root, where.cache())
+
+
+def _bury(site: "Site", text: bytes) -> str:
+    """Keep a text among the dead letters, and return the end of what to say of it."""
+    from mailfs.send import deadletter
+
+    if not text.strip():
+        return ""
+    try:
+        return f"; saved in {deadletter.save(site, text, site.sender)}"
+    except (OSError, MailfsError) as e:
+        return f"; not saved either: {why(e)}"
+
+
+def _rehearse(site: "Site", options: argparse.Namespace) -> int:
+    """Do what send does with -x or -#, to the recipients on the command line."""
+    from mailfs.cmd import send
+    from mailfs.send.marshal import recipients
+    from mailfs.send.marshal.author import author
+
+    expand = author(site).expand
+    words = [*options.addresses, *options.cc, *options.bcc]
+    bare = [box.addr for box in recipients.parse(words, expand)]
+    option = "-x" if options.resolve else "-#"
+    return send.main([option, "--root", str(site.root), "--", *bare])
+
+
+def _flags(options: argparse.Namespace) -> list[str]:
+    given = (("-d", options.debug), ("-r", options.relayed))
+    return [letter for letter, wanted in given if wanted]
+
+
+def _order(site: "Site", options: argparse.Namespace) -> "Order":
+    """Return what the options ask, with the message replied to read and files seen."""
+    from mailfs.msg import charset
+    from mailfs.send.marshal.compose import Order
+    from mailfs.send.marshal.entity import tokens
+    from mailfs.send.marshal.pgp import Pgp
+    from mailfs.send.marshal.reply import parent
+
+    for file in options.files or ():
+        with open(file.path, "rb"):
+            pass  # before a long letter is typed
+    return Order(
+        to=tuple(options.addresses),
+        cc=tuple(options.cc),
+        bcc=tuple(options.bcc),
+        headed=options.headed,
+        subject=charset.decode(os.fsencode(options.subject or "")),
+        files=tuple(options.files or ()),
+        parent=parent(options.reply) if options.reply else None,
+        everybody=options.all,
+        wrap=Pgp(options.pgp, tokens(site.random)) if options.pgp else None,
+    )
+
+
+class _Attach(argparse.Action):
+    """Add a file, with the type that the last -t gave."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        from mailfs.send.marshal.attachment import Attachment
+
+        inline = option_string == "-A"
+        file = Attachment(str(values), namespace.type, inline)
+        namespace.files = [*(namespace.files or ()), file]
+
+
+def _parse(verb: str, argv: list[str], *, headed: bool) -> argparse.Namespace:
+    parser = Parser(
+        verb,
+        "Make a message of the text on standard input and of files, and send it.  The\n"
+        "text may begin with header lines.",
+        example=f"echo 'See you there.' | mailfs {verb} -s Thursday fred@example.org\n"
+        f"mailfs {verb} -a report.pdf -C boss -S sent fred@example.org <letter\n"
+        f"mailfs {verb} -R upasfs/mbox/3 <answer      (to whom that message says)\n"
+        f"upasname=janet@example.org mailfs {verb} fred@example.org <letter",
+        files="mail/box/$USER/headers       below the root: fields for every message\n"
+        "mail/box/$USER/names         personal aliases: a name and addresses a line\n"
+        "mail/box/$USER/pipefrom      if executable, gets what would be sent\n"
+        "mail/box/$USER/dead.letter   texts that could not be sent\n"
+        "mail/box/$USER/unfiled       copies that their mailbox did not take",
+    )
+    add = parser.add_argument
+    add("addresses", metavar="ADDR", nargs="*", help="who gets it")
+    add("-s", dest="subject", metavar="SUBJECT", help="if the text has none")
+    add("-C", dest="cc", metavar="ADDR", action="append", default=[], help="a copy to")
+    add(
+        "-B", dest="bcc", metavar="ADDR", action="append", default=[], help="blind copy"
+    )
+    add("-a", dest="files", metavar="FILE", action=_Attach, help="attach a file")
+    add("-A", dest="files", metavar="FILE", action=_Attach, help="one to be shown")
+    add("-t", dest="type", metavar="TYPE", help="media type of the files after it")
+    add("-n", dest="none", action="store_true", help="there is no standard input")
+    add("-R", dest="reply", metavar="DIR", help="reply to the message in DIR")
+    add("--all", action="store_true", help="and to all who got that message")
+    add(
+        "-8",
+        dest="headed",
+        action="store_true",
+        help="To, Cc and Bcc in the text count",
+    )
+    add("-S", dest="folder", metavar="MAILBOX", help="save a copy there")
+    add("-F", dest="file", action="store_true", help="save one named by recipient")
+    add("-p", dest="pgp", metavar="[s][e]", help="sign, encrypt with OpenPGP")
+    add("-x", dest="resolve", action="store_true", help="show addresses, send nothing")
+    add("-#", dest="rehearse", action="store_true", help="show commands, send nothing")
+    add("-r", dest="relayed", action="store_true", help="passed on to send")
+    add("-d", dest="debug", action="store_true", help="passed on to send")
+    parser.add_root()
+    options = parser.parse_intermixed_args(argv)
+    options.headed |= headed
+    _check(options)
+    return options
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.none and options.headed and not (options.addresses or options.reply):
+        raise UsageError("can't use both -n and -8")
+    if options.pgp is not None and set(options.pgp) - set("se"):
+        raise UsageError(f"-p {options.pgp}: want s, e or both (try --help)")
+    if options.all and not options.reply:
+        raise UsageError("--all without -R (try --help)")
+    named = options.addresses or options.cc or options.bcc or options.reply
+    if not options.headed and not named:
+        raise UsageError("no addresses (try --help)")

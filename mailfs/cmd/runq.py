@@ -1,0 +1,167 @@
+"""mailfs runq: deliver what is in the queue; qer(8)."""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mailfs import where
+from mailfs.cmd.args import Parser
+from mailfs.errors import MailfsError, UsageError
+
+if TYPE_CHECKING:
+    from mailfs.send.queue.drain import Drain
+    from mailfs.send.queue.runq import Order
+
+SUMMARY = "deliver what is in the queue"
+
+MAX_WORKERS = 500  # threads
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    return run(_parse(argv))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Drain a queue once, or watch it."""
+    from mailfs.send import site as sites
+    from mailfs.send.queue import runq
+
+    root = where.root(options.root)
+    site = sites.here(root, where.user())
+    order = _order(options, root)
+    _log(options)
+    trace = _trace if options.debug else _silent
+    try:
+        drain = runq.drain(site, order, trace)
+    except OSError as e:
+        raise MailfsError(f"{order.command}: {e.strerror}") from e
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: drain.stop())
+    if options.watch:
+        _watch(drain, order)
+    else:
+        drain.once()
+    return 0
+
+
+def _watch(drain: "Drain", order: "Order") -> None:
+    """Drain until a signal; new files wake the drain."""
+    import os
+
+    from mailfs.send.queue import runq
+
+    lock = runq.lock(order.queue)
+    stop = threading.Event()
+    waker = threading.Thread(
+        target=runq.watch, args=(order.queue, drain.wake, stop), daemon=True
+    )
+    try:
+        waker.start()
+        drain.watch()
+    finally:
+        stop.set()
+        waker.join()
+        os.close(lock)
+
+
+def _order(options: argparse.Namespace, root: Path) -> "Order":
+    from mailfs.send.queue.attempt import Rules
+    from mailfs.send.queue.drain import Limits
+    from mailfs.send.queue.runq import Order
+
+    users: tuple[str, ...] = (options.subdir or where.user(),)
+    if options.all or options.watch:
+        users = (options.subdir,) if options.subdir else ()
+    return Order(
+        options.queue or root / "mail" / "queue",
+        (options.command or root / "mail" / "lib" / "remotemail").absolute(),
+        users,
+        Rules(options.hours, options.at_once, options.stubborn),
+        Limits(options.workers, options.per_host),
+    )
+
+
+def _log(options: argparse.Namespace) -> None:
+    logging.basicConfig(
+        level=logging.INFO if options.debug else logging.WARNING,
+        stream=sys.stderr,
+        format="mailfs runq: %(message)s",
+    )
+
+
+def _trace(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    """Show nothing."""
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        "runq",
+        "Deliver the messages in QUEUE that are due, each by COMMAND TAG REPLY ARG\n"
+        "... with the message on standard input.  The remotemail that ships is not\n"
+        "started for each: what it says is done here, over connections that are kept.",
+        example="mailfs runq --watch                  deliver from now on\n"
+        "mailfs runq -a                       all users' mail that is due, once\n"
+        "mailfs runq -E                       mine, now, whenever it was last tried",
+        files="ROOT/mail/queue              the default QUEUE\n"
+        "ROOT/mail/lib/remotemail     the default COMMAND\n"
+        "ROOT/sys/log/runq            what was done",
+    )
+    add_flags(parser)
+    parser.add_argument("queue", type=Path, nargs="?", metavar="QUEUE")
+    parser.add_argument("command", type=Path, nargs="?", metavar="COMMAND")
+    options = parser.parse_args(argv)
+    if not 0 < options.workers <= MAX_WORKERS or options.per_host < 1:
+        raise UsageError(f"-n wants 1 to {MAX_WORKERS}, --per-host at least 1")
+    return options
+
+
+def add_flags(parser: Parser) -> None:
+    """Add the options of runq."""
+    flags = (
+        ("-a", "all", "every directory of the queue, not only the user's"),
+        ("-d", "debug", "show the dialogue with servers on standard error"),
+        ("-E", "at_once", "whatever the time of the last attempt; give nothing up"),
+        ("-R", "stubborn", "try failed messages again, too"),
+        ("-s", "single", "accepted; one process at a time has a message anyway"),
+        ("--watch", "watch", "go on: new messages as they come, others when due"),
+    )
+    for flag, dest, text in flags:
+        parser.add_argument(flag, dest=dest, action="store_true", help=text)
+    from mailfs.send.queue import retry
+
+    parser.add_argument("-q", dest="subdir", metavar="DIR", help="this directory only")
+    parser.add_argument(
+        "-t",
+        dest="hours",
+        type=float,
+        default=retry.GIVE_UP,
+        metavar="HOURS",
+        help="after which to give up; default %(default).0f",
+    )
+    parser.add_argument(
+        "-n",
+        dest="workers",
+        type=int,
+        default=20,
+        metavar="N",
+        help="messages under way at once; default %(default)s",
+    )
+    parser.add_argument(
+        "--per-host",
+        type=int,
+        default=5,
+        metavar="N",
+        help="of them to one host; default %(default)s",
+    )
+    for flag in ("-l", "-r"):
+        parser.add_argument(flag, type=int, metavar="N", help="accepted, no effect")
+    parser.add_root()

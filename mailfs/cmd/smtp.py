@@ -1,0 +1,146 @@
+"""mailfs smtp: deliver one message to a mail server; smtp(8)."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mailfs import where
+from mailfs.cmd.args import Parser
+from mailfs.errors import UsageError
+
+if TYPE_CHECKING:
+    from mailfs.send.site import Site
+    from mailfs.send.smtp.fate import Fate
+    from mailfs.send.smtp.options import Options
+
+SUMMARY = "deliver one message to a mail server"
+
+PERMANENT, RETRY = 1, 2  # exit statuses, as plan9port's smtp has them
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    options, dest, sender, rcpts, parsed = _parse(argv)
+    from mailfs.send import site as sites
+    from mailfs.send.smtp import make
+    from mailfs.send.smtp.client import Mail
+    from mailfs.send.smtp.fate import DeliveryError, failed
+    from mailfs.send.smtp.letter import MAX_MESSAGE
+
+    site = sites.here(where.root(parsed.root), where.user())
+    octets = sys.stdin.buffer.read(MAX_MESSAGE + 1)
+    if parsed.filter:
+        return _filter(site, options, octets, sender)
+    report = _report()
+    trace = _trace if options.debug else _silent
+    client = make.client(site, options, cache=where.cache(), trace=trace)
+    try:
+        fates = client.deliver(Mail(octets, dest, sender, rcpts, whole=report is None))
+    except DeliveryError as e:
+        fates = failed(rcpts, e)
+    finally:
+        client.close()
+    if report is not None:
+        text = "".join(f"{fate.show()}\n" for fate in fates)
+        os.write(report, text.encode(errors="surrogateescape"))
+    return _tell(dest, fates)
+
+
+def _report() -> int | None:
+    """Return the descriptor on which runq wants to know each recipient's fate."""
+    from mailfs.send.queue.transport import REPORT
+
+    text = os.environ.pop(REPORT, "")
+    return int(text) if text.isdecimal() else None
+
+
+def _tell(dest: str, fates: "Sequence[Fate]") -> int:
+    """Say what failed, and return the exit status."""
+    from mailfs.send.queue.attempt import explain
+
+    bad = [fate for fate in fates if not fate.ok]
+    if not bad:
+        return 0
+    sys.stderr.write(explain(fates, dest, time.time()))
+    return RETRY if any(fate.temporary for fate in bad) else PERMANENT
+
+
+def _filter(site: "Site", options: "Options", octets: bytes, sender: str) -> int:
+    """Write the message as it would be sent, without its last dot."""
+    from mailfs.send.queue.control import unescape
+    from mailfs.send.smtp import wire
+    from mailfs.send.smtp.letter import Letter
+    from mailfs.send.smtp.path import at
+
+    domain = options.domain or site.names.domain
+    letter = Letter(
+        octets,
+        sender=at(unescape(sender), domain, local=options.local),
+        domain=domain,
+        now=int(site.clock()),
+        local=options.local,
+    )
+    data = wire.stuffed(letter.form(eight=True, utf8=True).octets)
+    sys.stdout.buffer.write(data.removesuffix(wire.END))
+    return 0
+
+
+def _trace(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    """Show nothing."""
+
+
+class _Parser(Parser):
+    """A parser whose -h is not help but the domain, as in smtp(8)."""
+
+    def add_argument(self, *names: str, **told: Any) -> argparse.Action:
+        """Add an argument."""
+        kept = names[1:] if told.get("action") == "help" else names
+        return super().add_argument(*kept, **told)
+
+
+def _parse(
+    argv: list[str],
+) -> tuple["Options", str, str, tuple[str, ...], argparse.Namespace]:
+    from mailfs.send.smtp import options as smtp
+
+    parser = _Parser(
+        "smtp",
+        "Deliver the message on standard input to RCPT ... at net!HOST[!SERVICE]: to\n"
+        "the mail servers of HOST, or to it if SERVICE is 465 or 587.  $ATTR as HOST\n"
+        "is an attribute of this machine in ndb.  Status 0: taken for all; 2: try\n"
+        "again; 1: refused for good.",
+        example="mailfs smtp -d -a -h yourdomain.dom net!smtp.b.com!587 you "
+        "friend@c.com <message",
+        files="ROOT/sys/lib/tls/smtp       thumbprints of servers\n"
+        "ROOT/sys/log/smtp           what was sent, and which certificates were not\n"
+        "                            trusted\n"
+        "ROOT/sys/log/smtp.fail      what was not sent\n"
+        "ROOT/lib/ndb/local          smtp= dom= dns=",
+    )
+    smtp.add(parser)
+    parser.add_argument(
+        "-f",
+        "--filter",
+        action="store_true",
+        help="write the message as it would be sent, and send nothing",
+    )
+    parser.add_root()
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="[.DOMAIN] net!HOST[!SERVICE] SENDER RCPT",
+        help=".DOMAIN is put after system names that have none",
+    )
+    parsed = parser.parse_args(argv)
+    words: list[str] = parsed.words
+    local = words.pop(0) if words[0].startswith(".") else ""
+    if len(words) < 3:
+        raise UsageError("want a destination, a sender and recipients (try --help)")
+    return smtp.of(parsed, local), words[0], words[1], tuple(words[2:]), parsed

@@ -1,0 +1,1 @@
+"""Mail made from a text and files, and handed over to be sent; marshal(1)."""

@@ -1,0 +1,1 @@
+"""The SMTP client: smtp(8), RFC 5321."""

@@ -1,0 +1,25 @@
+"""Octets for the wire after DATA; RFC 5321 sections 2.3.8 and 4.5.2.
+
+Every line ends in CRLF, and nothing else does: a bare return or newline would be a line
+to some servers and not to others, which is how messages are smuggled into a message.
+"""
+
+import re
+
+END = b".\r\n"
+
+_ANY = re.compile(rb"\r\n|\n|\r")
+
+
+def lines(octets: bytes) -> bytes:
+    """Return text with CRLF after every line, whatever ended it, and after the last."""
+    if b"\r" in octets:
+        octets = _ANY.sub(b"\n", octets)
+    octets = octets.replace(b"\n", b"\r\n")
+    return octets if octets.endswith(b"\r\n") or not octets else octets + b"\r\n"
+
+
+def stuffed(octets: bytes) -> bytes:
+    """Return what lines() gave with dots doubled and the end of the data after it."""
+    octets = octets.replace(b"\r\n.", b"\r\n..")
+    return (b"." if octets.startswith(b".") else b"") + octets + END

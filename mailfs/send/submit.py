@@ -1,0 +1,245 @@
+"""Sending as a function: the whole of send(8), for programs and for ourselves.
+
+``submit`` decides what each recipient means, appends to mailboxes, runs programs, puts
+the rest into the queue, writes the log, and tells what became of each recipient.  It
+changes nothing in this process but files, so any thread may call it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from mailfs.errors import EFBIG, MailfsError, reason
+from mailfs.msg import date
+from mailfs.ndb import install
+from mailfs.send import address, complaint, local, mail, outward, rewrite
+from mailfs.send.mail import Mail
+from mailfs.send.refusal import NO_RULES, Refusal, temporary
+from mailfs.send.rewrite import Rules
+from mailfs.send.route import Leaf, Node, Program, Router
+from mailfs.send.site import Site, here
+
+RULES = "rewrite"  # in mail/lib
+MAX_RULES_FILE = 1 << 20  # octets
+
+
+class State(Enum):
+    """What became of a message for one destination."""
+
+    DELIVERED = "delivered"  # in a mailbox, or a program has taken it
+    QUEUED = "queued"  # in mail/queue, on disk
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a message for one destination of one recipient.
+
+    A recipient that stands for several addresses has several.
+    """
+
+    recipient: str  # as given
+    address: str  # what rules and aliases made of it
+    state: State
+    permanent: bool = False  # of a refusal: trying again is no use
+    text: str = ""  # of a refusal: why, maybe in several lines
+    program: str = ""  # the command that took or refused it
+    status: int = 0  # with which that ended
+
+    @property
+    def refused(self) -> bool:
+        """Whether it did not arrive."""
+        return self.state is State.REFUSED
+
+
+_Fate = tuple[State, Refusal | None, str]  # the last is the command
+
+
+@dataclass(slots=True)
+class _Group:
+    """Nodes that one delivery serves."""
+
+    leaf: Leaf
+    nodes: list[Node] = field(default_factory=list)
+
+
+def submit(
+    root: Path,
+    user: str,
+    sender: str | None,
+    recipients: Sequence[str],
+    message: bytes,
+    *,
+    relayed: bool = False,
+    to_line: bool = True,
+    name: str = "",
+    env: Mapping[str, str] | None = None,
+) -> list[Result]:
+    """Send a message and return, in order of recipients, what became of it.
+
+    root, user  whose installation, and for whom: mail/box/USER, mail/queue/USER
+    sender      envelope sender; None for ``$upasname``, else the user; "" for nobody
+    recipients  addresses in at form or bang form
+    message     RFC 5322 text, LF or CRLF
+    relayed     it comes from another program: From_ lines in front say who sent it and
+                when, nothing is added to it, and auth rules are asked
+    to_line     add a To: line if there is none
+    name        the sender's full name, for a From: line if there is none
+
+    Everything reported delivered or queued is on disk.  Raises Refusal for a message
+    that no recipient can have, MailfsError or OSError if the network database cannot
+    be read; then nothing has been done.
+    """
+    install.install(root, user)
+    site = here(root, user, env)
+    return send(
+        site,
+        load_rules(site),
+        recipients,
+        mail.read(site, message, sender, relayed=relayed),
+        relayed=relayed,
+        to_line=to_line,
+        name=name,
+    )
+
+
+def load_rules(site: Site) -> Rules:
+    """Read mail/lib/rewrite; complaints of its lines go to the log.
+
+    Raises Refusal, temporary, if it cannot be read; no file has no rules.
+    """
+    path = site.lib / RULES
+    try:
+        with open(path, "rb") as f:
+            raw = f.read(MAX_RULES_FILE + 1)
+    except FileNotFoundError:
+        raise temporary(NO_RULES) from None
+    except OSError as e:
+        raise temporary(f"{path}: {reason(e)}") from e
+    if len(raw) > MAX_RULES_FILE:
+        raise temporary(f"{path}: {EFBIG}")
+    text = raw.decode("utf-8", "replace")
+    rules = rewrite.parse(text, (site.names.site, site.names.sysname))
+    for complained in rules.complaints:
+        site.log.write("mail", f"error in rewrite: {complained}")
+    return rules
+
+
+def resolve(
+    site: Site, rules: Rules, recipients: Sequence[str], letter: Mail, *, relayed: bool
+) -> tuple[list[Node], Router]:
+    """Say where each recipient leads, delivering nothing; send -x."""
+    router = Router(site, rules, letter.sender, bulk=letter.bulk, auth=relayed)
+    return router.resolve(recipients), router
+
+
+def send(
+    site: Site,
+    rules: Rules,
+    recipients: Sequence[str],
+    letter: Mail,
+    *,
+    relayed: bool,
+    to_line: bool = True,
+    name: str = "",
+) -> list[Result]:
+    """Do what submit does, for a message that has been read."""
+    roots, router = resolve(site, rules, recipients, letter, relayed=relayed)
+    if not relayed:
+        to = recipients if router.summary else _resolved(roots)
+        letter = mail.complete(letter, site, to if to_line else (), name)
+    fates: dict[int, _Fate] = {}
+    origin = _origins(recipients, roots)
+    for group in groups(roots):
+        fate = _deliver(site, letter, group)
+        for node in group.nodes:
+            fates[id(node)] = fate
+            _log(site, letter, origin[id(node)], node, fate)
+    return [
+        _result(recipient, node, fates[id(node)])
+        for recipient, root in zip(recipients, roots, strict=True)
+        for node in root.leaves()
+    ]
+
+
+def all_refused(recipients: Sequence[str], why: Refusal) -> list[Result]:
+    """Return the results for a message that nobody can have."""
+    return [Result(to, to, State.REFUSED, why.permanent, why.text) for to in recipients]
+
+
+def groups(roots: Iterable[Node]) -> list[_Group]:
+    """Return the deliveries to be made, in order of the recipients."""
+    found: dict[object, _Group] = {}
+    bundles = outward.Bundles()
+    for node in dict.fromkeys(node for root in roots for node in root.leaves()):
+        key: object = node.leaf
+        if isinstance(node.leaf, Program):
+            key = bundles.key(node.leaf)
+        elif isinstance(node.leaf, Refusal):
+            key = node
+        assert node.leaf is not None
+        found.setdefault(key, _Group(node.leaf)).nodes.append(node)
+    return list(found.values())
+
+
+def _resolved(roots: Iterable[Node]) -> list[str]:
+    return [node.address for root in roots for node in root.leaves()]
+
+
+def _origins(recipients: Sequence[str], roots: Sequence[Node]) -> dict[int, str]:
+    """Return the recipient that each leaf was first reached from."""
+    origin: dict[int, str] = {}
+    for recipient, root in zip(recipients, roots, strict=True):
+        for node in root.leaves():
+            origin.setdefault(id(node), recipient)
+    return origin
+
+
+def _deliver(site: Site, letter: Mail, group: _Group) -> _Fate:
+    leaf = group.leaf
+    shown = ""
+    try:
+        if isinstance(leaf, Refusal):
+            raise leaf
+        if isinstance(leaf, local.Mailbox):
+            local.deliver(site, leaf, letter.text, letter.date, letter.sender)
+            return State.DELIVERED, None, ""
+        if isinstance(leaf, local.Pipeto):
+            shown = str(leaf.program)
+            outward.pipeto(site, letter, leaf, group.nodes[0].address)
+            return State.DELIVERED, None, shown
+        shown = leaf.words[0] if leaf.words else ""
+        programs = [n.leaf for n in group.nodes if isinstance(n.leaf, Program)]
+        queued = outward.pipe(site, letter, programs)
+    except Refusal as e:
+        return State.REFUSED, e, shown
+    except OSError as e:
+        return State.REFUSED, temporary(reason(e)), shown
+    except MailfsError as e:
+        return State.REFUSED, temporary(str(e)), shown
+    return State.QUEUED if queued else State.DELIVERED, None, shown
+
+
+def _result(recipient: str, node: Node, fate: _Fate) -> Result:
+    state, why, program = fate
+    if why is None:
+        return Result(recipient, node.address, state, program=program)
+    return Result(
+        recipient, node.address, state, why.permanent, why.text, program, why.status
+    )
+
+
+def _log(site: Site, letter: Mail, recipient: str, node: Node, fate: _Fate) -> None:
+    result = _result(recipient, node, fate)
+    to, sender = (address.unescape(a)[:256] for a in (node.address, letter.sender))
+    when = date.unixdate(letter.date, site.local)
+    if result.refused:
+        lines = complaint.compose(letter.sender, [result]).split("\n")
+        text = "".join(f"\nerror+ {line}" for line in lines)
+        site.log.write("mail", f"error {to} From {sender} {when}{text}")
+        return
+    verb = "delivered" if isinstance(node.leaf, local.Mailbox) else "remote"
+    alias = f" ({recipient[:256]})" if recipient != node.address else ""
+    line = f"{verb} {to} From {sender} {when}{alias} {letter.size}"
+    site.log.write("mail", line)
