@@ -81,45 +81,51 @@ def namespace() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A dial string taken apart: net is unix, tcp or stdio; dial(3) of plan9port."""
+    """A dial string taken apart; dial(3) of plan9port.
+
+    net is unix, tcp, stdio, or tls, which is TLS from the first octet over tcp.
+    """
 
     net: str
     host: str = ""  # a host, or the path of a Unix socket
     port: int = 0
 
     def __str__(self) -> str:
-        if self.net == "tcp":
-            return f"tcp!{self.host}!{self.port}"
+        if self.net in ("tcp", "tls"):
+            return f"{self.net}!{self.host}!{self.port}"
         return f"{self.net}!{self.host}" if self.host else self.net
 
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the address."""
-        return self.net != "tcp" or self.host in ("127.0.0.1", "::1", "localhost")
+        near = ("127.0.0.1", "::1", "localhost")
+        return self.net in ("unix", "stdio") or self.host in near
 
 
 def dialstring(text: str) -> Address:
-    """Parse ``unix!PATH``, ``tcp!HOST!PORT``, ``stdio``, a path or a service name.
+    """Parse ``unix!PATH``, ``tcp!HOST!PORT``, ``tls!HOST!PORT``, ``stdio``, or a name.
 
-    A bare name is a service in the name space, as in ``9p -a``.  ``*`` as host means
-    every address.  Raises UsageError with the string in it.
+    A bare name is a service in the name space, as in ``9p -a``, or with a slash the
+    path of a Unix socket.  ``*`` as host means every address.  Raises UsageError with
+    the string in it.
     """
     net, bang, rest = text.partition("!")
     if net == "stdio" and not rest:
         return Address("stdio")
     if net == "unix" and rest:
         return Address("unix", rest)
-    if net == "tcp" and rest:
+    if net in ("tcp", "tls") and rest:
         host, _, port = rest.rpartition("!")
         if host and port:
-            return Address("tcp", host, _port(port, text))
+            return Address(net, host, _port(port, text))
     elif not bang:
         if "/" in text:
             return Address("unix", text)
         if text:
             return Address("unix", str(namespace() / text))
     raise UsageError(
-        f"{text}: not an address: want unix!PATH, tcp!HOST!PORT, stdio or a service"
+        f"{text}: not an address: want unix!PATH, tcp!HOST!PORT, tls!HOST!PORT, stdio "
+        "or a service"
     )
 
 

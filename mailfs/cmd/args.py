@@ -2,10 +2,20 @@
 
 import argparse
 import os
+from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mailfs.errors import UsageError, reason
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+
+# Who wants the parser itself when a verb is asked for --help: manual, completion.
+asking: "ContextVar[Callable[[Parser], None] | None]"
+asking = ContextVar("asking", default=None)
 
 
 class Parser(argparse.ArgumentParser):
@@ -15,6 +25,8 @@ class Parser(argparse.ArgumentParser):
         self, verb: str, summary: str, *, example: str = "", files: str = ""
     ) -> None:
         """Make it; example and files are shown at the end of --help, a line each."""
+        self.example = example.strip()
+        self.files = files.strip()
         epilog = ""
         for title, text in (("example", example), ("files", files)):
             if text:
@@ -31,6 +43,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError."""
         raise UsageError(f"{message} (try --help)")
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Show the help, or hand the parser to who asks for it."""
+        ask = asking.get()
+        if ask is None:
+            super().print_help(file)
+        else:
+            ask(self)
 
     def add_root(self) -> None:
         """Add --root, where Plan 9 paths lie."""

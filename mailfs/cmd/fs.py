@@ -1,24 +1,34 @@
 """mailfs fs: serve mailboxes as files over 9P."""
 
+import argparse
 import asyncio
 import logging
-import os
 import sys
+from collections.abc import Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 
 from mailfs import where
-from mailfs.cmd import net
+from mailfs.cmd import door, net
 from mailfs.cmd.args import Parser
-from mailfs.errors import MailfsError, UsageError
+from mailfs.errors import EPERM, MailfsError, P9Error, UsageError
+from mailfs.fs import plumb
+from mailfs.fs.aname import KEYED
+from mailfs.fs.biff import Biff
 from mailfs.fs.boxes import Boxes, ignored
+from mailfs.fs.boxspec import named
+from mailfs.fs.outboxpost import post
+from mailfs.fs.plumb import MOUNT
 from mailfs.fs.root import attach
+from mailfs.fs.shelf import Shelf
+from mailfs.fs.users import Users, load
 from mailfs.mbox.driver import Place
-from mailfs.p9.auth import Auth
+from mailfs.p9.file import File
 from mailfs.p9.srv import Server, run, serve
 
+log = logging.getLogger(__name__)
 SUMMARY = "serve mailboxes as files over 9P"
 
-SERVICE = "upasfs"
 SWITCH = 50e-6  # seconds a thread may compute before the loop gets its turn again
 
 
@@ -32,6 +42,9 @@ def main(argv: list[str]) -> int:
         files="$NAMESPACE/upasfs        the service\n"
         "ROOT/mail/box/$USER/     where ctl's relative mailbox names lie\n"
         "ROOT/mail/lib/ignore     headers that the file header leaves out\n"
+        "ROOT/sys/lib/tls/        cert.pem and key of ours; clients/USER.pem: who may\n"
+        "                         come by tls, known by these certificates\n"
+        "$NAMESPACE/plumb         the plumber, if there is one\n"
         "$XDG_CACHE_HOME/mailfs   the indexes; may be removed",
     )
     parser.add_argument(
@@ -43,14 +56,6 @@ def main(argv: list[str]) -> int:
         help="a mailbox to open, and what to call it; the first without a name is mbox",
     )
     parser.add_argument(
-        "-l",
-        dest="addresses",
-        metavar="ADDR",
-        action="append",
-        default=[],
-        help="serve at unix!PATH, tcp!HOST!PORT or stdio; default $NAMESPACE/upasfs",
-    )
-    parser.add_argument(
         "-n", dest="none", action="store_true", help="open no default mailbox"
     )
     parser.add_argument("--readonly", action="store_true", help="change no mailbox")
@@ -58,6 +63,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "-D", dest="trace", action="store_true", help="log every 9P message"
     )
+    _add_telling(parser)
+    door.add(parser)
     net.add(parser)
     parser.add_root()
     options = parser.parse_args(argv)
@@ -65,38 +72,45 @@ def main(argv: list[str]) -> int:
     root = where.root(options.root)
     remote = net.make(options, root, where.cache())
     place = Place(root, where.user(), options.readonly, remote)
-    specs = [named(spec) for spec in options.specs]
+    if options.users is not None:
+        run(_serve_users(options, place))
+        return 0
+    specs = named(options.specs)
     if not specs and not options.none:
         specs = [("mbox", default(place))]
-    addresses = [where.dialstring(text) for text in options.addresses]
-    if not addresses:
-        addresses = [where.dialstring(SERVICE)]
-    boxes = Boxes(place, where.cache(), ignored(root))
-    auth = None if all(a.loopback for a in addresses) else _auth()
-    server = Server(
-        lambda uname, aname: attach(boxes, uname, aname),
-        auth=auth,
-        trace=options.trace,
-    )
-    run(_serve(boxes, names(specs), server, addresses))
+    run(_serve(options, _boxes(place), specs))
     return 0
 
 
-def _auth() -> Auth:
-    """Return what proves who attaches by TCP: p9any, with the factotum's key.
+def _add_telling(parser: Parser) -> None:
+    """Add what has to do with telling people, and with whom."""
+    parser.add_argument(
+        "-p", dest="silent", action="store_true", help="do not tell the plumber of mail"
+    )
+    parser.add_argument(
+        "-m",
+        dest="mount",
+        metavar="DIR",
+        default=MOUNT,
+        help="where the tree is mounted, as the plumber is told; default %(default)s",
+    )
+    parser.add_argument(
+        "-b",
+        dest="biff",
+        action="store_true",
+        help="print a line on standard error for each message that comes",
+    )
+    parser.add_argument(
+        "--users",
+        metavar="FILE",
+        type=Path,
+        help="serve each user in FILE the mailboxes listed there, and no other's; a "
+        "line is user=NAME box=[NAME=]MAILBOX aname=ANAME",
+    )
 
-    Raises MailfsError if there is no factotum to ask.
-    """
-    from mailfs.factotum.attach import authenticator
-    from mailfs.factotum.client import Factotum
 
-    try:
-        Factotum().close()
-    except MailfsError as e:
-        raise MailfsError(
-            f"serving other machines needs a factotum with a p9any key: {e}"
-        ) from e
-    return authenticator()
+def _boxes(place: Place) -> Boxes:
+    return Boxes(place, where.cache(), ignored(place.root))
 
 
 def start_log(*, debug: bool, trace: bool) -> None:
@@ -108,27 +122,6 @@ def start_log(*, debug: bool, trace: bool) -> None:
     )
     if trace:
         logging.getLogger("mailfs.p9").setLevel(logging.INFO)
-
-
-def named(spec: str) -> tuple[str | None, str]:
-    """Split ``name=SPEC``; what has a slash before the = is all path."""
-    name, equals, path = spec.partition("=")
-    if equals and name and "/" not in name:
-        return name, os.path.expanduser(path)
-    return None, spec
-
-
-def names(specs: list[tuple[str | None, str]]) -> list[tuple[str, str]]:
-    """Give each mailbox its name.  Raises UsageError if two would share one."""
-    found: dict[str, str] = {}
-    for given, path in specs:
-        name = given
-        if name is None:
-            name = "mbox" if "mbox" not in found else Path(path).name
-        if name in found:
-            raise UsageError(f"{path}: mbox name in use: {name} (say NAME={path})")
-        found[name] = path
-    return list(found.items())
 
 
 def default(place: Place) -> str:
@@ -149,16 +142,70 @@ def default(place: Place) -> str:
 
 
 async def _serve(
-    boxes: Boxes,
-    specs: list[tuple[str, str]],
-    server: Server,
-    addresses: list[where.Address],
+    options: argparse.Namespace, boxes: Boxes, specs: list[tuple[str, str]]
 ) -> None:
+    """Serve our own mailboxes."""
     sys.setswitchinterval(SWITCH)
+    ats = door.places(options)
+    attaching = partial(attach, boxes)
+    doors = door.doors(options, ats, attaching, several=False)
+    server = Server(_nobody, trace=options.trace)
+    telling: list[asyncio.Task[None]] = []
+    if not boxes.place.readonly:
+        post(boxes.place)  # sends what an earlier server was asked to
     try:
         # All at once, for some may be slow; listed in the order they were given.
         await asyncio.gather(*(boxes.open(path, name) for name, path in specs))
         boxes.arrange([name for name, _ in specs])
-        await serve(server, addresses)
+        telling = [asyncio.ensure_future(one) for one in _tellers(options, ats, boxes)]
+        for task in telling:
+            task.add_done_callback(_ended)
+        await serve(server, doors)
     finally:
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
         await boxes.close_all()
+
+
+def _tellers(
+    options: argparse.Namespace, ats: list[door.At], boxes: Boxes
+) -> Iterator[Coroutine[None, None, None]]:
+    """Give what tells people of mail."""
+    if options.biff:
+        yield Biff(Shelf(boxes), _show).run()
+    if not options.silent:
+        # Where plan9port's clients are served, its plumber's receivers are too.
+        is_keyed = any(at.bound.dialect == KEYED for at in ats)
+        form = plumb.keyed() if is_keyed else plumb.upas(options.mount)
+        address = where.dialstring(plumb.SERVICE)
+        yield plumb.Plumbing(Shelf(boxes), form, address).run()
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (e := task.exception()) is not None:
+        log.error("mail is no longer told: %s", e, exc_info=e)
+
+
+def _show(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _nobody(uname: str, aname: str) -> File:
+    """Refuse an attach: each door has its own way."""
+    raise P9Error(EPERM)
+
+
+async def _serve_users(options: argparse.Namespace, place: Place) -> None:
+    """Serve several users, each their own."""
+    if options.specs or options.biff:
+        raise UsageError("--users: the mailboxes are in the file; no -f, no -b")
+    sys.setswitchinterval(SWITCH)
+    users = Users(load(options.users), _boxes, place)
+    ats = door.places(options)
+    doors = door.doors(options, ats, users.attach, several=True)
+    server = Server(_nobody, trace=options.trace)
+    try:
+        await serve(server, doors)
+    finally:
+        await users.close_all()

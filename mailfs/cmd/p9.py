@@ -5,13 +5,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
 from mailfs.attr import quote
 from mailfs.cmd.args import Parser, why
 from mailfs.errors import MailfsError, P9Error, UsageError
-from mailfs.p9.client import Client, OpenFile
+from mailfs.p9.client import Client, Dial, OpenFile
+from mailfs.p9.dial import dial
 from mailfs.p9.fcall import (
     DMAPPEND,
     DMAUTH,
@@ -25,7 +27,7 @@ from mailfs.p9.fcall import (
     Request,
     Stat,
 )
-from mailfs.where import Address, dialstring, namespace
+from mailfs.where import Address, dialstring, namespace, root
 
 KEYS = "factotum"  # the service of the user's keys
 
@@ -41,7 +43,7 @@ def main(argv: list[str]) -> int:
     """Run the verb on each path; one that fails does not stop the others."""
     options = _parse(argv)
     status = 0
-    with Servers(options.addr, options.aname) as servers:
+    with Servers(options) as servers:
         for path in options.paths:
             try:
                 client, rest = servers.find(path)
@@ -55,9 +57,12 @@ def main(argv: list[str]) -> int:
 class Servers:
     """The servers that paths name, each dialled once."""
 
-    def __init__(self, addr: str | None, aname: str) -> None:
+    def __init__(self, options: argparse.Namespace) -> None:
+        addr: str | None = options.addr
         self._address = None if addr is None else address(addr)
-        self._aname = aname
+        self._aname: str = options.aname
+        self._uname: str | None = options.uname
+        self._options = options
         self._clients: dict[str, Client] = {}
 
     def __enter__(self) -> "Servers":
@@ -87,9 +92,43 @@ class Servers:
             where = self._address or Address("unix", str(namespace() / service))
             auth = None if where.net == "unix" else prove
             client = self._clients[service] = Client(
-                where, aname=self._aname, auth=auth
+                where,
+                aname=self._aname,
+                uname=self._uname,
+                auth=auth,
+                dial=dialler(self._options) if where.net == "tls" else dial,
             )
         return client, rest
+
+
+def dialler(options: argparse.Namespace) -> Dial:
+    """Return what dials with TLS, by the certificate that add_cert's arguments name."""
+    from mailfs.tls.keypair import Keypair
+    from mailfs.tls.ninep import dialler
+
+    own = None
+    if options.cert is not None:
+        own = Keypair(options.cert, options.key or options.cert)
+    return dialler(root(options.root), own)
+
+
+def add_cert(parser: Parser) -> None:
+    """Add who we are to a server that is dialled by TLS."""
+    parser.add_argument(
+        "--cert",
+        metavar="FILE",
+        type=Path,
+        help="for tls: the certificate we are known by, in PEM; default "
+        "sys/lib/tls/client.pem, if it is there",
+    )
+    parser.add_argument(
+        "--key",
+        metavar="FILE",
+        type=Path,
+        help="its key, in PEM or as rsagen prints it; default sys/lib/tls/client.key, "
+        "or in the file of --cert",
+    )
+    parser.add_root()
 
 
 def prove(ask: Callable[[Request], Reply], afid: int, uname: str, aname: str) -> bool:
@@ -250,14 +289,21 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         example="mailfs 9p ls -l upasfs/mbox\n"
         "mailfs 9p read upasfs/mbox/1/subject\n"
         "echo delete mbox 3 | mailfs 9p write upasfs/ctl\n"
-        "mailfs 9p -a tcp!localhost!5640 read mbox/1/body",
-        files="$NAMESPACE, else /tmp/ns.$USER.$DISPLAY   where services are posted",
+        "mailfs 9p -a tcp!localhost!5640 read mbox/1/body\n"
+        "mailfs 9p -a tls!mail.example.org!17020 ls mbox",
+        files="$NAMESPACE, else /tmp/ns.$USER.$DISPLAY   where services are posted\n"
+        "ROOT/sys/lib/tls/9fs   thumbprints of the servers dialled by TLS\n"
+        "ROOT/sys/lib/tls/client.pem, client.key   who we are to them",
     )
     parser.add_argument("-a", metavar="ADDR", dest="addr", help="dial ADDR")
     parser.add_argument(
         "-A", metavar="ANAME", dest="aname", default="", help="attach to that tree"
     )
+    parser.add_argument(
+        "-u", metavar="USER", dest="uname", help="attach as USER; default: who we are"
+    )
     parser.add_argument("-n", action="store_true", help="ignored: do not authenticate")
+    add_cert(parser)
     _add_verbs(parser.add_subparsers(metavar="VERB", required=True, parser_class=_Verb))
     options = parser.parse_args(argv)
     if not options.paths:

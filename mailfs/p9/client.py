@@ -12,6 +12,7 @@ MailfsError.  A Client serves one thread; it does not import asyncio.
 """
 
 import io
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -67,6 +68,9 @@ SERVICE = "upasfs"  # what a mail file server is posted as
 
 R = TypeVar("R")
 
+Dial = Callable[[Address, float | None], socket.socket]
+"""Return a socket connected to an address; the number is seconds for each try."""
+
 Prove = Callable[[Callable[[Request], Reply], int, str, str], bool]
 """Prove through an afid who we are, given what sends a request and returns the reply,
 the afid, uname and aname; False if the server wants no proof.  attach(5)."""
@@ -80,6 +84,7 @@ class Client:
     uname       who we are; the login name unless given
     timeout     seconds to wait for each answer; None waits for ever
     auth        proves who we are to servers that ask
+    dial        gives a socket connected to an address
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Client:
         timeout: float | None = None,
         msize: int = MSIZE,
         auth: "Prove | None" = None,
+        dial: Dial = dial,
     ) -> None:
         if isinstance(address, str):
             address = dialstring(address)

@@ -8,6 +8,7 @@ connection notices.
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mailfs.errors import EPROTO
 from mailfs.p9.auth import Auth
 from mailfs.p9.dial import keep_alive
 from mailfs.p9.fcall import HEADER, FormatError, show, unpack
+from mailfs.p9.openfd import AGAIN, Passing, passed
 from mailfs.p9.session import Attach, Hangup, Limits, Session
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,10 @@ def anyone(sock: socket.socket) -> bool:
     return True
 
 
+Identify = Callable[[asyncio.BaseTransport], str]
+"""Return the user whom a line itself proves, as by a certificate; empty for nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What all connections of a server have in common."""
@@ -48,6 +54,7 @@ class Service:
     connections: "set[Connection]"
     forget: "Callable[[Connection], None]"  # called when one is lost
     admit: Admit = anyone
+    identify: Identify | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -78,7 +85,11 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             keep_alive(sock)
+        if sock is not None and sock.family == socket.AF_UNIX:
+            self.session.passes = True
         self._service.connections.add(self)
+        if self._service.identify is not None:
+            self.session.known = self._service.identify(transport)
         if sock is not None and not self._service.admit(sock):
             log.warning("connection refused: it is another user's")
             self.hang_up()
@@ -161,8 +172,42 @@ class Connection(asyncio.Protocol):
         if self.session.replies and not self._ended:
             self._write()
 
-    def _write(self) -> None:
+    def _pass(self) -> bool:
+        """Send the replies up to the last that passes a descriptor.
+
+        Return False if that has to wait: nothing may come between such a reply and
+        its descriptor, and nothing overtake them.
+        """
         replies = self.session.replies
+        while self.session.passing:
+            at = next(i for i, r in enumerate(replies) if isinstance(r, Passing))
+            if at:
+                self.transport.write(b"".join(replies[:at]))
+                del replies[:at]
+            first = replies[0]
+            assert isinstance(first, Passing)
+            if self.transport.get_write_buffer_size() or not self._passed(first):
+                self._loop.call_later(AGAIN, self._write_soon)
+                return False
+            del replies[0]
+            self.session.passing -= 1
+        return True
+
+    def _passed(self, reply: Passing) -> bool:
+        number = self.transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(number)) as sock:
+            try:
+                return passed(sock, reply)
+            except OSError as e:
+                log.info("openfd: %s", e)
+                return False
+
+    def _write(self) -> None:
+        if self.session.passing and not self._pass():
+            return
+        replies = self.session.replies
+        if not replies:
+            return
         if self._service.trace:
             for frame in _frames(b"".join(replies)):
                 log.info("-> %s", _shown(frame))
@@ -182,6 +227,10 @@ class Connection(asyncio.Protocol):
         if self.session.replies:
             self._write()
         self._ended = True
+        for reply in self.session.replies:
+            if isinstance(reply, Passing):
+                os.close(reply.fd)
+        self.session.replies.clear()
         self._rest.clear()
         self.session.close()
         self.transport.close()

@@ -1,18 +1,22 @@
 """Sockets for both ends of a line: dial one, or announce an address; dial(2).
 
-A Unix socket is readable and writable by its owner only from the moment it exists, and
-what a dead server left behind is removed, but never the socket of a living one.
+A Unix socket has its mode, its owner's alone unless told otherwise, from the moment it
+exists, and what a dead server left behind is removed, but never the socket of a living
+one.  For tls the socket is as for tcp: the handshake is somebody else's.
 """
 
 import errno
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from mailfs.errors import MailfsError, reason
 from mailfs.where import Address
+
+T = TypeVar("T")
 
 BACKLOG = 128  # connections that may wait to be accepted
 KEEP_IDLE = 60  # seconds of silence before a TCP peer is asked whether it lives
@@ -83,23 +87,23 @@ class Announced:
             sock.close()
 
 
-def announce(address: Address) -> Announced:
+def announce(address: Address, mode: int = 0o600) -> Announced:
     """Return listening sockets for address; ``*`` means every address there is.
 
-    With port 0 the system chooses, and the result's address tells.  Raises
-    MailfsError with the address in it.
+    With port 0 the system chooses, and the result's address tells.  mode is a Unix
+    socket's.  Raises MailfsError with the address in it.
     """
     try:
         if address.net == "unix":
-            return Announced(address, [_announce_unix(address.host)])
-        if address.net == "tcp":
+            return Announced(address, [_announce_unix(address.host, mode)])
+        if address.net in ("tcp", "tls"):
             return _announce_tcp(address)
     except OSError as e:
         raise _failure(address, e) from e
     raise MailfsError(f"{address}: cannot be announced")
 
 
-def _announce_unix(path: str) -> socket.socket:
+def _announce_unix(path: str, mode: int) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:
         with _alone(os.path.dirname(path) or "."):
@@ -111,7 +115,7 @@ def _announce_unix(path: str) -> socket.socket:
             early = path + "~"
             with suppress(FileNotFoundError):
                 os.unlink(early)
-            mask = os.umask(0o177)
+            mask = os.umask(0o777 & ~mode)
             try:
                 sock.bind(early)
             finally:
@@ -174,7 +178,7 @@ def _announce_tcp(address: Address) -> Announced:
         for sock in sockets:
             sock.close()
         raise
-    return Announced(Address("tcp", address.host, port), sockets)
+    return Announced(Address(address.net, address.host, port), sockets)
 
 
 def _inode(path: str) -> tuple[int, int] | None:
@@ -183,6 +187,14 @@ def _inode(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return st.st_dev, st.st_ino
+
+
+def failing(address: Address, job: Callable[[], T]) -> T:
+    """Do job; say what went wrong as dial does."""
+    try:
+        return job()
+    except OSError as e:
+        raise _failure(address, e) from e
 
 
 def _failure(address: Address, error: OSError) -> MailfsError:

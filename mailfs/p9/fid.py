@@ -19,6 +19,7 @@ class Fid:
         "clunked",
         "file",
         "handle",
+        "lost",
         "opening",
         "pins",
         "rclose",
@@ -34,6 +35,7 @@ class Fid:
         self.rclose = False
         self.opening = False  # an open or create is waiting
         self.clunked = False
+        self.lost = False  # the session ended while it was there
         self.pins = 0  # requests under way; the handle lives as long as they
 
     def opened(self, handle: Handle, mode: int) -> None:
@@ -94,13 +96,17 @@ class Fids:
         fid = self.find(number)
         del self.table[number]
         fid.clunked = True
+        if fid.pins and fid.handle is not None:
+            fid.handle.abandon()
         return fid
 
     def close(self, fid: Fid) -> Later[None]:
         """Close the fid's handle, and remove the file if it was opened with ORCLOSE."""
         handle, rclose = fid.handle, fid.rclose
         fid.handle, fid.rclose = None, False
-        if handle is not None:
+        if handle is not None and fid.lost:
+            handle.lost()
+        elif handle is not None:
             handle.close()
         return fid.file.remove() if rclose else None
 
@@ -131,4 +137,5 @@ class Fids:
         self.table.clear()
         self._reserved.clear()
         for fid in fids:
+            fid.lost = True
             self.release(fid)

@@ -51,8 +51,21 @@ class Handle:
         """
         return self.write(offset, data)
 
+    def abandon(self) -> None:
+        """The fid was clunked while requests on it wait; close follows the last.
+
+        Only what may wait for ever need end their waiting.
+        """
+
     def close(self) -> None:
         """The fid is gone: clunked, removed, or its connection ended."""
+
+    def lost(self) -> None:
+        """The fid is gone though nobody clunked it: its session ended.
+
+        Only what a clunk completes has to tell this from close.
+        """
+        self.close()
 
 
 class File:

@@ -7,6 +7,7 @@ request that had to wait is added, ready is called.
 Source: section 5 of the manual; where it is silent, lib9p's habits.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from mailfs.errors import (
     EBADTYPE,
     EBADUSE,
     EIO,
+    EISDIR,
+    EMODE,
     ENOAUTH,
+    EOPEN,
     EPROTO,
     MailfsError,
     P9Error,
@@ -29,7 +33,11 @@ from mailfs.p9.fcall import (
     LAYOUTS,
     NOFID,
     NUMBERS,
+    OCEXEC,
     ORDWR,
+    OREAD,
+    OTRUNC,
+    OWRITE,
     VERSION,
     FormatError,
     Rattach,
@@ -38,11 +46,13 @@ from mailfs.p9.fcall import (
     Tattach,
     Tauth,
     Tflush,
+    Topen,
     Tversion,
     pack,
 )
 from mailfs.p9.fid import Fid
-from mailfs.p9.file import File, Later
+from mailfs.p9.file import File, Handle, Later
+from mailfs.p9.openfd import TOPENFD, Pump, ropenfd
 from mailfs.p9.pending import Pending
 from mailfs.p9.reply import refusal, rerror
 from mailfs.p9.transact import HANDLERS, Transactions
@@ -99,10 +109,16 @@ class Session(Transactions):
         self._tags = pending.tags
         self._attach = attach
         self._auth = auth
+        # The user whom the line itself proves; empty if it proves nobody, None if
+        # it is not asked to.
+        self.known: str | None = None
         self._ready = ready
         self._handlers: dict[int, Callable[[int, bytes, int, int], None]] = {
             _VERSION: self.tversion
         }
+        self.passes = False  # the line can pass descriptors
+        self.passing = 0  # replies that do, not yet taken
+        self._pumps: set[asyncio.Task[None]] = set()
 
     @property
     def versioned(self) -> bool:
@@ -139,9 +155,13 @@ class Session(Transactions):
         """Stop replying and clunk every fid; settle() waits for what is left."""
         self.pending.drop()
         self.fids.clear()
+        for pump in self._pumps:
+            pump.cancel()
 
     async def settle(self) -> None:
         """Wait for what close could not end at once."""
+        if self._pumps:
+            await asyncio.wait(set(self._pumps))
         await self.pending.settle()
 
     def _send(self, reply: bytes) -> None:
@@ -162,6 +182,8 @@ class Session(Transactions):
         self.iounit = msize - IOHDRSZ
         for cls, handler in (HANDLERS | _HANDLERS).items():
             self._handlers[NUMBERS[cls]] = partial(handler, self)
+        if self.passes:
+            self._handlers[TOPENFD] = self.topenfd
         self.replies.append(pack(tag, Rversion(msize, VERSION)))
 
     def tflush(self, tag: int, data: bytes, pos: int, end: int) -> None:
@@ -172,8 +194,8 @@ class Session(Transactions):
     def tauth(self, tag: int, data: bytes, pos: int, end: int) -> None:
         """Make a fid to authenticate through; attach(5)."""
         msg = LAYOUTS[Tauth].decode(data, pos, end)
-        if self._auth is None:
-            raise P9Error(ENOAUTH)
+        if self._auth is None or (self.known and self.known == msg.uname):
+            raise P9Error(ENOAUTH if self.known != "" else EAUTH)
         file = AuthFile(msg.uname, msg.aname)
         self.fids.check_free(msg.afid)
 
@@ -212,10 +234,39 @@ class Session(Transactions):
         undo = partial(self.fids.unreserve, number, token)
         self._answer(tag, None, later, commit, after=undo)
 
+    def topenfd(self, tag: int, data: bytes, pos: int, end: int) -> None:
+        """Open the fid and pass it on as a descriptor; see mailfs.p9.openfd."""
+        msg = LAYOUTS[Topen].decode(data, pos, end)
+        fid = self.fids.find(msg.fid)
+        mode = msg.mode & ~OCEXEC
+        if fid.handle is not None or fid.opening:
+            raise P9Error(EOPEN)
+        if mode & ~OTRUNC not in (OREAD, OWRITE):
+            raise P9Error(EMODE)
+        if fid.file.is_dir:
+            raise P9Error(EISDIR)
+
+        def commit(handle: Handle) -> bytes:
+            self._opened(fid, handle, mode)
+            pump = Pump(fid, mode, self.iounit)
+            # The number is free for the client's next fid, the file stays open.
+            del self.fids.table[msg.fid]
+            fid.clunked = True
+            fid.pins += 1
+            task = asyncio.ensure_future(pump.run())
+            self._pumps.add(task)
+            task.add_done_callback(self._pumps.discard)
+            task.add_done_callback(lambda _: self.fids.unpin(fid))
+            self.passing += 1
+            return ropenfd(tag, fid.file.qid, self.iounit, pump.there)
+
+        self._open_later(tag, fid, fid.file.open(mode), commit)
+
     def _check_afid(self, msg: Tattach) -> None:
-        """Raise P9Error unless the afid has proved the user, where that is asked."""
+        """Raise P9Error unless afid or line prove the user, where that is asked."""
         if msg.afid == NOFID:
-            if self._auth is not None:
+            needed = self._auth is not None or self.known is not None
+            if needed and not (self.known and self.known == msg.uname):
                 raise P9Error(EAUTH)
             return
         fid = self.fids.find(msg.afid)

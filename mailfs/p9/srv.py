@@ -4,12 +4,14 @@ import asyncio
 import logging
 import signal
 from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mailfs.errors import MailfsError
 from mailfs.p9.auth import Auth
-from mailfs.p9.conn import Admit, Connection, Service, anyone
+from mailfs.p9.conn import Admit, Connection, Identify, Service, anyone
 from mailfs.p9.dial import Announced, announce
+from mailfs.p9.secure import Context, SecureListener
 from mailfs.p9.session import Attach, Limits
 from mailfs.p9.stdio import connect_stdio
 from mailfs.where import Address
@@ -20,12 +22,30 @@ PATIENCE = 60.0  # seconds to begin a session, or for the next octet of a messag
 FAREWELL = 2.0  # seconds for replies under way, and again for cancelled requests
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One address to listen at, and what is different there.
+
+    attach    gives the roots to those who come here; the server's own if None
+    identify  tells whom a line proves; nobody else attaches without an afid
+    context   for tls: the TLS context of the next connection
+    auth      proves who comes; the server's own if None
+    """
+
+    address: Address
+    attach: Attach | None = None
+    identify: Identify | None = None
+    context: Context | None = None
+    auth: Auth | None = None
+
+
 class Server:
     """A tree of files, served on any number of addresses at once.
 
-    attach gives the root for (uname, aname).  With auth, whoever comes by TCP has to
-    prove who they are; a Unix socket or pipe is proof in itself, being its owner's.
-    admit may turn a peer away before its first message.
+    attach gives the root for (uname, aname).  With auth, whoever comes by TCP or TLS
+    has to prove who they are; a Unix socket or pipe is proof in itself, being its
+    owner's, unless its door identifies who comes.  admit may turn a peer away before
+    its first message.
     """
 
     def __init__(
@@ -50,37 +70,59 @@ class Server:
             admit,
         )
         self._announced: list[Announced] = []
-        self._listeners: list[asyncio.AbstractServer] = []
+        self._listeners: list[asyncio.AbstractServer | SecureListener] = []
         self._settling: set[asyncio.Task[None]] = set()
 
-    async def listen(self, address: Address) -> Address:
-        """Serve at address; return it with the port that it really has.
+    async def listen(self, at: Address | Door) -> Address:
+        """Serve at an address; return it with the port that it really has.
 
         Raises MailfsError if it is in use, or would let in anybody unproved.
         """
-        if not address.loopback and self.auth is None:
-            raise MailfsError(
-                f"{address}: refused: 9P authentication is needed on other than "
-                "loopback addresses"
-            )
-        auth = self.auth if address.net == "tcp" else None
+        door = Door(at) if isinstance(at, Address) else at
+        address = door.address
+        auth = door.auth or (self.auth if address.net in ("tcp", "tls") else None)
+        self._check(door, auth)
+        service = replace(
+            self._service,
+            attach=door.attach or self._service.attach,
+            identify=door.identify,
+        )
 
         def make() -> Connection:
-            return Connection(self._service, auth)
+            return Connection(service, auth)
 
         if address.net == "stdio":
             await connect_stdio(make)
             return address
         loop = asyncio.get_running_loop()
-        announced = announce(address)
+        # Whoever is identified may come: a Unix socket need not keep others out.
+        announced = announce(address, 0o666 if door.identify is not None else 0o600)
         self._announced.append(announced)
-        for sock in announced.sockets:
+        if door.context is not None:
+            sockets = announced.sockets
+            self._listeners.append(SecureListener(sockets, make, door.context))
+        else:
             serve_on = (
                 loop.create_unix_server if address.net == "unix" else loop.create_server
             )
-            self._listeners.append(await serve_on(make, sock=sock))
+            for sock in announced.sockets:
+                self._listeners.append(await serve_on(make, sock=sock))
         log.info("serving on %s", announced.address)
         return announced.address
+
+    @staticmethod
+    def _check(door: Door, auth: Auth | None) -> None:
+        """Raise MailfsError where anybody could come in unproved, or nobody at all."""
+        address = door.address
+        if (address.net == "tls") != (door.context is not None):
+            raise MailfsError(f"{address}: TLS needs a certificate")
+        if auth is not None or door.identify is not None:
+            return
+        if address.net == "tls" or not address.loopback:
+            raise MailfsError(
+                f"{address}: refused: 9P authentication is needed on other than "
+                "loopback addresses"
+            )
 
     def _forget(self, connection: Connection) -> None:
         """Note the end of a connection; what it left running is waited for in close."""
@@ -117,7 +159,7 @@ async def _wait(what: "set[asyncio.Future[None]]") -> None:
         await asyncio.wait(what, timeout=FAREWELL)
 
 
-async def serve(server: Server, addresses: Iterable[Address]) -> None:
+async def serve(server: Server, addresses: Iterable[Address | Door]) -> None:
     """Serve on addresses until SIGINT or SIGTERM, or the end of stdio if that is all.
 
     Raises MailfsError if one of them cannot be served on.

@@ -50,6 +50,7 @@ SERVICES: dict[str, Service] = {
         Service("smtp", 25, Start.SMTP, "smtp"),
         Service("submission", 587, Start.SMTP, "smtp"),
         Service("esmtp", 587, Start.SMTP, "smtp"),
+        Service("t9fs", 17020, Start.AT_ONCE, "9fs"),
     )
 }
 

@@ -112,8 +112,8 @@ REFUSALS: list[tuple[Sequence[str], str]] = [
     ),
     (
         ["fs", "-n", "-l", "nowhere!x"],
-        "mailfs fs: nowhere!x: not an address: want unix!PATH, tcp!HOST!PORT, stdio"
-        " or a service",
+        "mailfs fs: nowhere!x: not an address: want unix!PATH, tcp!HOST!PORT,"
+        " tls!HOST!PORT, stdio or a service",
     ),
     (
         ["fs", "-n", "-l", "tcp!127.0.0.1!nonesuch"],
@@ -169,7 +169,7 @@ def test_names_and_order(home: Path, fs: list[Fs]) -> None:
     fs.append(server)
     with server.ready().client() as client:
         found = [entry.name for entry in client.ls("/")]
-        assert found == ["ctl", "first", "mbox", "three"]
+        assert found == ["ctl", "event", "outbox", "first", "mbox", "three"]
         assert client.read("/mbox/1/subject") == b"two"
     assert server.stop() == (0, "")
     assert list((home / "ns").iterdir()) == []
@@ -192,7 +192,7 @@ def test_defaults(home: Path, fs: list[Fs]) -> None:
     fs[-1].stop()
     fs.append(Fs(home, "-n"))
     with fs[-1].ready().client() as client:
-        assert [entry.name for entry in client.ls("/")] == ["ctl"]
+        assert [entry.name for entry in client.ls("/")] == ["ctl", "event", "outbox"]
 
 
 def test_relative_names_are_relative_to_us(home: Path, fs: list[Fs]) -> None:
@@ -306,7 +306,7 @@ def test_index_verb(home: Path) -> None:
             check=True,
         )
         assert (done.stdout, done.stderr) == want
-    (path,) = (home / "cache").rglob("*.db")
+    (path,) = (home / "cache").rglob("index/*.db")
     path.unlink()
     done = subprocess.run(
         [*command, "--report", str(box)],
