@@ -1,15 +1,17 @@
 """A mailbox's directory: ctl, our own status, and the messages by number."""
 
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from mailfs.errors import ENOENT, EPERM, P9Error
 from mailfs.fs import boxctl
 from mailfs.fs.ctl import CtlHandle
+from mailfs.fs.eventfile import EventFile, EventHandle
 from mailfs.fs.item import Item
 from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.node import (
     BOX,
     BOXCTL,
+    EVENT,
     MESSAGE,
     STATUS,
     Attachment,
@@ -21,8 +23,8 @@ from mailfs.fs.node import (
     plain,
     without_suffix,
 )
+from mailfs.fs.window import Window
 from mailfs.mbox.driver import Flag
-from mailfs.mbox.mailbox import Mailbox
 from mailfs.mbox.message import version
 from mailfs.mbox.view import View
 from mailfs.p9.fcall import (
@@ -43,7 +45,7 @@ class BoxDir(File):
 
     __slots__ = ("attachment", "box", "parent")
 
-    def __init__(self, attachment: Attachment, parent: File, box: Mailbox) -> None:
+    def __init__(self, attachment: Attachment, parent: File, box: Window) -> None:
         self.attachment = attachment
         self.parent = parent
         self.box = box
@@ -65,31 +67,54 @@ class BoxDir(File):
 
     def stat(self) -> Later[Stat]:
         """Return its entry as things are now."""
-        waiting = self.box.refresh()
+        # Looking at a list of folders opens none of them.
+        waiting = None if self.box.asleep else self.box.refresh()
         return self.entry() if waiting is None else self._stat(waiting)
 
     async def _stat(self, waiting: Awaitable[None]) -> Stat:
         await waiting
         return self.entry()
 
-    def walk(self, name: str) -> File:
+    async def _walk(self, waiting: Awaitable[None], name: str) -> File:
+        await waiting
+        return self._message(name)
+
+    def walk(self, name: str) -> Later[File]:
         """Return a message or a control file; a suffix is passed over."""
         if name.isdecimal() and name.isascii():
-            message = self.box.message(int(name[:9]))
-            if message is None or str(message.number) != name:
-                raise P9Error(ENOENT)
-            item = Item(self.box, message, self.attachment.boxes.ignore)
-            return MessageDir(self.attachment, self, item, message.number)
+            waiting = self.box.refresh() if self.box.asleep else None
+            if waiting is not None:
+                return self._walk(waiting, name)
+            return self._message(name)
         if name == "..":
             return self.parent
-        if name == "ctl":
+        if name == "ctl" and self.attachment.ctl:
             return BoxCtl(self)
         if name == "status":
             return BoxStatus(self)
+        if name == "event":
+            return self.event()
         bare = without_suffix(name)
         if bare is None:
             raise P9Error(ENOENT)
         return self.walk(bare)
+
+    def _message(self, name: str) -> MessageDir:
+        message = self.box.message(int(name[:9]))
+        if message is None or str(message.number) != name:
+            raise P9Error(ENOENT)
+        item = Item(self.box, message, self.attachment.boxes.ignore)
+        return MessageDir(self.attachment, self, item, message.number)
+
+    def event(self) -> EventFile:
+        """Return the file that tells what happens in the mailbox."""
+        return EventFile(self.id(EVENT), self.attachment.user, self._begin)
+
+    async def _begin(self, handle: EventHandle) -> Callable[[], None]:
+        if self.box.asleep and (waiting := self.box.refresh()) is not None:
+            await waiting
+        await self.box.listen(handle)
+        return lambda: self.box.ignore(handle)
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
@@ -106,9 +131,11 @@ class BoxDir(File):
 
     def entries(self) -> Iterator[bytes]:
         """Give the entries, packed: control files, then messages, oldest first."""
-        yield BoxCtl(self).stat().pack()
+        if self.attachment.ctl:
+            yield BoxCtl(self).stat().pack()
         if self.attachment.everything:
             yield BoxStatus(self).stat().pack()
+            yield self.event().stat().pack()
         yield from self._messages(self.box.view)
 
     def _messages(self, view: View) -> Iterator[bytes]:

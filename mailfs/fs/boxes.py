@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +16,17 @@ from mailfs.errors import (
     ESLASH,
     P9Error,
 )
-from mailfs.mbox.driver import Driver, Place
-from mailfs.mbox.drivers import open_store
+from mailfs.fs.event import Source
+from mailfs.fs.watch import Watch
+from mailfs.mbox.driver import Driver, Member, Place
+from mailfs.mbox.drivers import members, open_store
 from mailfs.mbox.drivers.mdir import Mdir
+from mailfs.mbox.drivers.spec import is_network
 from mailfs.mbox.mailbox import Mailbox
 
 MAX_NAME = 255  # octets; what a directory entry's readers can be expected to hold
 MAX_BUILDS = 2  # index processes at once; each keeps a processor busy
-RESERVED = frozenset({"", ".", "..", "ctl"})
+RESERVED = frozenset({"", ".", "..", "ctl", "event", "outbox"})
 
 
 class Boxes:
@@ -38,6 +42,9 @@ class Boxes:
         self._last = 0
         self._opening: set[str] = set()
         self._builds = asyncio.Semaphore(MAX_BUILDS)
+        self._watch = Watch()
+        self._sources: dict[Mailbox, Source] = {}
+        self.followers: list[Callable[[Mailbox], None]] = []  # told what is opened
 
     def __iter__(self) -> Iterator[Mailbox]:
         return iter(list(self._open.values()))
@@ -57,9 +64,16 @@ class Boxes:
     async def open(self, path: str, name: str | None = None) -> Mailbox:
         """Open the mailbox at path, under name or else the path's last element.
 
-        Opening again what is open under that name is no error.  Raises P9Error,
-        MailfsError or OSError, and then nothing has been opened.
+        Opening again what is open under that name is no error.  A path that names
+        several opens its main one, and puts the others beside it, to be opened when
+        somebody looks.  Raises P9Error, MailfsError or OSError, and then nothing has
+        been opened.
         """
+        found = None
+        if path.endswith("/*"):
+            found = await asyncio.to_thread(members, path, self.place)
+        if found is not None:
+            return await self._open_members(found, name)
         name = self._name(path, name)
         there = self._open.get(name)
         if there is not None:
@@ -70,25 +84,65 @@ class Boxes:
             raise P9Error(EBOXUSE)
         self._opening.add(name)
         try:
-            driver = open_store(path, self.place)
-            box = Mailbox(name, path, driver, self.cache, self._builds)
-            try:
-                await box.open(apart=bool(self._open))
-            except BaseException:
-                await box.close()
-                raise
+            box = await self._opened(name, path, open_store(path, self.place))
         finally:
             self._opening.discard(name)
-        self._open[name] = box
-        self._ids[box] = self._id()
+        self._enter(box)
         return box
+
+    async def _opened(self, name: str, path: str, driver: Driver) -> Mailbox:
+        box = Mailbox(name, path, driver, self.cache, self._builds)
+        try:
+            await box.open(apart=bool(self._open))
+        except BaseException:
+            await box.close()
+            raise
+        return box
+
+    async def _open_members(self, found: Sequence[Member], name: str | None) -> Mailbox:
+        """Open the main one of several mailboxes; the others sleep.
+
+        They are called by their own names, or with a name given by that and theirs.
+        """
+        stem = "" if name is None else self._name("", name)
+        names = [self._name("", _title(stem, one.name)) for one in found]
+        for title, one in zip(names, found, strict=True):
+            there = self._open.get(title)
+            if there is not None and there.path != one.path:
+                raise P9Error(EBOXUSE)
+        boxes = []
+        for title, one in zip(names, found, strict=True):
+            box = self._open.get(title)
+            if box is None and not one.name:
+                box = await self._opened(title, one.path, one.driver)
+                self._enter(box)
+            elif box is None:
+                box = Mailbox(title, one.path, one.driver, self.cache, self._builds)
+                self._enter(box)
+            boxes.append(box)
+        if not boxes:
+            raise P9Error(EBOXGONE)
+        main = next((i for i, one in enumerate(found) if not one.name), 0)
+        return boxes[main]
+
+    def _enter(self, box: Mailbox) -> None:
+        """Take a mailbox among the open ones."""
+        self._open[box.name] = box
+        self._ids[box] = self._id()
+        self._sources[box] = Source(box, self._watch)
+        for follower in list(self.followers):
+            follower(box)
+
+    def source(self, box: Mailbox) -> Source:
+        """Return what tells the events of an open mailbox."""
+        return self._sources[box]
 
     def _name(self, path: str, name: str | None) -> str:
         if name is None:
             name = path.rsplit("/", 1)[-1]
         elif "/" in name:
             raise P9Error(ESLASH)
-        if name in RESERVED or len(name.encode()) > MAX_NAME:
+        if name in RESERVED or len(name.encode()) > MAX_NAME or _control(name):
             raise P9Error(EBOXNAME)
         return name
 
@@ -105,9 +159,15 @@ class Boxes:
         self._open = first | self._open
 
     async def create(self, path: str, name: str | None = None) -> Mailbox:
-        """Open the mailbox at path, after making an mdir if nothing is there."""
+        """Open the mailbox at path, after making it if nothing is there.
+
+        That is a folder on a server, or an mdir.
+        """
         self._writable()
-        if not os.path.lexists(path):  # noqa: ASYNC240  # as quick as any stat
+        if is_network(path):
+            async with self._closing(path) as driver:
+                await asyncio.to_thread(driver.make)
+        elif not os.path.lexists(path):  # noqa: ASYNC240  # as quick as any stat
             await asyncio.to_thread(Mdir(path, self.place).make)
         return await self.open(path, name)
 
@@ -116,6 +176,7 @@ class Boxes:
         box = self._open.pop(name, None)
         if box is not None:
             self._ids.pop(box, None)
+            await self._sources.pop(box).close()
             await box.close()
 
     async def close_all(self) -> None:
@@ -126,15 +187,17 @@ class Boxes:
     async def remove(self, path: str, *, recurse: bool, truncate: bool) -> None:
         """Remove the mailbox at path, or with truncate the mail in it."""
         self._writable()
-        driver = self._driver(path)
-        box = self._at(path)
-        if box is not None and not truncate:
-            await self.close(box.name)
-            box = None
-        if box is None:
-            await asyncio.to_thread(driver.remove, recurse=recurse, truncate=truncate)
-            return
-        await box.run(partial(driver.remove, recurse=recurse, truncate=truncate))
+        async with self._closing(path) as driver:
+            remove = partial(driver.remove, recurse=recurse, truncate=truncate)
+            box = self._at(path)
+            if box is not None and not truncate:
+                await self.close(box.name)
+                box = None
+            if box is None:
+                await asyncio.to_thread(remove)
+                return
+            await box.run(remove)
+        box.hurry()
         waiting = box.refresh()
         if waiting is not None:
             await waiting
@@ -145,16 +208,16 @@ class Boxes:
         With keep, an empty mailbox is left in the old place.
         """
         self._writable()
-        driver = self._driver(old)
-        if os.path.lexists(new):  # noqa: ASYNC240  # as quick as any stat
-            raise P9Error(f"{old}: can't rename")
-        box = self._at(old)
-        if box is not None:
-            await self.close(box.name)
-        try:
-            await asyncio.to_thread(driver.rename, new, keep=keep)
-        except OSError as e:
-            raise P9Error(f"{old}: can't rename") from e
+        async with self._closing(old) as driver:
+            if os.path.lexists(new):  # noqa: ASYNC240  # as quick as any stat
+                raise P9Error(f"{old}: can't rename")
+            box = self._at(old)
+            if box is not None:
+                await self.close(box.name)
+            try:
+                await asyncio.to_thread(driver.rename, new, keep=keep)
+            except OSError as e:
+                raise P9Error(f"{old}: can't rename") from e
         if box is not None:
             await self.open(new)
 
@@ -162,14 +225,32 @@ class Boxes:
         if self.place.readonly:
             raise P9Error(EROFS)
 
-    def _driver(self, path: str) -> Driver:
+    @asynccontextmanager
+    async def _closing(self, path: str) -> AsyncIterator[Driver]:
+        """Give the driver for a path, for as long as the block takes."""
         try:
-            return open_store(path, self.place)
+            driver = open_store(path, self.place)
         except FileNotFoundError:
             raise P9Error(EBOXGONE) from None
+        try:
+            yield driver
+        finally:
+            await asyncio.to_thread(driver.close)
 
     def _at(self, path: str) -> Mailbox | None:
         return next((box for box in self if box.path == path), None)
+
+
+def _title(stem: str, name: str) -> str:
+    """Return what to call one of several mailboxes."""
+    if not stem:
+        return name or "mbox"
+    return f"{stem}:{name}" if name else stem
+
+
+def _control(name: str) -> bool:
+    """Whether a name would break the lines it is told in."""
+    return any(c < " " or c == "\x7f" for c in name)
 
 
 def ignored(root: Path) -> list[bytes]:

@@ -4,12 +4,12 @@ Its methods compute what the files of the directory show.  They block no longer 
 the message's store does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from mailfs.errors import ENOENT, P9Error
+from mailfs.fs.window import Box
 from mailfs.mbox.driver import Flag
-from mailfs.mbox.mailbox import Mailbox
 from mailfs.mbox.message import AT_ONCE, KEEP, Message, Need, Outline
 from mailfs.mbox.octets import Joined, Memory, Octets, Streamed, collect, cut, unix
 from mailfs.msg import charset, coding, date, envelope, fromline, header
@@ -43,7 +43,7 @@ class Item:
 
     def __init__(
         self,
-        box: Mailbox,
+        box: Box,
         message: Message,
         ignore: Sequence[bytes] = (),
         parent: "Item | None" = None,
@@ -150,6 +150,12 @@ class Item:
         return self._header
 
     @property
+    def fields(self) -> Header:
+        """Its header, or as much of it as says what ``info`` does."""
+        known = self.message.fields if self.top else None
+        return self.header if known is None else known
+
+    @property
     def envelope(self) -> Envelope:
         """The values of its header; a part that is no message has few."""
         if self._envelope is None:
@@ -201,13 +207,13 @@ class Item:
         octets = cut(self.octets, start, end)
         if not self.message.shape.crlf:
             return octets
-        return self._gather(unix(octets.pieces(0, len(octets))), len(octets))
+        return self._gather(lambda: unix(octets.pieces(0, len(octets))), len(octets))
 
-    def _gather(self, pieces: Iterator[bytes], size: int) -> Octets:
+    def _gather(self, make: Callable[[], Iterable[bytes]], size: int) -> Octets:
         """Keep what comes, or let it come as it is read where that takes long."""
         if self.message.store.immediate or size <= AT_ONCE:
-            return collect(pieces)
-        return Streamed(pieces)
+            return collect(make())
+        return Streamed(make)
 
     def size(self) -> int:
         """Return how many octets it has in the store, as far as that says."""
@@ -225,8 +231,12 @@ class Item:
         if not self.message.shape.crlf:
             return Joined(self.unix_header(), self.raw())
         octets = cut(self.octets, self.start, self.end)
-        pieces = unix(octets.pieces(0, len(octets)))
-        return self._gather(chain([self.unix_header()], pieces), len(octets))
+        first = self.unix_header()
+
+        def pieces() -> Iterator[bytes]:
+            return chain([first], unix(octets.pieces(0, len(octets))))
+
+        return self._gather(pieces, len(octets))
 
     def unix_header(self) -> bytes:
         """Return the From_ line with its newline, made up if the store has none."""
@@ -260,16 +270,23 @@ class Item:
 
     def decoded(self) -> Octets:
         """Return the body with its transfer encoding undone, lines as stored."""
-        octets, pieces = self._decoded()
-        return octets if pieces is None else collect(pieces)
+        body = self._stored()
+        return collect(self._decoded(body)) if self._encoded else body
 
-    def _decoded(self) -> tuple[Octets, Iterator[bytes] | None]:
-        """Return the stored body, and its octets decoded if it is encoded."""
+    def _stored(self) -> Octets:
+        """Return the body as it is in the store."""
+        return cut(self.octets, self.body_at, self.end)
+
+    @property
+    def _encoded(self) -> bool:
         tree = self.tree
-        body = cut(self.octets, self.body_at, self.end)
-        if tree.type.startswith(MULTIPART) or not coding.kind(tree.encoding):
-            return body, None
-        return body, _decode(body, tree.encoding)
+        return not tree.type.startswith(MULTIPART) and bool(coding.kind(tree.encoding))
+
+    def _decoded(self, body: Octets) -> Iterator[bytes]:
+        """Give the body without its transfer encoding."""
+        if self._encoded:
+            return _decode(body, self.tree.encoding)
+        return body.pieces(0, len(body))
 
     def body(self) -> Octets:
         """Return the body to be read: decoded, and text in UTF-8."""
@@ -284,36 +301,18 @@ class Item:
 
     def _body(self) -> Octets:
         tree = self.tree
-        stored, pieces = self._decoded()
+        stored = self._stored()
         text = tree.type.startswith("text/") and not tree.parts
         if not text:
-            if pieces is not None:
-                return self._gather(pieces, len(stored))
+            if self._encoded:
+                return self._gather(lambda: self._decoded(stored), len(stored))
             return stored if tree.encoding == "binary" else self.raw_body()
         if len(stored) > AT_ONCE and not self.message.store.immediate:
-            return Streamed(self._as_it_comes(stored, pieces, tree.charset))
-        octets = stored if pieces is None else collect(pieces)
+            return Streamed(lambda: _as_it_comes(self._decoded(stored), tree.charset))
+        octets = collect(self._decoded(stored)) if self._encoded else stored
         if self.message.shape.crlf:
             octets = collect(unix(octets.pieces(0, len(octets))))
         return _text(octets, tree.charset)
-
-    @staticmethod
-    def _as_it_comes(
-        stored: Octets, pieces: Iterator[bytes] | None, label: str
-    ) -> Iterator[bytes]:
-        """Give text in UTF-8; what has no label is judged by its first piece."""
-        pieces = stored.pieces(0, len(stored)) if pieces is None else pieces
-        name = charset.codec(label)
-        if name is None:
-            first = next(pieces, b"")
-            sniffer = charset.Sniffer()
-            sniffer.feed(first)
-            name = sniffer.charset()
-            pieces = chain([first], pieces)
-        transcoder = charset.Transcoder(name)
-        for piece in unix(pieces):
-            yield transcoder.feed(piece)
-        yield transcoder.feed(b"", final=True)
 
     def body_length(self) -> int:
         """Return the length of body without keeping a long one."""
@@ -327,6 +326,21 @@ class Item:
 def _size(outline: Outline) -> int:
     """Return how many parts there are in an outline, itself included."""
     return 1 + sum(map(_size, outline))
+
+
+def _as_it_comes(pieces: Iterator[bytes], label: str) -> Iterator[bytes]:
+    """Give text in UTF-8; what has no label is judged by its first piece."""
+    name = charset.codec(label)
+    if name is None:
+        first = next(pieces, b"")
+        sniffer = charset.Sniffer()
+        sniffer.feed(first)
+        name = sniffer.charset()
+        pieces = chain([first], pieces)
+    transcoder = charset.Transcoder(name)
+    for piece in unix(pieces):
+        yield transcoder.feed(piece)
+    yield transcoder.feed(b"", final=True)
 
 
 def _decode(octets: Octets, encoding: str) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mailfs.errors import EWSTAT, P9Error
-from mailfs.fs.boxes import Boxes
+from mailfs.fs.shelf import Shelf
 from mailfs.p9.fcall import (
     DMDIR,
     ENTRY,
@@ -28,7 +28,7 @@ _TIME = 0xFFFFFFFF  # the largest time a directory entry can tell
 
 # The 6 bits of directories and of files that are in no message; those of a
 # message's files are in fs/files.
-ROOT, CTL, BOX, BOXCTL, STATUS, MESSAGE = range(40, 46)
+ROOT, CTL, BOX, BOXCTL, STATUS, MESSAGE, EVENT = range(40, 47)
 
 
 def path(box: int, number: int, part: int, code: int) -> int:
@@ -40,8 +40,13 @@ def path(box: int, number: int, part: int, code: int) -> int:
 class Attachment:
     """What one attach sees: the mailboxes, and how much of our own is listed."""
 
-    boxes: Boxes
+    boxes: Shelf
     everything: bool = False  # list names that upas/fs does not have
+
+    @property
+    def ctl(self) -> bool:
+        """Whether control files are there."""
+        return self.boxes.scope.ctl
 
     @property
     def user(self) -> str:

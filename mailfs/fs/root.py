@@ -1,15 +1,20 @@
-"""The root of the tree: ctl, and a directory for each open mailbox."""
+"""The root of the tree: ctl, event, outbox, a directory for each open mailbox."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from mailfs.errors import ENOENT, EPERM, P9Error
+from mailfs.errors import ENOBOX, ENOENT, EPERM, P9Error
+from mailfs.fs import aname as names
 from mailfs.fs import rootctl
+from mailfs.fs.aname import KEYED, UPAS, Aname
 from mailfs.fs.boxdir import BoxDir
 from mailfs.fs.boxes import Boxes
 from mailfs.fs.ctl import CtlHandle
+from mailfs.fs.eventfile import EventFile, EventHandle
+from mailfs.fs.keyed.root import KeyedRoot
 from mailfs.fs.node import (
     CTL,
+    EVENT,
     ROOT,
     Attachment,
     Listing,
@@ -19,6 +24,8 @@ from mailfs.fs.node import (
     plain,
     without_suffix,
 )
+from mailfs.fs.outbox import Outbox, may_send
+from mailfs.fs.shelf import Shelf
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle
 
@@ -42,26 +49,45 @@ class Root(File):
         return directory(".", self.qid.path, 0, int(time.time()), user)
 
     def walk(self, name: str) -> File:
-        """Return a mailbox or ctl; a suffix is passed over."""
+        """Return a mailbox, ctl, event or outbox; a suffix is passed over."""
         if name == "..":
             return self
         box = self.attachment.boxes.get(name)
         if box is not None:
             return BoxDir(self.attachment, self, box)
-        if name == "ctl":
+        if name == "ctl" and self.attachment.ctl:
             return RootCtl(self.attachment)
+        if name == "event":
+            return self.event()
+        if name == "outbox" and may_send(self.attachment):
+            return Outbox(self.attachment, self)
         bare = without_suffix(name)
         if bare is None:
             raise P9Error(ENOENT)
         return self.walk(bare)
+
+    def event(self) -> EventFile:
+        """Return the file that tells what happens in any mailbox."""
+        user = self.attachment.user
+        return EventFile(path(0, 0, 0, EVENT), user, self._begin)
+
+    async def _begin(self, handle: EventHandle) -> Callable[[], None]:
+        handle.many = True
+        follow = self.attachment.boxes.follow(handle)
+        await follow.begin()
+        return follow.end
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
         return Listing(self.entries)
 
     def entries(self) -> Iterator[bytes]:
-        """Give the packed entries: ctl, then the mailboxes as they were opened."""
-        yield RootCtl(self.attachment).stat().pack()
+        """Give the packed entries: files, then the mailboxes as they were opened."""
+        if self.attachment.ctl:
+            yield RootCtl(self.attachment).stat().pack()
+        yield self.event().stat().pack()
+        if may_send(self.attachment):
+            yield Outbox(self.attachment, self).stat().pack()
         for box in self.attachment.boxes:
             yield BoxDir(self.attachment, self, box).entry().pack()
 
@@ -92,18 +118,28 @@ class RootCtl(Writable):
         return CtlHandle(lambda line: rootctl.command(boxes, line))
 
 
-# What an attach name asks for; the empty one is what Plan 9's mount sends.
-ANAMES = {"": False, "upas": False, "upas/all": True}
+DIALECTS: dict[str, Callable[[Attachment], File]] = {UPAS: Root, KEYED: KeyedRoot}
 
 
-def attach(boxes: Boxes, uname: str, aname: str) -> Root:
+def attach(
+    boxes: Boxes,
+    uname: str,
+    aname: str,
+    bound: Aname = Aname(),  # noqa: B008  # a value
+) -> File:
     """Return the root for an attach.
 
-    Only the server's user may attach.  Raises P9Error for others, and for an attach
-    name that means nothing: it may have been meant to restrict what is seen.
+    Only the mailboxes' user may attach.  What aname asks for is narrowed to what bound
+    allows; the dialect is aname's, else bound's, else upas.  Raises P9Error for other
+    users, and for an attach name that means nothing or names no mailbox there is.
     """
     if uname != boxes.place.user:
         raise P9Error(EPERM)
-    if aname not in ANAMES:
-        raise P9Error(f"unknown attach name {aname!r}"[:64])
-    return Root(Attachment(boxes, ANAMES[aname]))
+    asked = names.parse(aname)
+    shelf = Shelf(boxes, bound.scope.narrowed(asked.scope))
+    for name in asked.scope.boxes or ():
+        if shelf.get(name) is None:
+            raise P9Error(ENOBOX)
+    everything = bound.everything or asked.everything
+    dialect = asked.dialect or bound.dialect or UPAS
+    return DIALECTS[dialect](Attachment(shelf, everything))

@@ -13,45 +13,44 @@ from mailfs.errors import (
     ECTL,
     EFLAGS,
     ENOBOX,
-    ENOMOVE,
     EROFS,
     MailfsError,
     P9Error,
 )
-from mailfs.fs import flags
-from mailfs.fs.boxes import Boxes
+from mailfs.fs import flags, transfer
+from mailfs.fs.shelf import Shelf
+from mailfs.fs.window import Window
 from mailfs.mbox.driver import Flag
-from mailfs.mbox.mailbox import Mailbox
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One command: what does it, and how many words may follow."""
 
-    do: Callable[[Boxes, list[str]], Awaitable[None]]
+    do: Callable[[Shelf, list[str]], Awaitable[None]]
     least: int
     most: int | None = None
     writes: bool = False  # refused when nothing may be changed
 
 
-async def _open(boxes: Boxes, words: list[str]) -> None:
+async def _open(boxes: Shelf, words: list[str]) -> None:
     await boxes.open(boxes.expand(words[0]), *words[1:])
 
 
-async def _create(boxes: Boxes, words: list[str]) -> None:
+async def _create(boxes: Shelf, words: list[str]) -> None:
     await boxes.create(boxes.expand(words[0]), *words[1:])
 
 
-async def _close(boxes: Boxes, words: list[str]) -> None:
+async def _close(boxes: Shelf, words: list[str]) -> None:
     for name in words:
         await boxes.close(name)
 
 
-async def _delete(boxes: Boxes, words: list[str]) -> None:
+async def _delete(boxes: Shelf, words: list[str]) -> None:
     await _box(boxes, words[0]).delete(_numbers(words[1:]))
 
 
-async def _flag(boxes: Boxes, words: list[str]) -> None:
+async def _flag(boxes: Shelf, words: list[str]) -> None:
     """Take ``mbox flags n...`` and, as 9front's code has it, ``mbox n flags ...``."""
     box = _box(boxes, words[0])
     rest = words[1:]
@@ -72,14 +71,21 @@ async def _flag(boxes: Boxes, words: list[str]) -> None:
     await box.set_flags(changes)
 
 
-async def _move(boxes: Boxes, words: list[str]) -> None:
-    """Refuse: moving between folders of one account is for drivers that have some."""
-    _box(boxes, words[0])
-    _numbers(words[1:-1])
-    raise P9Error(ENOMOVE)
+async def _expunge(boxes: Shelf, words: list[str]) -> None:
+    await _box(boxes, words[0]).expunge(_numbers(words[1:]))
 
 
-async def _remove(boxes: Boxes, words: list[str]) -> None:
+async def _move(boxes: Shelf, words: list[str]) -> None:
+    box, numbers = _box(boxes, words[0]), _numbers(words[1:-1])
+    await transfer.move(boxes, box, numbers, words[-1])
+
+
+async def _copy(boxes: Shelf, words: list[str]) -> None:
+    box, numbers = _box(boxes, words[0]), _numbers(words[1:-1])
+    await transfer.copy(boxes, box, numbers, words[-1])
+
+
+async def _remove(boxes: Shelf, words: list[str]) -> None:
     options, paths = _options(words, "rt")
     if not paths:
         raise P9Error(EARGS)
@@ -95,7 +101,7 @@ async def _remove(boxes: Boxes, words: list[str]) -> None:
         raise failed
 
 
-async def _rename(boxes: Boxes, words: list[str]) -> None:
+async def _rename(boxes: Shelf, words: list[str]) -> None:
     options, paths = _options(words, "t")
     if len(paths) != 2:
         raise P9Error(EARGS)
@@ -109,13 +115,15 @@ VERBS: dict[str, Verb] = {
     "close": Verb(_close, 0),
     "delete": Verb(_delete, 2, writes=True),
     "flag": Verb(_flag, 2, writes=True),
+    "expunge": Verb(_expunge, 2, writes=True),
     "move": Verb(_move, 3, writes=True),
+    "copy": Verb(_copy, 3, writes=True),
     "remove": Verb(_remove, 1, writes=True),
     "rename": Verb(_rename, 2, 3, writes=True),
 }
 
 
-async def command(boxes: Boxes, line: str) -> None:
+async def command(boxes: Shelf, line: str) -> None:
     """Do one command.  Raises P9Error, MailfsError or OSError if it cannot be done."""
     words = tokenize(line)
     verb = VERBS.get(words[0]) if words else None
@@ -129,7 +137,7 @@ async def command(boxes: Boxes, line: str) -> None:
     await verb.do(boxes, words[1:])
 
 
-def _box(boxes: Boxes, name: str) -> Mailbox:
+def _box(boxes: Shelf, name: str) -> Window:
     box = boxes.get(name)
     if box is None:
         raise P9Error(ENOBOX)

@@ -5,7 +5,6 @@ at the moment they arrive, since the next line may give them another meaning.
 """
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -164,6 +163,14 @@ class Tracker:
             return
         self._flagged[uid] = Flagged(uid, flags, modseq)
 
+    def answered(self, uids: Sequence[int], flags: Sequence[Flags]) -> None:
+        """Flags that were asked for: what was heard before of the same is outdated."""
+        if not self._flagged:
+            return
+        for uid, now in zip(uids, flags, strict=True):
+            if (old := self._flagged.get(uid)) is not None:
+                self._flagged[uid] = Flagged(uid, now, old.modseq)
+
     def _uid(self, number: int) -> int | None:
         if not self._numbers or self._uids is None:
             return None
@@ -190,13 +197,6 @@ class Tracker:
             for n, uid in zip(numbers, uids, strict=True)
         ):
             self._uids = None  # server and map disagree: never guess
-
-    def knows(self, uid: int) -> bool:
-        """Whether the map has a uid."""
-        if self._uids is None:
-            return False
-        at = bisect_left(self._uids, uid)
-        return at < len(self._uids) and self._uids[at] == uid
 
     def folder(self, name: str, status: FolderStatus) -> None:
         """STATUS that nobody asked for."""

@@ -82,18 +82,23 @@ class Columns:
 
 
 Meet = Callable[[Sequence[int], Sequence[int]], None]
+Answered = Callable[[Sequence[int], Sequence[Flags]], None]
 
 
 class Reading:
     """Fills columns from the answers of one command.
 
     required are the attributes without which a FETCH is no answer to it; meet is told
-    the sequence numbers and uids of rows before anything that comes after them.
+    the sequence numbers and uids of rows, and answered their uids and flags, before
+    anything that comes after them.
     """
 
-    def __init__(self, required: tuple[bytes, ...], meet: Meet) -> None:
+    def __init__(
+        self, required: tuple[bytes, ...], meet: Meet, answered: Answered
+    ) -> None:
         self._required = frozenset(required)
         self._meet = meet
+        self._answered = answered
         self.columns = Columns()
         self._sets = _Sets()
         self._dates = Dates()
@@ -161,6 +166,8 @@ class Reading:
         columns.dates.append(self._dates.parse(date.rjust(26)))
         columns.flags.append(flags)
         columns.modseqs.append(modseq)
+        if b"FLAGS" in row.items:
+            self._answered((uid,), (flags,))
 
     def _add(self, rows: "list[tuple[bytes, ...]]") -> None:
         """Add rows that matched the form, column by column."""
@@ -176,7 +183,9 @@ class Reading:
         else:
             columns.sizes.extend([0] * count)
         if b"FLAGS" in cells:
-            columns.flags += map(self._sets.__getitem__, cells[b"FLAGS"])
+            flags = [*map(self._sets.__getitem__, cells[b"FLAGS"])]
+            self._answered(uids, flags)
+            columns.flags += flags
         else:
             columns.flags += [Flags()] * count
         if b"INTERNALDATE" in cells:

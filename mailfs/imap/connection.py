@@ -24,7 +24,7 @@ from mailfs.imap.login import Login
 from mailfs.imap.names import Literal, astring, encode
 from mailfs.imap.ranges import MAX_UID, BadRanges, Ranges
 from mailfs.imap.tokens import Malformed
-from mailfs.imap.wire import NONSYNC, Status, status
+from mailfs.imap.wire import NONSYNC, Status, named, status
 from mailfs.tls.trust import Trust
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Connection:
         """Settle what the server can do, and switch on what we use of it."""
         self._settle(self.greeting)
         for tag in introduced or self._introduce(self.capabilities):
-            raws = self.wire.collect(tag, (b"ENABLED", b"ID"))
+            raws = self.wire.collect(tag, named(b"ENABLED", b"ID"))
             try:
                 self.wire.finish(tag)
             except ImapError as e:

@@ -35,6 +35,7 @@ _SHOWN: tuple[tuple[System, str], ...] = (
     (System.SEEN, "\\Seen"),
 )
 MAX_KEYWORD = 255  # octets of a keyword; longer ones are no use to anybody
+_BRACKETS = frozenset(b'()"{')  # which end no flag, whatever a server thinks
 _SPECIALS = frozenset(' (){%*"\\]')
 
 
@@ -69,7 +70,7 @@ def parse(names: Iterable[bytes]) -> Flags:
     for name in names:
         if name.startswith(b"\\"):
             system |= _NAMES.get(name.lower(), _NONE)
-        elif len(name) <= MAX_KEYWORD:
+        elif len(name) <= MAX_KEYWORD and not _BRACKETS & set(name):
             keywords.add(name.decode(errors="replace"))
     return Flags(system, tuple(sorted(keywords)))
 

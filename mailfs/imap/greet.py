@@ -10,7 +10,7 @@ from mailfs.factotum.sasl import NONE, Binding
 from mailfs.imap.account import Account
 from mailfs.imap.error import ImapError, broken
 from mailfs.imap.line import Clock, Line
-from mailfs.imap.wire import Status, Wire, status
+from mailfs.imap.wire import Status, Wire, named, status
 from mailfs.tls.trust import Trust
 
 Dial = Callable[[str, int, float], socket.socket]
@@ -108,7 +108,7 @@ def ask(found: Greeted) -> None:
     """Find out the capabilities, if they were not told."""
     if found.known:
         return
-    raws, done = found.wire.ask((b"CAPABILITY",), b"CAPABILITY")
+    raws, done = found.wire.ask(named(b"CAPABILITY"), b"CAPABILITY")
     for raw in raws:
         found.capabilities = capabilities(raw.partition(b"CAPABILITY")[2])
     _told(found, done)

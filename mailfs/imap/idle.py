@@ -1,9 +1,8 @@
 """Waiting for news: IDLE, RFC 2177, ended without losing a round trip."""
 
-import select
 from collections.abc import Callable
 
-from mailfs.imap.line import Clock
+from mailfs.imap.line import Clock, ready
 from mailfs.imap.wire import Wire
 
 RENEW = 9 * 60.0  # seconds of one IDLE; servers end it at 30 min, some routers at 10
@@ -52,7 +51,7 @@ class Idle:
                 self._begin()
                 continue
             heard = self._heard(min(end, renew) - now, wake)
-            if not heard and wake is not None and _ready(wake):
+            if not heard and wake is not None and ready([wake], 0):
                 break
         self.end()
 
@@ -80,7 +79,3 @@ class Idle:
             self._tag = None
             self._begin()
         return True
-
-
-def _ready(fd: int) -> bool:
-    return bool(select.select([fd], [], [], 0)[0])

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mailfs.imap.error import broken
 from mailfs.tls.dial import wrap
@@ -105,17 +105,16 @@ class Line:
             return True
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
-        return bool(select.select([self._sock], [], [], 0)[0])
+        return bool(ready([self._sock.fileno()], 0))
 
     def wait(self, seconds: float, wake: int | None = None) -> bool:
         """Wait until receive has something; False after seconds or if wake is ready."""
         if self.pending():
             return True
-        watched: list[int] = [self._sock.fileno()]
+        watched = [self._sock.fileno()]
         if wake is not None:
             watched.append(wake)
-        ready, _, _ = select.select(watched, [], [], max(0.0, seconds))
-        return self._sock.fileno() in ready
+        return watched[0] in ready(watched, seconds)
 
     def begin_flow(self) -> None:
         """Count what comes from here on as a stream: the server was asked for much."""
@@ -184,6 +183,17 @@ class Line:
         """Hang up without a word."""
         with contextlib.suppress(OSError):
             self._sock.close()
+
+
+def ready(descriptors: Iterable[int], seconds: float) -> set[int]:
+    """Return which descriptors can be read, waiting at most so long for the first.
+
+    By poll: select takes none above 1023, and a server of many files has such.
+    """
+    poll = select.poll()
+    for fd in descriptors:
+        poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll(max(0.0, seconds) * 1000)}
 
 
 def _why(e: OSError) -> str:

@@ -25,6 +25,7 @@ from mailfs.imap.structure import parse as parse_structure
 from mailfs.imap.tokens import Malformed
 from mailfs.imap.transfer import Stored, append_limit, copied, header
 from mailfs.imap.window import MAX_SET
+from mailfs.imap.wire import named
 
 ENOUIDPLUS = "server can expunge only all deleted messages, not just these"
 MAX_KNOWN = 4000  # octets of the known uids in SELECT; more are left for it to guess
@@ -95,7 +96,7 @@ class Session(Connection):
         self._much()
         self.wire.line.begin_flow()
         tag = self.wire.send(b"UID FETCH ", uids.encode(), what)
-        reading = Reading(required, self._tracker.meet)
+        reading = Reading(required, self._tracker.meet, self._tracker.answered)
         try:
             reading.run(self.wire, tag)
         finally:
@@ -121,13 +122,14 @@ class Session(Connection):
         """Return the uids of all messages."""
         self._idle.end()
         if self.capabilities & {"ESEARCH", "IMAP4REV2"}:
-            command = b"UID SEARCH RETURN (ALL) ALL"
+            command = b"UID SEARCH RETURN (ALL) UID 1:*"  # ALL confuses iCloud
         else:
-            command = b"UID SEARCH ALL"
-        raws, _ = self.wire.ask((b"ESEARCH", b"SEARCH"), command)
+            command = b"UID SEARCH UID 1:*"
+        raws, _ = self.wire.ask(named(b"ESEARCH", b"SEARCH"), command)
         found = search.read(raws)
-        if found is None or (not found and self._tracker.exists):
-            # A server that finds nothing in a folder that is not empty is asked again.
+        if found is None or len(found) != self._tracker.exists:
+            # What is left out need not have gone: another question, before it is
+            # believed.
             found = Ranges.of(self._rows("1:*", b" (UID)", (b"UID",)).uids)
         self._tracker.learn(found)
         return found
@@ -165,15 +167,12 @@ class Session(Connection):
         """
         self._idle.end()
         raws, _ = self.wire.ask(
-            (b"FETCH",), b"UID FETCH ", b"%d" % uid, b" (UID BODYSTRUCTURE)"
+            lambda raw: _structure(raw, uid) is not None,
+            b"UID FETCH ",
+            b"%d" % uid,
+            b" (UID BODYSTRUCTURE)",
         )
-        found = b""
-        for raw in raws:
-            row = fetched(raw)
-            if row is not None and row.uid == uid:
-                found = row.value(b"BODYSTRUCTURE") or found
-            else:
-                self.wire.take(raw)
+        found = _structure(raws[-1], uid) if raws else None
         if not found:
             raise ImapError(self.server, "no such message", code="NONEXISTENT")
         return parse_structure(found)
@@ -229,25 +228,21 @@ class Session(Connection):
         for part in uids.chunks(MAX_SET):
             self._told.clear()
             raws, _ = self.wire.ask(
-                (b"FETCH",),
+                _flagged,
                 b"UID STORE " + str(part).encode() + condition,
                 b" " + sign.encode() + b"FLAGS (" + words + b")",
             )
-            done += self._flagged(raws)
+            done += self._settled(raws)
             modified |= self._told_ranges("MODIFIED")
         return Stored(done, modified)
 
-    def _flagged(self, raws: Iterable[bytes]) -> Iterator[Flagged]:
-        """Give what FETCH responses tell of flags; what they tell else is heard."""
+    def _settled(self, raws: Iterable[bytes]) -> Iterator[Flagged]:
+        """Give what the answers to STORE tell."""
         for raw in raws:
             row = fetched(raw)
-            try:
-                if row is not None and row.uid and row.flags is not None:
-                    yield Flagged(row.uid, row.flags, row.modseq)
-                    continue
-            except Malformed:
-                pass
-            self.wire.take(raw)
+            if row is not None and row.uid and row.flags is not None:
+                self._tracker.answered((row.uid,), (row.flags,))
+                yield Flagged(row.uid, row.flags, row.modseq)
 
     def _told_ranges(self, code: str) -> Ranges:
         try:
@@ -350,7 +345,7 @@ class Session(Connection):
         """Return all folders, with their status where one command tells it."""
         self._idle.end()
         raws, _ = self.wire.ask(
-            (b"LIST", b"STATUS"), folders.command(self.capabilities)
+            named(b"LIST", b"STATUS"), folders.command(self.capabilities)
         )
         found = folders.listing(raws, utf8=self.utf8)
         self._names = folders.odd(found, utf8=self.utf8)
@@ -360,7 +355,7 @@ class Session(Connection):
         """Return how many messages a folder has, and more."""
         self._idle.end()
         raws, _ = self.wire.ask(
-            (b"STATUS",),
+            named(b"STATUS"),
             b"STATUS ",
             self.name(folder),
             b" " + folders.status_items(self.capabilities),
@@ -373,3 +368,23 @@ class Session(Connection):
             elif item is not None:
                 self._tracker.folder(*item)
         return found
+
+
+def _flagged(raw: bytes) -> bool:
+    """Whether a response is a FETCH that tells a message's flags by its uid."""
+    row = fetched(raw)
+    try:
+        return row is not None and bool(row.uid) and row.flags is not None
+    except Malformed:
+        return False
+
+
+def _structure(raw: bytes, uid: int) -> bytes | None:
+    """Return the BODYSTRUCTURE of a message, if that is what a response is."""
+    row = fetched(raw)
+    try:
+        if row is None or row.uid != uid:
+            return None
+    except Malformed:
+        return None
+    return row.value(b"BODYSTRUCTURE")

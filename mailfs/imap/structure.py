@@ -67,6 +67,10 @@ def parse(raw: bytes) -> Structure:
     return _Parser().part(found[0], "", 0)
 
 
+# What Gmail gives for a multipart without parts is its subtype alone.
+_MULTIPARTS = frozenset({"mixed", "alternative", "related", "report", "signed"})
+
+
 class _Parser:
     """Counts what it makes."""
 
@@ -80,7 +84,8 @@ class _Parser:
             raise Malformed("too many parts")
         if not body:
             raise Malformed("empty body structure")
-        if isinstance(body[0], list):
+        word = _word(body[0])
+        if isinstance(body[0], list) or (len(body) == 1 and word in _MULTIPARTS):
             return self._multipart(body, section, depth)
         return self._single(body, section or "1", depth)
 

@@ -5,6 +5,7 @@ waits is handed to ``hear`` unless somebody asked for it, so that news is never 
 and never taken for an answer.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,11 +15,16 @@ from mailfs.imap.line import Line
 from mailfs.imap.names import Literal
 from mailfs.imap.reader import Reader
 
+log = logging.getLogger(__name__)
+
+SHOWN = 200  # octets of a command or response that a trace shows
+_SECRET = (b"LOGIN ", b"AUTHENTICATE ")
 MAX_UNANSWERED = 64  # commands sent and not answered; no caller of ours comes near
 NONSYNC = 4096  # octets of a literal that LITERAL- lets pass unasked; RFC 7888
 _STATUS = re.compile(
     rb"(?is)\S+ (OK|NO|BAD|BYE|PREAUTH)"
-    rb"(?: \[([A-Za-z0-9\-]+)(?: ([^\]]*))?\])?(?: (.*))?"
+    # Gmail has flags with brackets in them: only one with a blank behind it closes.
+    rb"(?: \[([A-Za-z0-9\-]+)(?: ((?:[^\]]|\](?! |\Z))*))?\])?(?: (.*))?"
 )
 
 
@@ -44,6 +50,10 @@ def status(raw: bytes) -> Status | None:
     return Status(m[1].decode().upper(), code, m[3] or b"", shown(m[4] or b""))
 
 
+Wanted = Callable[[bytes], bool]
+"""Whether an untagged response is part of the answer."""
+
+
 class Wire:
     """One connection, spoken on by one thread at a time.
 
@@ -60,6 +70,7 @@ class Wire:
         self._count = 0
         self._unanswered: dict[bytes, bool] = {}  # tag to whether anybody waits
         self._done: dict[bytes, Status] = {}
+        self._trace = log.isEnabledFor(logging.DEBUG)
         self._complaint = ""  # of an untagged BAD, which may be all we ever hear
 
     @property
@@ -77,6 +88,11 @@ class Wire:
         self._count += 1
         tag = b"m%d" % self._count
         self._unanswered[tag] = True
+        if self._trace:
+            first = parts[0] if isinstance(parts[0], bytes) else b""
+            secret = first.startswith(_SECRET)
+            words = first.split()[0] if secret else b"".join(map(_plain, parts))
+            log.debug("-> %s %s", tag.decode(), shown(words[:SHOWN]))
         out = tag + b" "
         for part in parts:
             if not isinstance(part, Literal):
@@ -102,10 +118,12 @@ class Wire:
     def consent(self, tag: bytes) -> bytes:
         """Wait for the server's + and return what follows it.
 
-        Raises ImapError if the command ends instead.  Some servers send a bare +.
+        Raises ImapError if the command ends instead.  Some servers send a bare +, some
+        a tag before it.
         """
         while tag not in self._done:
             raw = self.response()
+            raw = raw.removeprefix(tag + b" ") if raw[len(tag) :][:2] == b" +" else raw
             if raw.startswith(b"+"):
                 return raw[1:].removeprefix(b" ")
             self.take(raw)
@@ -119,11 +137,14 @@ class Wire:
     def response(self) -> bytes:
         """Return the next response, whole, whatever it is."""
         try:
-            return self.reader.response()
+            raw = self.reader.response()
         except TimeoutError as e:
             if self._complaint:
                 raise TimeoutError(f"{e}: {self._complaint}") from e
             raise
+        if self._trace:
+            log.debug("<- %s", shown(raw[:SHOWN]))
+        return raw
 
     def take(self, raw: bytes) -> bool:
         """Deal with a response that nobody waits for; True if it ended a command."""
@@ -139,7 +160,9 @@ class Wire:
             return True
         if tag == b"*":
             self._untagged(raw)
-        elif not raw.startswith(b"+") and raw:  # a + that comes late; an empty line
+        elif raw and not raw.startswith(b"+") and tag != b"DONE":
+            # An empty line, a late +, or an answer to DONE as if that were a tag, from
+            # a server that had ended IDLE at the same moment, do no harm.
             raise self._botch(raw)
         return False
 
@@ -164,19 +187,20 @@ class Wire:
 
     def finish(self, tag: bytes) -> Status:
         """Read until a command is answered.  Raises ImapError unless that is OK."""
-        self.collect(tag, ())
+        while tag not in self._done:
+            self.take(self.response())
         return self._check(self._done.pop(tag))
 
-    def collect(self, tag: bytes, wanted: Iterable[bytes]) -> list[bytes]:
-        """Read until a command is answered; the untagged responses of those names.
+    def collect(self, tag: bytes, wanted: Wanted) -> list[bytes]:
+        """Read until a command is answered; the untagged responses that are wanted.
 
-        The answer itself is left for finish.
+        All others are dealt with as they come, since a sequence number means something
+        else after the next line.  The answer itself is left for finish.
         """
-        names = frozenset(wanted)
         kept = []
         while tag not in self._done:
             raw = self.response()
-            if raw.startswith(b"* ") and _name(raw) in names:
+            if raw.startswith(b"* ") and wanted(raw):
                 kept.append(raw)
             else:
                 self.take(raw)
@@ -199,9 +223,9 @@ class Wire:
         return self.finish(self.send(*parts))
 
     def ask(
-        self, wanted: Iterable[bytes], *parts: bytes | Literal
+        self, wanted: Wanted, *parts: bytes | Literal
     ) -> tuple[list[bytes], Status]:
-        """Send one command and return its untagged responses of some names."""
+        """Send one command and return what is wanted of its untagged responses."""
         tag = self.send(*parts)
         kept = self.collect(tag, wanted)
         return kept, self.finish(tag)
@@ -216,10 +240,18 @@ class Wire:
         self.line.close()
 
 
+def _plain(part: bytes | Literal) -> bytes:
+    return part if isinstance(part, bytes) else b"{%d}" % len(part.octets)
+
+
 _NAME = re.compile(rb"\* (?:[0-9]{1,10} )?([A-Za-z]+)")
 
 
-def _name(raw: bytes) -> bytes:
-    """Return what kind of untagged response it is: EXISTS, FETCH, LIST, OK."""
-    m = _NAME.match(raw)
-    return m[1].upper() if m else b""
+def named(*names: bytes) -> Wanted:
+    """Return the choice of untagged responses by their kind: LIST, SEARCH, ENABLED."""
+
+    def wanted(raw: bytes) -> bool:
+        m = _NAME.match(raw)
+        return m is not None and m[1].upper() in names
+
+    return wanted

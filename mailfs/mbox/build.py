@@ -96,13 +96,12 @@ def _fetch(folder: Folder, report: Report) -> None:
     """Fetch the messages that the cache lacks."""
     view, total = folder.view, len(folder.view)
     batch: list[int] = []
-    octets = done = 0
-    for number in reversed(list(view)):
+    octets = 0
+    for done, number in enumerate(reversed(list(view)), 1):
         message = folder.message(number)
         if isinstance(message, RemoteMessage) and not message.whole:
             batch.append(number)
             octets += message.size
-        done += 1
         if len(batch) >= BODIES or octets > BODY_OCTETS or done == total:
             folder.fetch(batch)
             batch, octets = [], 0

@@ -213,6 +213,13 @@ class Driver(ABC):
         """Copy messages to another folder of the account."""
         raise P9Error(ENOMOVE)
 
+    def sibling(self, path: str) -> str | None:
+        """Return what move and copy call the folder at path, if it is in the account.
+
+        A path without a slash at its start is a folder's own name.
+        """
+        return None
+
     def expunge(self, listing: Listing, rows: Sequence[int]) -> Listing:
         """Remove messages for good, even where delete keeps them in a trash."""
         return self.delete(listing, rows)
@@ -265,6 +272,9 @@ class Driver(ABC):
         OSError if the line broke.
         """
         raise NotImplementedError
+
+    def hurry(self) -> None:  # noqa: B027  # most look each time
+        """Have the next listing ask the server, whenever it was asked last."""
 
     def state(self) -> Sequence[tuple[str, str]]:
         """Return what ``status`` should tell of the connection, names and values."""

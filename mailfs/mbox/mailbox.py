@@ -227,6 +227,10 @@ class Mailbox:
             self._view = view
             self._recent.clear()
 
+    def hurry(self) -> None:
+        """Have the next refresh ask the server, whenever it was asked last."""
+        self.driver.hurry()
+
     def refresh(self) -> Awaitable[None] | None:
         """List again if the store has changed; None if the view is current.
 

@@ -13,6 +13,7 @@ from mailfs.mbox.index import Index
 from mailfs.mbox.octets import Memory, Octets, Stored
 from mailfs.msg import envelope, part
 from mailfs.msg.envelope import Envelope
+from mailfs.msg.header import Header
 from mailfs.msg.part import Part
 
 AT_ONCE = 256 << 10  # octets; what is longer to read through is left to the worker
@@ -126,9 +127,9 @@ class Message:
         return self.body.lines
 
     @property
-    def long(self) -> bool:
-        """Whether it is better read in pieces than whole."""
-        return False
+    def fields(self) -> Header | None:
+        """The fields of the header that are known without its octets, if any are."""
+        return None
 
     @property
     def stored(self) -> Octets:

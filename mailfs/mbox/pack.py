@@ -338,9 +338,9 @@ def _cover(pieces: list[Piece], start: int, end: int) -> Iterator[Piece]:
 
 def _join(read: list[tuple[int, bytes]], start: int) -> bytes:
     """Put overlapping octets together."""
-    if len(read) == 1:
-        return read[0][1]
-    out = bytearray()
+    parts = []
+    reached = start
     for at, octets in read:
-        out += octets[start + len(out) - at :]
-    return bytes(out)
+        parts.append(octets[reached - at :])
+        reached = at + len(octets)
+    return b"".join(parts)

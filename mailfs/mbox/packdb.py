@@ -10,6 +10,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -60,6 +61,17 @@ class Row(NamedTuple):
 Length = tuple[int, Key, int]  # owner, key, octets
 
 
+class _Held:
+    """A thread's connection; it is closed when the thread has ended."""
+
+    def __init__(self, db: sqlite3.Connection, generation: int) -> None:
+        self.db = db
+        self.generation = generation
+
+    def __del__(self) -> None:
+        self.db.close()
+
+
 class Pieces:
     """The table, for any number of threads: each gets a connection of its own."""
 
@@ -68,33 +80,33 @@ class Pieces:
         self._path = path
         self._lock = threading.Lock()  # of the two below, and of making the file
         self._generation = 0  # counts the files that were given up as damaged
-        self._open: list[sqlite3.Connection] = []
+        self._open: weakref.WeakSet[_Held] = weakref.WeakSet()
         self._local = threading.local()
         self._prepare()
 
     def close(self) -> None:
         """Close the connections of all threads."""
         with self._lock:
-            for db in self._open:
-                db.close()
+            for held in self._open:
+                held.db.close()
             self._open.clear()
             self._generation += 1
 
     def _connect(self) -> sqlite3.Connection:
-        generation, held = getattr(self._local, "held", (-1, None))
-        if isinstance(held, sqlite3.Connection) and generation == self._generation:
-            return held
-        generation = self._generation
-        db = sqlite3.connect(
-            self._path, timeout=WAIT, isolation_level=None, check_same_thread=False
-        )
-        # A crash of the machine may lose rows; a row whose octets were lost with it
-        # is found out by its CRC.
-        db.execute("pragma synchronous=normal")
-        with self._lock:
-            self._open.append(db)
-        self._local.held = (generation, db)
-        return db
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None or held.generation != self._generation:
+            generation = self._generation
+            db = sqlite3.connect(
+                self._path, timeout=WAIT, isolation_level=None, check_same_thread=False
+            )
+            held = _Held(db, generation)
+            # A crash of the machine may lose rows; a row whose octets were lost with
+            # it is found out by its CRC.
+            db.execute("pragma synchronous=normal")
+            with self._lock:
+                self._open.add(held)
+            self._local.held = held
+        return held.db
 
     def _prepare(self) -> None:
         with open(self._path.with_name("lock"), "w", opener=_private) as lock:

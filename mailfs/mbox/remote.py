@@ -15,6 +15,7 @@ from mailfs.mbox.skeleton import Skeleton, skeleton
 from mailfs.mbox.sparse import layout
 from mailfs.msg import envelope, header
 from mailfs.msg.envelope import Envelope
+from mailfs.msg.header import Header
 from mailfs.msg.part import Part
 
 SHORT = 64 << 10  # octets; a longer message is fetched in pieces, as it is read
@@ -93,14 +94,22 @@ class RemoteMessage(Message):
         return octets
 
     @property
+    def fields(self) -> Header | None:
+        """The fields that the server told beforehand."""
+        if not self._sliced(Need.HEAD):
+            return None
+        assert self._slice is not None
+        return header.scan(self._slice[0])
+
+    @property
     def values(self) -> Envelope:
         """What the header says."""
         if self._values is None:
-            if self._sliced(Need.HEAD):
-                assert self._slice is not None
-                self._values = envelope.envelope(header.scan(self._slice[0]))
-            else:
+            fields = self.fields
+            if fields is None:
                 self._values = self.head.envelope
+            else:
+                self._values = envelope.envelope(fields)
         return self._values
 
     @property

@@ -101,7 +101,7 @@ def mbox(world: World) -> Iterator[Row]:
         return _open(world, box, n, memory)
 
     ours = median(world.runs, new)
-    yield _times(f"mbox of {n}, never seen, to a whole listing", floor, ours, "1.5x")
+    yield times(f"mbox of {n}, never seen, to a whole listing", floor, ours, "1.5x")
     private = sorted(memory)[len(memory) // 2] / 1e6
     yield Row("  its private memory", "", f"{private:.1f} MB", "", "under 60 MB")
 
@@ -110,7 +110,7 @@ def mbox(world: World) -> Iterator[Row]:
     start = median(world.runs, lambda: _open(world, empty, 0))
     world.index(box)
     seen = median(world.runs, lambda: _open(world, box, n))
-    yield _more("  seen before, beyond an empty mbox", start, seen, "0.2 s")
+    yield more("  seen before, beyond an empty mbox", start, seen, "0.2 s")
 
     work = world.home / "grown"
     news = world.mbox(NEW, start=world.messages).read_bytes()
@@ -125,7 +125,7 @@ def mbox(world: World) -> Iterator[Row]:
         total += NEW
         return _open(world, work, total)
 
-    yield _more(
+    yield more(
         f"  {NEW} appended, beyond seen before",
         seen,
         median(world.runs, grown),
@@ -164,7 +164,7 @@ def maildir(world: World) -> Iterator[Row]:
         return max(0.0, _open(world, box, n) - start)
 
     work = f"Maildir of {n}, first listing, beyond an empty one"
-    yield _times(work, floor, median(world.runs, new), "5x")
+    yield times(work, floor, median(world.runs, new), "5x")
     world.index(box)
     delivered: list[Path] = []
     with world.server(f"mbox={box}") as server:
@@ -179,7 +179,7 @@ def maildir(world: World) -> Iterator[Row]:
         seconds = median(max(3, world.runs), rescan)
     for path in delivered:
         path.unlink(missing_ok=True)
-    yield _times("  rescan after one delivery", floor, seconds, "0.1 s")
+    yield times("  rescan after one delivery", floor, seconds, "0.1 s")
 
 
 def memory(world: World) -> Iterator[Row]:
@@ -279,11 +279,11 @@ def _rates(work: str, floor: float, ours: float, unit: str, aim: str) -> Row:
     return Row(work, f"{floor:,.0f} {unit}", f"{ours:,.0f} {unit}", ratio, aim)
 
 
-def _times(work: str, floor: float, ours: float, aim: str) -> Row:
+def times(work: str, floor: float, ours: float, aim: str) -> Row:
     return Row(work, f"{floor:.3f} s", f"{ours:.3f} s", f"{ours / floor:.1f}x", aim)
 
 
-def _more(work: str, floor: float, ours: float, aim: str) -> Row:
+def more(work: str, floor: float, ours: float, aim: str) -> Row:
     return Row(work, f"{floor:.3f} s", f"{ours:.3f} s", f"{ours - floor:+.3f} s", aim)
 
 

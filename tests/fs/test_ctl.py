@@ -15,7 +15,7 @@ from mailfs.errors import (
     EFLAGS,
     ENOBOX,
     ENOENT,
-    ENOMOVE,
+    ENOMSG,
     EPERM,
     EROFS,
     ESLASH,
@@ -42,7 +42,7 @@ REFUSED = [
     ("open /etc/passwd ctl", EBOXNAME),
     ("open /etc/passwd ..", EBOXNAME),
     ("open /etc/passwd mbox", EBOXUSE),
-    ("open /imap/mail.example.org", "path not served by this file server"),
+    ("open /imap/mail.example.org", "network mailboxes are not served here"),
     ("delete", EARGS),
     ("delete mbox", EARGS),
     ("delete nonesuch 1", ENOBOX),
@@ -58,7 +58,11 @@ REFUSED = [
     ("move mbox 1", EARGS),
     ("move nonesuch 1 x", ENOBOX),
     ("move mbox x y", EARGS),
-    ("move mbox 1 other", ENOMOVE),
+    ("move mbox 1 /nonesuch", ENOENT),
+    ("move mbox 77 other", ENOMSG),
+    ("copy mbox 1", EARGS),
+    ("copy mbox 1 /nonesuch", ENOENT),
+    ("expunge mbox", EARGS),
     ("remove", EARGS),
     ("remove -r", EARGS),
     ("remove -x box", EARGS),
@@ -77,7 +81,7 @@ def test_refused(client: Client, box: Path, command: str, error: str) -> None:
         with pytest.raises(P9Error, match=error):
             ctl.write(command.encode())
     assert box.read_bytes() == before
-    assert names(client, "/") == ["ctl", "mbox"]
+    assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
 
 
 DELETES = [
@@ -155,14 +159,14 @@ def test_open_and_close(client: Client, box: Path) -> None:
     client.write("/ctl", f"open {box} again".encode())
     client.write("/ctl", f"open {box} again".encode())  # no error
     client.write("/ctl", f"open {box}".encode())
-    assert names(client, "/") == ["ctl", "mbox", "again", "box"]
+    assert names(client, "/") == ["ctl", "event", "outbox", "mbox", "again", "box"]
     with pytest.raises(P9Error, match=EBOXUSE):
         client.write("/ctl", b"open /etc/passwd again")
     with client.open("/again/1/raw") as raw:
         client.write("/ctl", b"close again nonesuch box")
         assert raw.read() == b"Subject: one\n\nfirst\n"
     client.write("/ctl", b"close")
-    assert names(client, "/") == ["ctl", "mbox"]
+    assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
 
 
 def test_names_with_blanks(client: Client, tmp_path: Path) -> None:
@@ -190,7 +194,7 @@ def test_create(tree: Tree, box: Path) -> None:
         client.write("/ctl", b"create new/box")
         there = tree.root / "mail" / "box" / USER / "new" / "box"
         assert there.is_dir()
-        assert names(client, "/") == ["ctl", "mbox", "box"]
+        assert names(client, "/") == ["ctl", "event", "outbox", "mbox", "box"]
         assert names(client, "/box") == ["ctl"]
         client.write("/ctl", f"create {box} other".encode())  # there already
         assert len(names(client, "/other")) == 5
@@ -208,7 +212,7 @@ def test_remove(tree: Tree, tmp_path: Path) -> None:
         assert names(client, "/a") == ["ctl"]
         assert there.is_dir()
         client.write("/ctl", b"remove a")
-        assert names(client, "/") == ["ctl", "mbox"]
+        assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
         assert [p.name for p in there.iterdir()] == ["notes"]
 
 
@@ -218,7 +222,7 @@ def test_remove_truncates_an_open_mbox(client: Client, box: Path) -> None:
     assert names(client, "/mbox") == ["ctl"]
     client.write("/ctl", f"remove {box}".encode())
     assert not box.exists()
-    assert names(client, "/") == ["ctl"]
+    assert names(client, "/") == ["ctl", "event", "outbox"]
 
 
 def test_rename(client: Client, box: Path) -> None:
@@ -226,7 +230,7 @@ def test_rename(client: Client, box: Path) -> None:
     octets = box.read_bytes()
     new = box.with_name("renamed")
     client.write("/ctl", f"rename {box} {new}".encode())
-    assert names(client, "/") == ["ctl", "renamed"]
+    assert names(client, "/") == ["ctl", "event", "outbox", "renamed"]
     assert new.read_bytes() == octets
     assert not box.exists()
     assert client.read("/renamed/2/flags")[3:4] == b"f"

@@ -43,7 +43,7 @@ def test_file_set() -> None:
 
 
 def test_listings(client: Client) -> None:
-    assert names(client, "/") == ["ctl", "mbox"]
+    assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
     assert names(client, "/mbox") == ["ctl", "1", "2", "3", "4"]
     assert names(client, "/mbox/1") == NINEFRONT
     assert names(client, "/mbox/2") == [*NINEFRONT, "1", "2"]
@@ -63,7 +63,7 @@ def test_our_own_names_are_listed_on_request_only(tree: Tree) -> None:
         assert names(client, "/mbox")[:2] == ["ctl", "1"]
         assert b"messages 4\n" in client.read("/mbox/status")
     with tree.client("upas/all") as client:
-        assert names(client, "/mbox")[:3] == ["ctl", "status", "1"]
+        assert names(client, "/mbox")[:4] == ["ctl", "status", "event", "1"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_qids_are_unique(client: Client) -> None:
             seen[entry.qid.path] = path
             if entry.qid.type & QTDIR:
                 todo.append(path)
-    assert len(seen) == 2 + 1 + 4 + 6 * len(NINEFRONT) + 2
+    assert len(seen) == 5 + 1 + 4 + 6 * len(NINEFRONT) + 2
 
 
 def test_lengths_are_true(client: Client) -> None:
@@ -241,7 +241,7 @@ def test_attach(tree: Tree) -> None:
     with pytest.raises(P9Error, match=EPERM):
         tree.client(uname="mallory")
     with pytest.raises(P9Error, match="unknown attach name"):
-        tree.client(aname="upas/box=work/ro")
+        tree.client(aname="upas/rw")
 
 
 def test_mailbox_version_tells_changes(client: Client, box: Path) -> None:

@@ -90,7 +90,7 @@ def test_office_365_has_no_condstore_and_a_broken_rev2(play: Start) -> None:
     greeting = "* OK The Microsoft Exchange IMAP4 service is ready."
     session, server = play(
         imap(
-            {"UID SEARCH ALL": ["* SEARCH 3 1", "* SEARCH 2", "$ OK"]},
+            {"UID SEARCH UID .*": ["* SEARCH 3 1", "* SEARCH 2", "$ OK"]},
             capabilities=capabilities,
             greeting=greeting,
         )
@@ -196,6 +196,99 @@ def test_search_that_finds_nothing_is_not_believed(play: Start) -> None:
     session, _ = play(imap(answers))
     session.select("INBOX")
     assert str(session.uids()) == "21:23"
+
+
+def test_search_that_leaves_some_out_is_not_believed(play: Start) -> None:
+    rows = [f"* {n} FETCH (UID {n + 20})" for n in (1, 2, 3)]
+    answers: dict[str, Answer] = {
+        "UID SEARCH .*": ["* ESEARCH UID ALL 21,23", "$ OK"],
+        "UID FETCH .*": [*rows, "$ OK"],
+    }
+    session, _ = play(imap(answers))
+    session.select("INBOX")
+    assert str(session.uids()) == "21:23"
+
+
+def test_blanks_and_brackets_in_flags(play: Start) -> None:
+    """SurgeMail, Zoho, InterMail and Gmail, each in its own way."""
+    opened = [
+        r'* FLAGS ("\\Deleted" \Answered \Seen $a \* )',
+        r"* OK [PERMANENTFLAGS ( \Seen OIB-Seen-[Gmail]/All Mail \*)] Flags permitted.",
+        *OPENED[2:],
+    ]
+    rows = [
+        r"* 1 FETCH (UID 1 FLAGS (\Seen $NotJunk ) RFC822.SIZE 5 )",
+        r"* 2 FETCH (UID 2 FLAGS ( \Seen) RFC822.SIZE 5)",
+        r"* 3 FETCH (UID 3 FLAGS () RFC822.SIZE 5) ",
+    ]
+    session, _ = play(imap({"SELECT .*": opened, "UID FETCH .*": [*rows, "$ OK"]}))
+    chosen = session.select("INBOX")
+    assert chosen.flags.keywords == ("$a",)
+    assert chosen.keywords
+    assert chosen.permanent is not None
+    assert chosen.permanent.system == System.SEEN
+    found = session.columns()
+    assert list(found.uids) == [1, 2, 3]
+    assert [f.system for f in found.flags] == [System.SEEN, System.SEEN, System(0)]
+    assert found.flags[0].keywords == ("$NotJunk",)
+
+
+def test_tag_before_the_plus(play: Start) -> None:
+    """Gromox answered IDLE so."""
+
+    def idle(talk: Talk, tag: str, words: str) -> None:
+        talk.send(f"{tag} + idling", "", "* 4 EXISTS")
+        assert talk.line() == "DONE"
+        talk.send(f"{tag} OK")
+
+    session, _ = play(imap({"IDLE": idle}))
+    session.select("INBOX")
+    session.changes()
+    assert session.wait(10)
+    session.noop()
+
+
+def test_idle_ended_by_both_sides_at_once(play: Start) -> None:
+    """Dovecot then takes DONE for the tag of a command."""
+
+    def idle(talk: Talk, tag: str, words: str) -> None:
+        talk.send("+ idling", "* 4 EXISTS")
+        assert talk.line() == "DONE"
+        talk.send(f"{tag} OK Idle completed.", "DONE BAD Unknown command.")
+
+    session, _ = play(imap({"IDLE": idle}))
+    session.select("INBOX")
+    session.changes()
+    assert session.wait(10)
+    session.noop()
+    session.noop()
+
+
+def test_fetch_without_a_uid_is_nobodys(play: Start) -> None:
+    answers: dict[str, Answer] = {
+        "UID FETCH .*": [
+            "* 1 FETCH (FLAGS () RFC822.SIZE 5)",
+            b"* 2 FETCH (BODY[] {1}\r\nx)\r\n",
+            "* 3 FETCH (UID 3 FLAGS () RFC822.SIZE 5)",
+            "$ OK",
+        ]
+    }
+    session, _ = play(imap(answers))
+    session.select("INBOX")
+    assert list(session.columns().uids) == [3]
+    assert list(session.fetch([Request(1), Request(2)])) == []
+
+
+def test_alert_where_an_answer_should_be(connect: Open) -> None:
+    """Interia logs in whom it then serves nothing but an alert."""
+    alert = "[ALERT] Please enable IMAP access in your account settings first."
+    answers: dict[str, Answer] = {
+        "AUTHENTICATE .*": [f"$ OK {alert}"],
+        "CAPABILITY": [f"$ NO {alert}"],
+    }
+    with Scripted(imap(answers)) as server:
+        with pytest.raises(ImapError, match="Please enable IMAP access"):
+            connect(server.port)
 
 
 @pytest.mark.parametrize("refusal", ["$ BAD syntax error", "$ BAD [CLIENTBUG] eh"])

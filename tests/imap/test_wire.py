@@ -1,26 +1,29 @@
 """Octets cut into responses, and pieces of messages matched to what was asked."""
 
+import fcntl
 import os
 import random
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailfs.imap import bodies, line, reader
+from mailfs.imap import bodies, idle, line, reader
 from mailfs.imap.bodies import Piece, Request
 from mailfs.imap.changes import Tracker
 from mailfs.imap.error import ImapError
 from mailfs.imap.flags import Flags, System
+from mailfs.imap.folder import Known
 from mailfs.imap.line import Line
 from mailfs.imap.ranges import Ranges
 from mailfs.imap.reader import Reader
 from mailfs.imap.session import Session
-from tests.net.scripted import Answer, Scripted, Talk, imap
+from tests.net.scripted import CAPABILITIES, OPENED, Answer, Scripted, Talk, imap
 
 Start = Callable[..., tuple[Session, Scripted]]
 
@@ -31,7 +34,8 @@ def fed(octets: bytes, step: int) -> Iterator[Reader]:
     ours, theirs = socket.socketpair()
 
     def feed() -> None:
-        with theirs:
+        # The reader may hang up in the middle.
+        with theirs, suppress(OSError):
             for at in range(0, len(octets), step):
                 theirs.sendall(octets[at : at + step])
 
@@ -353,13 +357,13 @@ def test_wake(play: Start) -> None:
 
 
 def test_news_end_the_wait_and_the_next_command_follows_at_once(play: Start) -> None:
-    def idle(talk: Talk, tag: str, words: str) -> None:
+    def idling(talk: Talk, tag: str, words: str) -> None:
         talk.send("+ idling", "* OK still here", "* 4 EXISTS")
         assert talk.line() == "DONE"
         again, _ = talk.command("UID FETCH .*")  # before DONE is answered
         talk.send(f"{tag} OK idled", f"{again} OK fetched")
 
-    session, _ = play(imap({"IDLE": idle}))
+    session, _ = play(imap({"IDLE": idling}))
     session.select("INBOX")
     session.changes()
     assert session.wait(20)
@@ -370,7 +374,7 @@ def test_news_end_the_wait_and_the_next_command_follows_at_once(play: Start) -> 
 def test_server_ends_idle_by_itself(play: Start) -> None:
     count = 0
 
-    def idle(talk: Talk, tag: str, words: str) -> None:
+    def idling(talk: Talk, tag: str, words: str) -> None:
         nonlocal count
         count += 1
         talk.send("+ idling")
@@ -381,7 +385,7 @@ def test_server_ends_idle_by_itself(play: Start) -> None:
         assert talk.line() == "DONE"
         talk.send(f"{tag} OK")
 
-    session, _ = play(imap({"IDLE": idle}))
+    session, _ = play(imap({"IDLE": idling}))
     session.select("INBOX")
     session.changes()
     assert session.wait(20)
@@ -417,6 +421,35 @@ def test_uidvalidity_that_changes_under_us(play: Start) -> None:
     session.select("INBOX")
     with pytest.raises(ConnectionError, match="uidvalidity changed"):
         session.noop()
+
+
+def test_news_of_the_folder_before(play: Start) -> None:
+    """What comes before CLOSED is the old folder's; RFC 7162 section 3.2.11."""
+    again = [
+        "* VANISHED 9",
+        "* 77 EXISTS",
+        "* OK [CLOSED] gone",
+        *OPENED[:-1],
+        "* OK [HIGHESTMODSEQ 50] h",
+        "* VANISHED (EARLIER) 4:5",
+        r"* 1 FETCH (UID 1 FLAGS (\Seen) MODSEQ (49))",
+        "$ OK [READ-WRITE] Selected",
+    ]
+    answers: dict[str, Answer] = {
+        "ENABLE .*": ["* ENABLED QRESYNC", "$ OK"],
+        "SELECT .*QRESYNC.*": again,
+    }
+    capabilities = f"{CAPABILITIES} CONDSTORE QRESYNC"
+    session, server = play(imap(answers, capabilities=capabilities))
+    session.select("INBOX")
+    found = session.select("other", Known(7, 40, Ranges.parse("1:5")))
+    assert server.said("SELECT.*")[1] == "SELECT other (QRESYNC (7 40 1:5))"
+    assert found.resynced
+    assert (str(found.vanished), found.exists) == ("4:5", 3)
+    assert [f.uid for f in found.changed] == [1]
+    assert not session.changes()
+    for other in (Known(8, 40), Known(7, 0)):
+        assert not session.select("other", other).resynced
 
 
 def test_no_bare_expunge(play: Start) -> None:
@@ -482,3 +515,92 @@ def test_utf8_accept(play: Start) -> None:
     session.append("INBOX", "Subject: ü\r\n\r\n".encode())
     assert "UTF8 (~{" in server.said("APPEND.*")[0]
     assert "日本".encode().decode("latin-1") in server.said("CREATE.*")[0]
+
+
+@pytest.mark.parametrize("uid", [1, 2])
+def test_flags_asked_for_outdate_the_news(play: Start, uid: int) -> None:
+    rows = [f"* {n} FETCH (UID {n} FLAGS () RFC822.SIZE 9)" for n in (1, 2, 3)]
+    answers: dict[str, Answer] = {
+        "NOOP": [rf"* {uid} FETCH (UID {uid} FLAGS (\Seen))", "$ OK"],
+        "UID FETCH .*": [*rows, "$ OK"],
+    }
+    session, _ = play(imap(answers))
+    session.select("INBOX")
+    session.noop()
+    session.columns()
+    (news,) = session.changes().flagged
+    assert (news.uid, news.flags) == (uid, Flags())
+
+
+def test_folder_that_keeps_no_modifications_is_not_resynced(play: Start) -> None:
+    answers: dict[str, Answer] = {
+        "ENABLE .*": ["* ENABLED QRESYNC", "$ OK"],
+        "SELECT .*": [*OPENED[:-1], "* OK [NOMODSEQ] none", "$ OK"],
+    }
+    session, _ = play(imap(answers, capabilities=f"{CAPABILITIES} QRESYNC"))
+    found = session.select("INBOX", Known(7, 40, Ranges.parse("1:5")))
+    assert (found.modseq, found.resynced) == (None, False)
+
+
+def test_idle_is_renewed(play: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers end it after half an hour, and a dead line is found out so."""
+    monkeypatch.setattr(idle, "RENEW", 0.02)
+    session, server = play(imap())
+    session.select("INBOX")
+    session.changes()
+    assert not session.wait(0.3)
+    session.noop()
+    said = server.said("IDLE|NOOP")
+    assert said[:3] == ["IDLE", "NOOP", "IDLE"]
+
+
+def test_descriptors_beyond_a_thousand(play: Start) -> None:
+    session, _ = play(imap())
+    session.select("INBOX")
+    session.changes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2000), hard))
+    read, write = os.pipe()
+    high = fcntl.fcntl(read, fcntl.F_DUPFD, 1500)
+    try:
+        assert not session.wait(0.01, high)
+        os.write(write, b"x")
+        assert not session.wait(20, high)
+    finally:
+        for fd in (read, write, high):
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_rows_twice_and_rows_not_asked_for(play: Start) -> None:
+    """``9:*`` is answered with the last message even where its uid is below 9."""
+    rows = [
+        f"* {n} FETCH (UID {uid} FLAGS () RFC822.SIZE {size})"
+        for n, uid, size in ((1, 5, 1), (3, 11, 2), (2, 10, 3), (2, 10, 4))
+    ]
+    session, _ = play(imap({"UID FETCH .*": [*rows, "$ OK"]}))
+    session.select("INBOX")
+    found = session.columns("9:*")
+    assert (list(found.uids), list(found.sizes)) == ([10, 11], [4, 2])
+    assert list(session.columns().uids) == [5, 10, 11]
+
+
+def test_heads_twice_and_heads_not_asked_for(play: Start) -> None:
+    answers: list[str | bytes] = [
+        row(9, "BODY[HEADER]", b"not: asked\r\n\r\n"),
+        row(1, "BODY[HEADER]", b"a: b\r\n\r\n"),
+        row(1, "BODY[HEADER]", b"a: c\r\n\r\n"),
+        b"* 2 FETCH (BODY[HEADER] {1}\r\nx FLAGS ())\r\n",
+        b'* 3 FETCH (FLAGS (\\Seen) UID 3 BODY[HEADER.FIELDS ("A")] "a: \\"d\\"")\r\n',
+        b"* 4 FETCH (UID 4 BODY[HEADER] NIL)\r\n",
+        "* 5 EXISTS",
+        "$ OK",
+    ]
+    session, _ = play(imap({"UID FETCH .*": answers}))
+    session.select("INBOX")
+    session.changes()
+    found = [(h.uid, h.header) for h in session.heads([1, 2, 3, 4], structure=False)]
+    assert found == [(1, b"a: b\r\n\r\n"), (3, b'a: "d"')]
+    news = session.changes()
+    assert news.grown
+    assert [f.uid for f in news.flagged] == [3]

@@ -64,6 +64,9 @@ def claim(path: str, place: Place) -> "Imap | None":
     return Imap(path, place, place.net, account, folder)
 
 
+_SETTABLE = ~Flag.RECENT & Flag(0x3F)  # flags that IMAP has
+
+
 class Imap(Driver):
     """One folder of an account, over a connection of its own."""
 
@@ -120,6 +123,10 @@ class Imap(Driver):
         return hashlib.sha1(
             text.encode("utf-8", "surrogateescape"), usedforsecurity=False
         ).digest()
+
+    def hurry(self) -> None:
+        """Have the next listing ask the server."""
+        self._news = True
 
     def state(self) -> Sequence[tuple[str, str]]:
         """Return the rows of ``status`` about the connection."""
@@ -276,7 +283,8 @@ class Imap(Driver):
         """Copy messages to another folder of the account."""
         _, uids = self._current(listing, rows)
         self.check_writable()
-        self._session().copy(Ranges.of(uids), target)
+        session = self._session()
+        imapedit.transfer(session, session.copy, Ranges.of(uids), target)
 
     def _current(
         self, listing: Listing, rows: Sequence[int]
@@ -323,8 +331,13 @@ class Imap(Driver):
     def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
         """Add a message; the server has it when this returns."""
         self.check_writable()
-        octets = network(message)
-        self._session().append(self.folder, octets, Flags(System(int(flags))), date)
+        octets, words = network(message), Flags(System(int(flags) & int(_SETTABLE)))
+        if self.line.session is not None:
+            self.line.session.append(self.folder, octets, words, date)
+            self._news = True
+            return
+        with self._apart() as session:
+            session.append(self.folder, octets, words, date)
 
     # The folder itself.
 
@@ -349,16 +362,21 @@ class Imap(Driver):
 
         new is a specification of the same account, or a folder of it.
         """
-        target = self._folder_of(new)
+        target = self.sibling(new)
+        if target is None:
+            raise P9Error(ENORENAME)
         with self._apart() as session:
             session.rename(self.folder, target)
             if keep and self.folder != INBOX:
                 session.create(self.folder)
 
-    def _folder_of(self, path: str) -> str:
+    def sibling(self, path: str) -> str | None:
+        """Return the folder that path names, if it is in this account."""
+        if not path.startswith("/"):
+            return path
         found = parse(path)
         if found is None or found[0] != self.account:
-            raise P9Error(ENORENAME)
+            return None
         return found[1]
 
     def remove(self, *, recurse: bool = False, truncate: bool = False) -> None:

@@ -5,7 +5,7 @@ command: the uids of a run of changes that ask for the same.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from mailfs.errors import MailfsError
@@ -53,7 +53,7 @@ def perform(
         if verb == "flags":
             told += _flag(session, uids, add, drop)
         elif verb == "move":
-            session.move(uids, target)
+            transfer(session, session.move, uids, target)
         elif verb == "delete" and (trash := trash_of(session, folder)):
             session.move(uids, trash)
         else:
@@ -81,6 +81,38 @@ def trash_of(session: Session, folder: str) -> str:
     """Return where deleted messages of a folder go; empty: they are expunged."""
     trash = special(session.folders(), TRASH)
     return "" if trash is None or trash.name == folder else trash.name
+
+
+def transfer(
+    session: Session,
+    how: Callable[[Ranges, str], object],
+    uids: Ranges,
+    target: str,
+) -> None:
+    """Move or copy messages to a folder, which is made if there is none.
+
+    Raises ImapError where the server refuses.
+    """
+    folder = folder_of(session, target)
+    try:
+        how(uids, folder)
+    except ImapError as e:
+        if e.code != "TRYCREATE":
+            raise
+        session.create(folder)
+        session.subscribe(folder)
+        how(uids, folder)
+
+
+def folder_of(session: Session, name: str) -> str:
+    r"""Return the folder a name means: ``\Junk`` is whatever serves as that, RFC 6154.
+
+    Where nothing does it is a folder of that name.
+    """
+    if not name.startswith("\\"):
+        return name
+    found = special(session.folders(), name[1:].lower())
+    return name[1:] if found is None else found.name
 
 
 def expunge(session: Session, uids: Ranges) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from mailfs.errors import MailfsError
+from mailfs.errors import ENONET, MailfsError
 from mailfs.mbox.driver import (
     Driver,
     Flag,
@@ -114,7 +114,11 @@ class Pop3(Driver):
         return False
 
     def restore(self, listing: Listing) -> Listing | None:
-        """Give a listing the cache to read from, and the flags as they are now."""
+        """Give a listing the cache to read from, and the flags as they are now.
+
+        It counts as current until it is time to ask the server, which may be away.
+        """
+        self._state = self._state or listing.signature.partition("/")[0]
         if listing.signature.partition("/")[2] != self._flags.signature():
             return self._flagged(listing)
         return replace(listing, store=self._store)
@@ -398,6 +402,10 @@ class Pop3(Driver):
         self._next = self._clock() + self.poll  # until the listing says better
         return True
 
+    def hurry(self) -> None:
+        """Have the next listing ask the server."""
+        self._due = True
+
     def state(self) -> Sequence[tuple[str, str]]:
         """Return what there is to know of the server."""
         line = self.line
@@ -408,7 +416,7 @@ class Pop3(Driver):
             ("connection", "open" if session is not None else "closed"),
             ("sessions", str(line.sessions)),
             ("received", str(line.received)),
-            ("poll", f"{line.pause(self.poll):.0f}"),
+            ("next", f"{max(0.0, self._next - self._clock()):.0f}"),
         ]
         if line.expire:
             rows.append(("expire", line.expire))
@@ -425,10 +433,10 @@ _HEAD = 16 << 10  # octets of a message read at a time for its header
 
 
 def claim(path: str, place: Place) -> Driver | None:
-    """Take ``/pop/`` and its like, where there is a network."""
-    if place.net is None:
-        return None
+    """Take ``/pop/`` and its like."""
     account = parse(path)
     if account is None:
         return None
+    if place.net is None:
+        raise MailfsError(f"{path}: {ENONET}")
     return Pop3(path, place, account, Line(account, place.net))

@@ -1,0 +1,194 @@
+"""A mailbox's directory in the keyed dialect: ctl, search, folders, messages."""
+
+import zlib
+from collections.abc import Awaitable, Iterator
+
+from mailfs.errors import ENOENT, EPERM, P9Error
+from mailfs.fs.boxdir import BoxCtl, BoxDir
+from mailfs.fs.ctl import CtlHandle
+from mailfs.fs.keyed import boxctl, query
+from mailfs.fs.keyed.message import KEYED, KeyedMessage
+from mailfs.fs.keyed.search import search
+from mailfs.fs.keyed.visit import Visit
+from mailfs.fs.messagedir import MessageDir
+from mailfs.fs.node import Listing, Writable, directory, path, plain
+from mailfs.fs.shelf import Shelf
+from mailfs.fs.window import Window
+from mailfs.mbox.drivers.imapaccount import LEVEL
+from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
+from mailfs.p9.file import File, Handle, Later
+
+# The 6 bits that tell these from other nodes, which count up from 0.
+SEARCH, BRANCH = 63, 62
+
+
+class KeyedBox(BoxDir):
+    """The directory of one mailbox, and of the folders below it."""
+
+    __slots__ = ("visit",)
+
+    def __init__(self, visit: Visit, parent: File, box: Window) -> None:
+        super().__init__(visit.attachment, parent, box)
+        self.visit = visit
+
+    def id(self, code: int) -> int:
+        """Return the qid.path of something in this directory."""
+        return super().id(code) | KEYED
+
+    def entry(self) -> Stat:
+        """Return its entry as things were last listed."""
+        return super().entry()._replace(name=self.box.name.rsplit(LEVEL, 1)[-1])
+
+    def walk(self, name: str) -> Later[File]:
+        """Return a folder, a message or a control file; a suffix is passed over."""
+        below = folder(self.visit, self, f"{self.box.name}{LEVEL}{name}")
+        if below is not None:
+            return below
+        if name == "search":
+            return SearchFile(self)
+        found = super().walk(name)
+        return self._keyed(found) if isinstance(found, File) else self._later(found)
+
+    async def _later(self, found: Awaitable[File]) -> File:
+        return self._keyed(await found)
+
+    def _keyed(self, found: File) -> File:
+        """Return what this dialect has in the place of the other's file."""
+        if type(found) is MessageDir:
+            return KeyedMessage(self.attachment, self, found.item, found.number)
+        return KeyedCtl(self) if type(found) is BoxCtl else found
+
+    def entries(self) -> Iterator[bytes]:
+        """Give the entries, packed: control files, folders, messages oldest first."""
+        if self.attachment.ctl:
+            yield KeyedCtl(self).stat().pack()
+        yield SearchFile(self).stat().pack()
+        yield from folders(self.visit, self, f"{self.box.name}{LEVEL}")
+        yield from self._messages(self.box.view)
+
+
+class Branch(File):
+    """The directory of folders that lie in no mailbox of that name."""
+
+    __slots__ = ("name", "parent", "visit")
+
+    def __init__(self, visit: Visit, parent: File, name: str) -> None:
+        self.visit = visit
+        self.parent = parent
+        self.name = name
+
+    @property
+    def qid(self) -> Qid:
+        """The directory's identity."""
+        number = zlib.crc32(self.name.encode())
+        return Qid(QTDIR, 0, path(0, number, number >> 16, BRANCH) | KEYED)
+
+    def stat(self) -> Stat:
+        """Return its entry."""
+        name = self.name.rsplit(LEVEL, 1)[-1]
+        return directory(name, self.qid.path, 0, self.visit.when, self.visit.user)
+
+    def walk(self, name: str) -> Later[File]:
+        """Return a folder."""
+        if name == "..":
+            return self.parent
+        below = folder(self.visit, self, f"{self.name}{LEVEL}{name}")
+        if below is None:
+            raise P9Error(ENOENT)
+        return below
+
+    def open(self, mode: int) -> Handle:
+        """Open it to be listed."""
+        return Listing(lambda: folders(self.visit, self, f"{self.name}{LEVEL}"))
+
+
+def folder(visit: Visit, parent: File, name: str) -> File | None:
+    """Return the directory of a mailbox, or of those whose names begin so."""
+    boxes = visit.boxes
+    box = boxes.get(name)
+    if box is not None:
+        return KeyedBox(visit, parent, box)
+    if any(box.name.startswith(f"{name}{LEVEL}") for box in boxes):
+        return Branch(visit, parent, name)
+    return None
+
+
+def folders(visit: Visit, parent: File, prefix: str) -> Iterator[bytes]:
+    """Give the packed entries of the folders whose names begin with prefix."""
+    for name in below(visit.boxes, prefix):
+        found = folder(visit, parent, prefix + name)
+        if isinstance(found, KeyedBox):
+            yield found.entry().pack()
+        elif isinstance(found, Branch):
+            yield found.stat().pack()
+
+
+def below(boxes: Shelf, prefix: str) -> list[str]:
+    """Return the elements that follow prefix in the names of mailboxes, each once."""
+    rests = (box.name[len(prefix) :] for box in boxes if box.name.startswith(prefix))
+    return list(dict.fromkeys(rest.split(LEVEL)[0] for rest in rests))
+
+
+class KeyedCtl(BoxCtl):
+    """A mailbox's ctl."""
+
+    __slots__ = ()
+
+    dir: KeyedBox
+
+    def open(self, mode: int) -> Handle:
+        """Open it for commands, or to be read."""
+        if mode & 3 == OEXEC:
+            raise P9Error(EPERM)
+        of = self.dir
+        return CtlHandle(
+            lambda line: boxctl.command(of.visit, of.box, line), self.text()
+        )
+
+
+class SearchFile(Writable):
+    """A mailbox's search: write what is sought, read the numbers of what was found."""
+
+    __slots__ = ("dir",)
+
+    def __init__(self, of: KeyedBox) -> None:
+        self.dir = of
+
+    @property
+    def qid(self) -> Qid:
+        """The file's identity."""
+        return Qid(QTFILE, 0, self.dir.id(SEARCH))
+
+    def stat(self) -> Stat:
+        """Return its entry."""
+        of = self.dir
+        when, user = of.box.view.mtime, of.attachment.user
+        return plain("search", of.id(SEARCH), 0, when, user, 0o666, 0)
+
+    def open(self, mode: int) -> Handle:
+        """Open it for a search of one's own."""
+        if mode & 3 == OEXEC:
+            raise P9Error(EPERM)
+        return SearchHandle(self.dir.box)
+
+
+class SearchHandle(Handle):
+    """The file search, open: it keeps the answer to the last write."""
+
+    __slots__ = ("_answer", "_box")
+
+    def __init__(self, box: Window) -> None:
+        self._box = box
+        self._answer = b""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return octets of the answer: numbers, ascending, a blank between them."""
+        return self._answer[offset : offset + count]
+
+    async def write(self, offset: int, data: bytes) -> int:
+        """Search.  The offset is ignored."""
+        self._answer = b""
+        terms = query.parse(data.decode("utf-8", "replace"))
+        numbers = await search(self._box, terms)
+        self._answer = " ".join(map(str, numbers)).encode()
+        return len(data)

@@ -1,0 +1,203 @@
+"""The files of a message's directory in the keyed dialect: one row a file.
+
+A row is as in mailfs.fs.files.  Lists say which rows a directory shows; whatever
+row there is can be walked to in each.
+"""
+
+import time
+from collections.abc import Callable
+
+from mailfs.fs.files import File, text
+from mailfs.fs.item import INNER, Item
+from mailfs.fs.keyed import flags
+from mailfs.fs.keyed.people import FIELDS, line, pairs, people, voice
+from mailfs.mbox.message import Need
+from mailfs.mbox.octets import Memory, Octets
+from mailfs.msg import date
+from mailfs.msg.envelope import Envelope
+from mailfs.msg.word import words
+
+_NOBODY = Envelope(type="")
+_EXTRA = {"Resent-From": b"resent-from", "Resent-To": b"resent-to", "Sort": b"sort"}
+
+
+def ctime(epoch: int) -> str:
+    """Return ``Tue Mar 28 21:58:10 CST 2006``, the date of ctime, without a newline.
+
+    A zone's name has three letters; where it is no name, the time is Greenwich's.
+    """
+    zone = time.localtime(min(max(epoch, date.FIRST), date.LAST)).tm_zone[:3]
+    named = len(zone) == 3 and zone.isascii() and zone.isalpha()
+    shown = date.unixdate(epoch, date.localtime if named else date.utc)
+    head, _, year = shown.rsplit(" ", 2)
+    return f"{head} {zone if named else 'GMT'} {year}"
+
+
+def _values(item: Item) -> Envelope:
+    """Return what the header of the message says that an item speaks of."""
+    said = voice(item)
+    return _NOBODY if said is None else said.envelope
+
+
+def _bracketed(identifier: str) -> str:
+    return f"<{identifier}>" if identifier else ""
+
+
+def _unixdate(item: Item) -> str:
+    return f"{ctime(item.message.date)}\n" if item.top else ""
+
+
+def _flags(item: Item) -> str:
+    return flags.show(item.flags())
+
+
+def _digest(item: Item) -> str:
+    return item.message.digest if item.top else ""
+
+
+def _lines(item: Item) -> str:
+    return str(item.lines())
+
+
+# What is one value, by the name of its file.  inreplyto and messageid keep brackets.
+_VALUES: dict[str, tuple[Need, Callable[[Item], str]]] = {
+    "date": (Need.HEAD, lambda item: _values(item).date),
+    "digest": (Need.INFO, _digest),
+    "disposition": (Need.HEAD, lambda item: item.envelope.disposition),
+    "filename": (Need.HEAD, lambda item: item.envelope.filename),
+    "flags": (Need.NOTHING, _flags),
+    "inreplyto": (Need.HEAD, lambda item: _bracketed(_values(item).inreplyto)),
+    "lines": (Need.INFO, _lines),
+    "messageid": (Need.HEAD, lambda item: _bracketed(_values(item).messageid)),
+    "subject": (Need.HEAD, lambda item: _values(item).subject),
+    "type": (Need.HEAD, lambda item: item.envelope.type),
+    "unixdate": (Need.HEAD, _unixdate),
+    "charset": (Need.PARTS, lambda item: item.tree.charset),
+    "desc": (Need.PARTS, lambda item: item.tree.description),
+    "encoding": (Need.PARTS, lambda item: item.tree.encoding or "7bit"),
+    "idstr": (Need.HEADER, lambda item: words(item.header.raw(b"content-id") or b"")),
+}
+
+# The lines of info after unixdate, in order; what has no value has no line.
+_ORDER = (
+    "flags digest from to cc replyto bcc inreplyto date sender messageid subject "
+    "type lines filename disposition"
+)
+INFO = tuple(_ORDER.split())
+
+
+def _info(item: Item) -> str:
+    out = []
+    if item.top:
+        out.append(f"unixdate {item.message.date} {ctime(item.message.date)}\n")
+    known = people(item)
+    for key in INFO:
+        person = key in FIELDS
+        value = pairs(known.get(key, ())) if person else _VALUES[key][1](item)
+        if value and (key, value) != ("lines", "0"):
+            out.append(f"{key} {value}\n")
+    return "".join(out)
+
+
+def _header(item: Item) -> str:
+    """Return a header as its readers want it: few lines, addresses decoded.
+
+    A part that wraps a message has none: nedmail would show that of the message twice,
+    acme Mail shows no other.
+    """
+    if not item.whole:
+        return ""
+    known = people(item)
+    shown = {name: line(boxes) for name, boxes in known.items()}
+    lines = {
+        "Date": ctime(item.message.date) if item.top else item.envelope.date,
+        "To": shown["to"],
+        "Cc": shown["cc"],
+        "From": shown["from"],
+        "Sender": shown["sender"] if known["sender"] != known["from"] else "",
+        "Reply-To": shown["replyto"] if known["replyto"] != known["from"] else "",
+        "Subject": item.envelope.subject,
+    }
+    for name, field in _EXTRA.items():
+        lines[name] = words(item.header.raw(field) or b"")
+    return "".join(f"{name}: {value}\n" for name, value in lines.items() if value)
+
+
+def _top(item: Item) -> bytes:
+    """Return a header as it stands, the blank line that ends it included."""
+    octets = item.octets.read(item.start, item.body_at)
+    return octets.replace(b"\r\n", b"\n") if item.message.shape.crlf else octets
+
+
+def _rawheader(item: Item) -> Octets:
+    said = voice(item)
+    return Memory(b"" if said is None else _top(said))
+
+
+def _mimeheader(item: Item) -> Octets:
+    return Memory(b"" if item.whole else _top(item))
+
+
+def _raw(item: Item) -> Octets:
+    """Return a message; of a part, what IMAP calls so: without its own header."""
+    return item.raw() if item.whole else item.raw_body()
+
+
+def _rawbody(item: Item) -> Octets:
+    said = voice(item)
+    return (item if said is None else said).raw_body()
+
+
+def _rawunix(item: Item) -> Octets:
+    return item.raw_unix() if item.top else _raw(item)
+
+
+def _addresses(name: str) -> Callable[[Item], Octets]:
+    return text(lambda item: pairs(people(item).get(name, ())))
+
+
+_ROWS: dict[str, tuple[Need, Callable[[Item], Octets]]] = (
+    {name: (need, text(value)) for name, (need, value) in _VALUES.items()}
+    | {name: (Need.HEAD, _addresses(name)) for name in FIELDS}
+    | {
+        "body": (Need.WHOLE, Item.body),
+        "header": (Need.HEADER, text(_header)),
+        "info": (Need.INFO, text(_info)),
+        "mimeheader": (Need.HEADER, _mimeheader),
+        "raw": (Need.OCTETS, _raw),
+        "rawbody": (Need.OCTETS, _rawbody),
+        "rawheader": (Need.HEADER, _rawheader),
+        "rawunix": (Need.OCTETS, _rawunix),
+        "unixheader": (Need.HEAD, lambda item: Memory(item.unix_header())),
+    }
+)
+
+FILES: dict[str, File] = {
+    name: File(
+        code,
+        *_ROWS[name],
+        length=Item.body_length if name == "body" else None,
+        mode=0o666 if name == "flags" else 0o444,
+    )
+    for code, name in enumerate(sorted(_ROWS))
+}
+
+
+def _listed(names: str) -> dict[str, File]:
+    return {name: FILES[name] for name in names.split()}
+
+
+MESSAGE = _listed(
+    "type body bcc cc date flags from header info inreplyto lines mimeheader messageid "
+    "raw rawunix rawbody rawheader replyto sender subject to unixdate unixheader"
+)
+_NOT_INSIDE = ("flags", "unixdate", "unixheader")
+INSIDE = {name: row for name, row in MESSAGE.items() if name not in _NOT_INSIDE}
+PART = _listed("type body filename charset mimeheader raw")
+
+
+def listed(item: Item) -> dict[str, File]:
+    """Return the files that an item's directory shows."""
+    if item.top:
+        return MESSAGE
+    return INSIDE if item.whole or item.envelope.type in INNER else PART

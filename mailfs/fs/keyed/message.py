@@ -1,0 +1,56 @@
+"""The directory of a message in the keyed dialect."""
+
+from collections.abc import Mapping
+
+from mailfs.errors import EGONE, P9Error
+from mailfs.fs.files import File as Row
+from mailfs.fs.keyed import flags
+from mailfs.fs.keyed.files import FILES, listed
+from mailfs.fs.messagedir import MessageDir
+from mailfs.p9.file import Handle
+
+KEYED = 1 << 63  # in qid.path: one server shows both dialects
+
+
+class KeyedMessage(MessageDir):
+    """A message's directory, or a part's."""
+
+    __slots__ = ()
+
+    def id(self, code: int) -> int:
+        """Return the qid.path of something in this directory."""
+        return super().id(code) | KEYED
+
+    def rows(self) -> Mapping[str, Row]:
+        """Return the files that are listed."""
+        return listed(self.item)
+
+    def row(self, name: str) -> Row | None:
+        """Return the file of that name, listed or not."""
+        return FILES.get(name)
+
+    def flags_handle(self) -> Handle:
+        """Return the file flags, open to be written."""
+        return WordsHandle(self)
+
+
+class WordsHandle(Handle):
+    """The file flags, open to be written; reading shows the flags as they are."""
+
+    __slots__ = ("_dir",)
+
+    def __init__(self, of: KeyedMessage) -> None:
+        self._dir = of
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return the words."""
+        return flags.show(self._dir.item.flags()).encode()[offset : offset + count]
+
+    async def write(self, offset: int, data: bytes) -> int:
+        """Set and clear flags; on disk when it returns.  The offset is ignored."""
+        add, drop = flags.parse(data.decode("utf-8", "replace"))
+        item = self._dir.item
+        if item.box.view.row(item.message.number) is None:
+            raise P9Error(EGONE)
+        await item.box.set_flags([(item.message.number, add, drop)])
+        return len(data)

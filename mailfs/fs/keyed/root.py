@@ -1,0 +1,120 @@
+"""The root of the keyed dialect: ctl, and the mailboxes as folders."""
+
+from collections.abc import Callable, Iterator
+
+from mailfs.attr import tokenize
+from mailfs.errors import ENOENT, EPERM, P9Error
+from mailfs.fs import rootctl
+from mailfs.fs.ctl import CtlHandle
+from mailfs.fs.eventfile import EventFile, EventHandle
+from mailfs.fs.keyed.box import folder, folders
+from mailfs.fs.keyed.boxctl import shown
+from mailfs.fs.keyed.message import KEYED
+from mailfs.fs.keyed.visit import Visit
+from mailfs.fs.node import (
+    CTL,
+    EVENT,
+    ROOT,
+    Attachment,
+    Listing,
+    Writable,
+    directory,
+    path,
+    plain,
+    without_suffix,
+)
+from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
+from mailfs.p9.file import File, Handle
+
+
+class KeyedRoot(File):
+    """The root of one attach."""
+
+    __slots__ = ("visit",)
+
+    def __init__(self, attachment: Attachment) -> None:
+        self.visit = Visit(attachment)
+
+    @property
+    def qid(self) -> Qid:
+        """The root's identity."""
+        return Qid(QTDIR, 0, path(0, 0, 0, ROOT) | KEYED)
+
+    def stat(self) -> Stat:
+        """Return its entry."""
+        return directory("/", self.qid.path, 0, self.visit.when, self.visit.user)
+
+    def walk(self, name: str) -> File:
+        """Return a folder or ctl; a suffix is passed over."""
+        if name == "..":
+            return self
+        found = folder(self.visit, self, name)
+        if found is not None:
+            return found
+        if name == "ctl" and self.visit.attachment.ctl:
+            return KeyedRootCtl(self.visit)
+        if name == "event":
+            return self.event()
+        bare = without_suffix(name)
+        if bare is None:
+            raise P9Error(ENOENT)
+        return self.walk(bare)
+
+    def event(self) -> EventFile:
+        """Return the file that tells what happens in any mailbox; it is not listed."""
+        return EventFile(path(0, 0, 0, EVENT) | KEYED, self.visit.user, self._begin)
+
+    async def _begin(self, handle: EventHandle) -> Callable[[], None]:
+        handle.many = True
+        follow = self.visit.boxes.follow(handle)
+        await follow.begin()
+        return follow.end
+
+    def open(self, mode: int) -> Handle:
+        """Open it to be listed."""
+        return Listing(self.entries)
+
+    def entries(self) -> Iterator[bytes]:
+        """Give the packed entries: ctl, then the folders as they were opened."""
+        if self.visit.attachment.ctl:
+            yield KeyedRootCtl(self.visit).stat().pack()
+        yield from folders(self.visit, self, "")
+
+
+async def command(visit: Visit, line: str) -> None:
+    """Do one command of the root's ctl: those of the other dialect."""
+    words = tokenize(line)
+    match words:
+        case ["open", name, *called] if len(called) < 2:
+            await visit.open(name, *called)
+        case ["close", name]:
+            await visit.close(name)
+        case [verb, *_] if verb in rootctl.VERBS and verb != "close":
+            await rootctl.command(visit.boxes, line)
+        case _:
+            raise P9Error(f"unknown message: {shown(words)}")
+
+
+class KeyedRootCtl(Writable):
+    """The root's ctl."""
+
+    __slots__ = ("visit",)
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+
+    @property
+    def qid(self) -> Qid:
+        """The file's identity."""
+        return Qid(QTFILE, 0, path(0, 0, 0, CTL) | KEYED)
+
+    def stat(self) -> Stat:
+        """Return its entry."""
+        when, user = self.visit.when, self.visit.user
+        return plain("ctl", self.qid.path, 0, when, user, 0o666, 0)
+
+    def open(self, mode: int) -> Handle:
+        """Open it for commands; reading shows nothing."""
+        if mode & 3 == OEXEC:
+            raise P9Error(EPERM)
+        return CtlHandle(lambda line: command(self.visit, line))

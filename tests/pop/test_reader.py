@@ -1,0 +1,159 @@
+"""Texts from a server: dots, ends, cuts everywhere."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailfs.pop import reader
+from mailfs.pop.error import Ambiguous
+from mailfs.pop.reader import MAX_LINE, Reader
+from tests.pop.drop import stuffed
+
+CASES = [
+    # what the message is, what is on the wire
+    (b"", b".\r\n"),
+    (b"\r\n", b"\r\n.\r\n"),
+    (b"a\r\n", b"a\r\n.\r\n"),
+    (b".\r\n", b"..\r\n.\r\n"),
+    (b"..\r\n", b"...\r\n.\r\n"),
+    (b".a\r\n.b\r\n", b"..a\r\n..b\r\n.\r\n"),
+    (b"a.\r\n", b"a.\r\n.\r\n"),
+    (b"a\0b\xff\r\n", b"a\0b\xff\r\n.\r\n"),
+    (b"a\nb\rc\r\r\n", b"a\nb\rc\r\r\n.\r\n"),
+    (b"a\n.b\r\n", b"a\n.b\r\n.\r\n"),
+    (b"\r\r\n", b"\r\r\n.\r\n"),
+    (b".\rx\r\n", b"..\rx\r\n.\r\n"),
+    (b"\r\n\r\n\r\n", b"\r\n\r\n\r\n.\r\n"),
+    (b"x" * 3000 + b"\r\n", b"x" * 3000 + b"\r\n.\r\n"),
+]
+BARE = [
+    (b"", b".\n"),
+    (b"a\n", b"a\n.\n"),
+    (b".\n", b"..\n.\n"),
+    (b"a\r\n.b\n", b"a\r\n..b\n.\r\n"),
+    (b"a\n", b"a\n.\r\n"),
+]
+
+
+class Fed(Reader):
+    """A reader whose octets come in given pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._buffer = b""
+        self._server = "server"
+        self.received = 0
+        self._pieces = list(pieces)
+
+    def _more(self) -> bytes:
+        return self._pieces.pop(0)
+
+    def _silent(self) -> bool:
+        return not self._pieces
+
+
+def cuts(wire: bytes) -> Iterator[list[bytes]]:
+    yield [wire]
+    yield [wire[i : i + 1] for i in range(len(wire))]
+    for i in range(1, min(len(wire), 40)):
+        yield [wire[:i], wire[i:]]
+        yield [wire[:-i], wire[-i:]]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(("text", "wire"), CASES)
+def test_texts(text: bytes, wire: bytes, alone: bool) -> None:
+    assert stuffed(text) == wire
+    for pieces in cuts(wire):
+        assert b"".join(Fed(*pieces).text(alone=alone)) == text
+    for pieces in cuts(wire + b"+OK\r\n"):
+        found = Fed(*pieces)
+        assert b"".join(found.text(alone=alone)) == text
+        assert found.line() == b"+OK\r\n"
+
+
+@pytest.mark.parametrize(("text", "wire"), BARE)
+def test_servers_that_end_lines_with_lf(text: bytes, wire: bytes) -> None:
+    for pieces in cuts(wire + b"+OK\n"):
+        found = Fed(*pieces)
+        assert b"".join(found.text(bare=True)) == text
+        assert found.line() == b"+OK\n"
+
+
+@given(st.lists(st.sampled_from([b".", b"\r\n", b"\n", b"\r", b"a", b"bc"])), st.data())
+def test_any_text_cut_anywhere(words: list[bytes], data: st.DataObject) -> None:
+    text = b"".join(words) + b"\r\n"
+    wire = stuffed(text) + b"+OK\r\n"
+    sizes = data.draw(st.lists(st.integers(1, 9), max_size=len(wire)))
+    pieces, at = [], 0
+    for size in sizes:
+        pieces.append(wire[at : at + size])
+        at += size
+    pieces.append(wire[at:])
+    found = Fed(*[p for p in pieces if p])
+    try:
+        assert b"".join(found.text(alone=False)) == text
+    except Ambiguous:
+        assert re.search(rb"(?<!\r)\n\.\r\n", wire)
+
+
+def test_where_a_message_ends_is_not_guessed_at() -> None:
+    # A message with a bare LF and a dot, and one from a server that keeps bare LFs,
+    # look the same until more comes, or does not.
+    wire = b"Subject: x\n\n.\r\n"
+    for pieces in cuts(wire):
+        with pytest.raises(Ambiguous):
+            list(Fed(*pieces, b"+OK\r\nforged\r\n.\r\n").text(alone=False))
+        assert b"".join(Fed(*pieces).text()) == wire.removesuffix(b".\r\n")
+        whole = b"".join(Fed(*pieces, b"+OK\r\nforged\r\n.\r\n").text())
+        assert whole == wire + b"+OK\r\nforged\r\n"
+
+
+def test_silence_ends_a_doubtful_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "QUIET", 0.05)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"one\n.\r\n")
+        assert b"".join(Reader(ours, "server").text()) == b"one\n"
+
+
+def test_lines_are_bounded() -> None:
+    ours, theirs = socket.socketpair()
+
+    def flood() -> None:
+        try:
+            while True:
+                theirs.sendall(b"x" * 1000)
+        except OSError:
+            pass
+
+    with ours, theirs:
+        thread = threading.Thread(target=flood)
+        thread.start()
+        with pytest.raises(ConnectionError, match="line too long"):
+            Reader(ours, "server").line()
+        ours.close()
+        thread.join()
+    assert Fed(b"x" * (MAX_LINE - 2) + b"\r\n").line()
+
+
+def test_the_end_of_the_connection_is_no_end_of_a_text() -> None:
+    for wire in (b"", b"a\r\n", b"a\r\n.", b"a\r\n.\r"):
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                theirs.sendall(wire)
+            with pytest.raises(ConnectionError, match="server hung up"):
+                list(Reader(ours, "server").text())
+
+
+def test_every_wait_ends() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0.05)
+        with pytest.raises(TimeoutError, match="server: timed out"):
+            Reader(ours, "server").line()
