@@ -273,6 +273,10 @@ class Driver(ABC):
         """
         raise NotImplementedError
 
+    # To be called, from any thread, when the driver learns of news while it does not
+    # listen; whoever opens the mailbox sets it.
+    alarm: Callable[[], object] | None = None
+
     def hurry(self) -> None:  # noqa: B027  # most look each time
         """Have the next listing ask the server, whenever it was asked last."""
 

@@ -1,8 +1,12 @@
-"""How many connections there are to an account, and whose turn it is to hang up."""
+"""What the mailboxes of an account share: connections, and news of one another.
+
+An account may have few connections: the one whose use is longest ago hangs up.  One
+of them hears of all folders, where the server can tell, and passes it on.
+"""
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Protocol
 
 MOST = 8  # of one account; Gmail allows 15 for all programs of a user together
@@ -15,6 +19,10 @@ class Held(Protocol):
         """Hang up until there is use for it again; False if it is being used."""
 
 
+Hear = Callable[[object], None]
+"""Take what an account's server told of a folder that is not selected; any thread."""
+
+
 class Lines:
     """The connections of all mailboxes; any thread."""
 
@@ -24,6 +32,8 @@ class Lines:
         self._lines: defaultdict[Hashable, OrderedDict[Held, None]] = defaultdict(
             OrderedDict
         )
+        self._heralds: dict[Hashable, Held] = {}
+        self._hearers: dict[tuple[Hashable, str], Hear] = {}
 
     def enter(self, account: Hashable, line: Held) -> None:
         """Count a new connection; if there are too many, others are parked.
@@ -35,7 +45,8 @@ class Lines:
             lines[line] = None
             lines.move_to_end(line)
             surplus = len(lines) - self._most
-            others = [one for one in lines if one is not line]
+            herald = self._heralds.get(account)
+        others = [one for one in lines if one is not line and one is not herald]
         for one in others:
             if surplus <= 0:
                 return
@@ -51,3 +62,26 @@ class Lines:
         """Count a connection no longer."""
         with self._lock:
             self._lines[account].pop(line, None)
+            if self._heralds.get(account) is line:
+                del self._heralds[account]
+
+    def herald(self, account: Hashable, line: Held) -> bool:
+        """Whether this connection is the one to hear of all folders."""
+        with self._lock:
+            return self._heralds.setdefault(account, line) is line
+
+    def hear(self, account: Hashable, folder: str, hear: Hear | None) -> None:
+        """Have a folder's news passed to hear; to nobody any more with None."""
+        with self._lock:
+            if hear is None:
+                self._hearers.pop((account, folder), None)
+            else:
+                self._hearers[account, folder] = hear
+
+    def tell(self, account: Hashable, news: Mapping[str, object]) -> None:
+        """Pass on news of folders, by name."""
+        for folder, what in news.items():
+            with self._lock:
+                hear = self._hearers.get((account, folder))
+            if hear is not None:
+                hear(what)

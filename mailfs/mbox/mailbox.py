@@ -24,7 +24,7 @@ from mailfs.mbox.index import Index, index_path
 from mailfs.mbox.message import Message, Need
 from mailfs.mbox.remote import HEADERS, RemoteMessage
 from mailfs.mbox.view import NOTHING, Change, View, difference
-from mailfs.mbox.worker import Worker
+from mailfs.mbox.worker import Leisure, Worker
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +80,12 @@ class Mailbox:
         self._listing: asyncio.Task[None] | None = None
         self._closing = False
         self._jobs: set[asyncio.Task[object]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._unsliced: list[int] = []  # the worker's: headers still to be fetched
-        leisure = self._leisure if driver.remote else None
+        leisure: Leisure | None = None
+        if driver.remote:
+            loop = asyncio.get_running_loop()
+            driver.alarm = lambda: loop.call_soon_threadsafe(self._alarm)
+            leisure = self._leisure
         self._worker = Worker(f"mbox {name}", leisure)
         self._heads = Gather(
             lambda: self.view, self._sliced, self._fetch_heads, HEADS_AHEAD
@@ -113,13 +116,25 @@ class Mailbox:
         """Do job on the worker; it may block.  Cancelling stops the wait only."""
         return await asyncio.shield(asyncio.wrap_future(self._worker.submit(job)))
 
+    def _alarm(self) -> None:
+        """Look at the store, if anybody is interested; on the event loop."""
+        if self.listeners or not self.asleep:
+            waiting = self.refresh()
+            if waiting is not None:
+                self._spawn(self._heard(waiting))
+
+    async def _heard(self, waiting: Awaitable[None]) -> None:
+        try:
+            await waiting
+        except (OSError, MailfsError) as e:
+            log.info("%s: %s", self.name, e)
+
     async def open(self, *, apart: bool = True) -> None:
         """List the store.  Raises OSError or MailfsError if it cannot be served.
 
         apart spares others who use the server a long computation, at the price of
         starting a process for it; without others it only takes longer.
         """
-        self._loop = asyncio.get_running_loop()
         await self._change(lambda: self._open(apart))
         self._build_rest()
 
@@ -129,6 +144,8 @@ class Mailbox:
         index = Index(index_path(self._cache, name), driver.kind, name)
         self._folder = folder = Folder(driver, index)
         if folder.load():
+            if self.listeners:
+                self._told = folder.view  # they hear of what came while it slept
             return self._resumed(folder) if driver.remote else folder.view
         if apart and folder.heavy and index.path is not None:
             self._list_apart()
@@ -326,8 +343,8 @@ class Mailbox:
                 del self._unsliced[-SLICES:]
                 folder.slice(numbers)
             elif self.driver.listen(LISTEN, wake):
-                assert self._loop is not None
-                self._loop.call_soon_threadsafe(self.refresh)
+                assert self.driver.alarm is not None
+                self.driver.alarm()
                 select.select([wake], [], [], PAUSE)
         except (OSError, MailfsError) as e:
             # The driver paces its attempts; the listing that follows says what is up.

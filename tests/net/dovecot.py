@@ -248,6 +248,10 @@ class Dovecot:
     def kill(self) -> None:
         """End it and all its children at once, as a crash of the machine does."""
         self._end(signal.SIGKILL)
+        # A child may die a moment later; its sockets must not look alive.
+        shutil.rmtree(self.root / "run", ignore_errors=True)
+        (self.root / "run").mkdir(exist_ok=True)
+        self._chown(self.root / "run")
 
     def _end(self, sig: signal.Signals) -> None:
         process, self._process = self._process, None

@@ -92,3 +92,26 @@ def test_it_can_be_opened_when_the_server_is_away(account: Account) -> None:
     finally:
         account.dovecot.start()
     assert PASSWORD
+
+
+def test_a_folder_without_a_connection_hears_of_its_mail(account: Account) -> None:
+    """One connection is told of all folders, RFC 5465."""
+    with account.other() as imap:
+        imap.create("Work")
+        imap.append("Work", "", None, mail(1))
+    with account.client() as client, account.client() as reader:
+        client.write("/ctl", f"open {account.spec(folder='*')}".encode())
+        assert b"messages 1\n" in client.read("/Work/status")
+        with account.other() as imap:
+            imap.append("Work", "", None, mail(2))
+        until(lambda: b"messages 2\n" in client.read("/Work/status"))
+        assert b"asleep" in client.read("/Work/status")
+        # Who listens to the folder has it opened when there is something to hear.
+        assert numbers(client, "Work") == [1, 2]
+        client.write("/ctl", b"close Work")
+        client.write("/ctl", f"open {account.spec(folder='*')}".encode())
+        with reader.open("/event") as events:
+            assert b"asleep" in client.read("/Work/status")
+            with account.other() as imap:
+                imap.append("Work", "", None, mail(3))
+            assert events.read(4096).startswith(b"new Work/3 ")

@@ -81,6 +81,7 @@ class Imap(Driver):
         self.account = account
         self.folder = folder
         self.line = Line(account, folder, net)
+        net.lines.hear(account, folder, self._hear)
         self._net = net
         self._state: State | None = None  # of the latest listing
         self._news = False  # heard, and not yet listed
@@ -141,6 +142,15 @@ class Imap(Driver):
             rows.append(("dropped", f"{self._dropped} changes"))
         return rows
 
+    def _hear(self, counts: object) -> None:
+        """Take what another connection was told of this folder; any thread."""
+        assert isinstance(counts, FolderStatus)
+        self.counts = counts
+        if self.line.session is None:
+            self._news = True
+            if self.alarm is not None:
+                self.alarm()
+
     # Listing.
 
     def heavy(self, old: Listing | None) -> bool:
@@ -183,7 +193,8 @@ class Imap(Driver):
         return self._took(self._sync(session, known).since(old, known, selected))
 
     def _sync(self, session: Session, now: State) -> Sync:
-        return Sync(session, self._at(now), imaplist.base(self._named(now)))
+        seed = imaplist.base(self._named(now))
+        return Sync(session, self._at(now), seed, self.line.tell)
 
     def _took(self, listing: Listing) -> Listing:
         self._state = state(listing.signature)
@@ -390,6 +401,7 @@ class Imap(Driver):
 
     def close(self) -> None:
         """Log out."""
+        self._net.lines.hear(self.account, self.folder, None)
         self.line.close()
 
 

@@ -8,7 +8,7 @@ import logging
 import random
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from mailfs.errors import MailfsError, reason
@@ -107,7 +107,10 @@ class Line:
             session.drop()
             raise
         self.session = session
-        self._net.lines.enter(self.account, self)
+        lines = self._net.lines
+        if "NOTIFY" in session.capabilities and lines.herald(self.account, self):
+            session.notify()
+        lines.enter(self.account, self)
         self.asked = self._clock()
         self.error, self._failure = "", None
         self._delay, self._next = 0.0, 0.0
@@ -162,6 +165,10 @@ class Line:
             return found
         since = int(self._wall() - self.since)
         return [("server", f"{self.account} connected {since} s as {session.user}")]
+
+    def tell(self, news: Mapping[str, object]) -> None:
+        """Pass on what the server told of other folders."""
+        self._net.lines.tell(self.account, news)
 
     def ask(self) -> bool:
         """Have the server tell what is new; whether there is any."""

@@ -4,10 +4,11 @@ A server with QRESYNC tells in one answer what has changed since; with CONDSTORE
 asked for changed flags and the set of uids; any other for flags and uids of all.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from mailfs.errors import MailfsError
-from mailfs.imap.changes import Flagged
+from mailfs.imap.changes import Flagged, FolderStatus
 from mailfs.imap.columns import Columns
 from mailfs.imap.folder import Selected
 from mailfs.imap.ranges import Ranges
@@ -22,8 +23,18 @@ ROUNDS = 20  # answers to wait for a folder to come to rest
 class Sync:
     """One folder that a session has selected."""
 
-    def __init__(self, session: Session, store: Store, seed: int) -> None:
-        """Make listings with store; seed tells the folder from others."""
+    def __init__(
+        self,
+        session: Session,
+        store: Store,
+        seed: int,
+        tell: Callable[[Mapping[str, FolderStatus]], None],
+    ) -> None:
+        """Make listings with store; seed tells the folder from others.
+
+        tell takes what the server says of other folders meanwhile.
+        """
+        self._tell = tell
         self._session = session
         self._store = store
         self._seed = seed
@@ -49,6 +60,8 @@ class Sync:
         for _ in range(ROUNDS):
             listing = _numbered(listing)
             news = self._session.changes()
+            if news.folders:
+                self._tell(news.folders)
             if news.unsure:
                 listing = self._compared(listing, 0)
                 continue
