@@ -1,11 +1,11 @@
 """Where a server of mailboxes listens: ``-l ADDR[=ANAME]``, and what TLS needs."""
 
 import argparse
-import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailfs import where
 from mailfs.cmd.args import Parser
@@ -16,12 +16,11 @@ from mailfs.fs.users import unix_user
 from mailfs.p9.auth import Auth
 from mailfs.p9.conn import Identify
 from mailfs.p9.file import File, Later
-from mailfs.p9.secure import Context
 from mailfs.p9.srv import Door
-from mailfs.tls import keypair
-from mailfs.tls.clients import Clients
-from mailfs.tls.keypair import Keypair
 from mailfs.where import Address
+
+if TYPE_CHECKING:
+    from mailfs.cmd.gate import Gate
 
 SERVICE = "upasfs"
 MAIL = "mail"  # the service whose clients want the keyed dialect
@@ -54,13 +53,6 @@ def add(parser: Parser) -> None:
         help="its key, in PEM or as rsagen prints it; default sys/lib/tls/key, or in "
         "the file of --cert",
     )
-
-
-def own(options: argparse.Namespace, standard: Keypair) -> Keypair:
-    """Return the certificate and key that arguments name, or the standard ones."""
-    if options.cert is None:
-        return Keypair(standard.cert, options.key or standard.key)
-    return Keypair(options.cert, options.key or options.cert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +91,24 @@ def doors(
     With several users, whoever comes has to be known, from wherever.  Raises
     MailfsError if there is no way to know them, or no certificate for tls.
     """
-    root = where.root(options.root)
-    clients = Clients(root)
-    listed = bool(clients.load())
-    pair = own(options, keypair.server(root))
+    gate: Gate | None = None
+    if any(at.address.net == "tls" for at in ats):
+        from mailfs.cmd import gate as gates  # with all that reads certificates
+
+        gate = gates.Gate(where.root(options.root), options.cert, options.key)
     found = []
     for at in ats:
+        attaching = _bound(attach, at.bound)
+        if gate is not None and at.address.net == "tls":
+            auth = _auth(needed=not gate.listed)
+            gated = (gate.identify, gate.context(), auth)
+            found.append(Door(at.address, attaching, *gated))
+            continue
         net = at.address.net
         needed = net == "tcp" and (several or not at.address.loopback)
-        auth: Auth | None = None
-        if needed or net == "tls":
-            auth = _auth(needed=needed or not listed)
-        context: Context | None = None
-        if net == "tls":
-            context = _context(clients, pair)
-        known = _identify(net, clients, several=several)
-        found.append(Door(at.address, _bound(attach, at.bound), known, context, auth))
+        auth = _auth(needed=True) if needed else None
+        known = _identify(net) if several else None
+        found.append(Door(at.address, attaching, known, None, auth))
     return found
 
 
@@ -122,25 +116,13 @@ def _bound(attach: Attach, bound: Aname) -> Callable[[str, str], Later[File]]:
     return lambda uname, name: attach(uname, name, bound)
 
 
-def _context(clients: Clients, pair: Keypair) -> Context:
-    clients.context(pair)  # a certificate that cannot be used ends the start
-    return lambda: clients.context(pair)
-
-
-def _identify(net: str, clients: Clients, *, several: bool) -> Identify | None:
-    """Return what tells who is at the other end; None where nobody asks."""
-    if net == "tls":
-        return lambda transport: _certified(transport, clients)
-    if several and net == "unix":
+def _identify(net: str) -> Identify | None:
+    """Return what tells who of several users is at the other end, where it can."""
+    if net == "unix":
         return unix_user
-    if several and net == "stdio":
+    if net == "stdio":
         return lambda transport: where.user()  # who started us
     return None
-
-
-def _certified(transport: asyncio.BaseTransport, clients: Clients) -> str:
-    line = transport.get_extra_info("ssl_object")
-    return "" if line is None else clients.user(line.getpeercert(True))
 
 
 def _auth(*, needed: bool) -> Auth | None:

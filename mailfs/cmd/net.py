@@ -2,13 +2,16 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailfs.cmd.args import Parser
 from mailfs.errors import UsageError
-from mailfs.factotum.client import Factotum
 from mailfs.mbox.net import Net
 from mailfs.mbox.pack import Pack
 from mailfs.tls.trust import Policy, Trust
+
+if TYPE_CHECKING:
+    from mailfs.factotum.client import Factotum
 
 SIZE = "1G"  # of the cache; what fits of a mailbox is read once only
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -35,7 +38,14 @@ def add(parser: Parser) -> None:
 def make(options: argparse.Namespace, root: Path, cache: Path) -> Net:
     """Return what drivers need; cache is the directory of all caches."""
     trust = Trust(root, Policy(options.trust))
-    return Net(Factotum, trust, Pack(cache / "pack", options.cache))
+    return Net(_keys, trust, Pack(cache / "pack", options.cache))
+
+
+def _keys() -> "Factotum":
+    """Return a connection to the agent; only who logs in somewhere loads it."""
+    from mailfs.factotum.client import Factotum
+
+    return Factotum()
 
 
 def size(text: str) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailfs.errors import (
     EEXIST,
@@ -26,14 +27,9 @@ from mailfs.errors import (
 from mailfs.fs.outboxletter import Letter, State
 from mailfs.mbox.driver import Place
 from mailfs.mbox.replace import sync_dir
-from mailfs.msg import param
-from mailfs.send import site as sites
-from mailfs.send.marshal import draft
-from mailfs.send.marshal.author import author
-from mailfs.send.marshal.compose import Mail, Order, compose
-from mailfs.send.marshal.dispatch import NotSent, dispatch
-from mailfs.send.marshal.entity import tokens
-from mailfs.send.submit import Result
+
+if TYPE_CHECKING:
+    from mailfs.send.submit import Result
 
 log = logging.getLogger(__name__)
 
@@ -46,42 +42,15 @@ SUFFIX = ".status"
 
 _UNSURE = "error interrupted while being queued: it may have been sent\n"
 
-Send = Callable[[Place, bytes, Sequence[str]], Sequence[Result]]
+Send = Callable[[Place, bytes, Sequence[str]], "Sequence[Result]"]
 """Send the octets of a letter, to some only of its recipients if any are given."""
 
 
-def send(place: Place, octets: bytes, todo: Sequence[str]) -> Sequence[Result]:
-    """Send a letter as marshal -8 would; blocks.
+def send(place: Place, octets: bytes, todo: Sequence[str]) -> "Sequence[Result]":
+    """Send a letter; see outboxsend, which a server that sends nothing never loads."""
+    from mailfs.fs import outboxsend
 
-    Raises MailfsError or OSError if nothing could be sent to anybody.
-    """
-    site = sites.here(place.root, place.user)
-    taken, files = draft.attachments(draft.message(octets))
-    if files:
-        raise MailfsError("Attach and Include are not for the outbox")
-    check_whole(taken)
-    order = Order(headed=True)
-    mail = compose(
-        taken, order, author(site), now=site.clock(), token=tokens(site.random)
-    )
-    if todo:
-        kept = tuple(one for one in mail.recipients if one in todo)
-        mail = Mail(mail.octets, mail.sender, kept, mail.date)
-    try:
-        return dispatch(site, mail).results
-    except NotSent as e:
-        if e.results:
-            return e.results
-        raise
-
-
-def check_whole(letter: draft.Draft) -> None:
-    """Raise MailfsError if the end of a multipart is missing: its writer was killed."""
-    for value in letter.all("content-type"):
-        boundary = param.boundary(value) or b""
-        parts = param.media(value)[0].startswith("multipart/") and boundary
-        if parts and b"--" + boundary + b"--" not in letter.body:
-            raise MailfsError("incomplete: the last boundary is missing")
+    return outboxsend.send(place, octets, todo)
 
 
 class Post:
@@ -279,7 +248,7 @@ class Post:
         else:
             self._done(letter, results)
 
-    def _done(self, letter: Letter, results: Sequence[Result]) -> None:
+    def _done(self, letter: Letter, results: "Sequence[Result]") -> None:
         status = "".join(map(_line, results))
         if any(one.refused for one in results):
             self._refuse(letter, status)
@@ -309,7 +278,7 @@ class Post:
             del self._letters[letter.name]
 
 
-def _line(result: Result) -> str:
+def _line(result: "Result") -> str:
     text = " ".join(result.text.split())
     return f"to {result.recipient} {result.state.value} {text}".rstrip() + "\n"
 

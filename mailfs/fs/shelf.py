@@ -13,7 +13,7 @@ from mailfs.fs.event import Listener
 from mailfs.fs.scope import EVERYTHING, Scope
 from mailfs.fs.window import Box, Window
 from mailfs.mbox.driver import Place
-from mailfs.mbox.drivers.imapaccount import LEVEL
+from mailfs.mbox.drivers.spec import LEVEL
 from mailfs.mbox.mailbox import Mailbox
 
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from mailfs.factotum.client import Factotum
 from mailfs.mbox.lines import Lines
 from mailfs.mbox.pack import Pack
 from mailfs.tls.trust import Trust
+
+if TYPE_CHECKING:
+    from mailfs.factotum.client import Factotum
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Net:
     lines counts the connections of all mailboxes.
     """
 
-    keys: Callable[[], Factotum]  # one for each login: the agent may have restarted
+    keys: "Callable[[], Factotum]"  # one for each login: the agent may have restarted
     trust: Trust
     pack: Pack
     lines: Lines = field(default_factory=Lines)

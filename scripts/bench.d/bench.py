@@ -7,8 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rows import ROWS
+import fuse
+import imap
+import rows
+import sending
 from world import World
+
+ROWS = rows.ROWS | imap.ROWS | fuse.ROWS | sending.ROWS
 
 MANY, FEW = 100_000, 10_000
 ROOM = 12 << 30  # octets of disk that MANY messages, a copy and a Maildir take

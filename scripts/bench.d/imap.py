@@ -6,9 +6,9 @@ Floors are the same commands spoken by hand, and their answers read and thrown a
 import base64
 import os
 import random
+import select
 import shutil
 import socket
-import select
 import statistics
 import subprocess
 import threading
@@ -53,9 +53,11 @@ class Mail:
 
     @property
     def port(self) -> int:
+        """Return where IMAP is spoken."""
         return self.dovecot.ports["imap"]
 
     def spec(self, user: str, port: int = 0) -> str:
+        """Return what our programs call a user's INBOX."""
         return f"/imap/tcp!127.0.0.1!{port or self.port}/{user}"
 
     def login(self, user: str, port: int = 0) -> socket.socket:
@@ -132,15 +134,18 @@ class Ours:
         return time.monotonic() - since
 
     def slice(self) -> float:
+        """Return how long it takes to fetch the headers."""
         numbers = list(self.folder.unsliced(-1))
         return timed(lambda: self.folder.slice(numbers))
 
     def bodies(self) -> float:
+        """Return how long it takes to fetch all of the mail."""
         from mailfs.mbox import build
 
         return timed(lambda: build.derive(self.folder, lambda _: None, bodies=True))
 
     def close(self) -> None:
+        """Log out."""
         self.folder.close()
 
 
@@ -258,8 +263,9 @@ def reopening(world: World, mail: Mail) -> Iterator[Row]:
             with sock:
                 since = time.monotonic()
                 sock.sendall(
-                    f"a LOGIN many {PASSWORD}\r\ne ENABLE QRESYNC\r\nb EXAMINE INBOX "
-                    f"(CONDSTORE)\r\nc UID FETCH {world.messages}:* {ITEMS}\r\n".encode()
+                    f"a LOGIN many {PASSWORD}\r\ne ENABLE QRESYNC\r\n"
+                    "b EXAMINE INBOX (CONDSTORE)\r\n"
+                    f"c UID FETCH {world.messages}:* {ITEMS}\r\n".encode()
                 )
                 answer(sock, b"c ")
                 return time.monotonic() - since
@@ -378,11 +384,11 @@ def part(world: World, mail: Mail) -> Iterator[Row]:
     )
     mail.dovecot.deliver("long", message)
     with Proxy(mail.port) as line:
-        with world.server(f"mbox={mail.spec('long', line.port)}") as server:
-            with Client(Address("unix", str(server.socket))) as client:
-                client.read("/mbox/1/subject")
-                line.reset()
-                seconds = timed(lambda: client.read("/mbox/1/1/body"))
+        server = world.server(f"mbox={mail.spec('long', line.port)}")
+        with server as at, Client(Address("unix", str(at.socket))) as client:
+            client.read("/mbox/1/subject")
+            line.reset()
+            seconds = timed(lambda: client.read("/mbox/1/1/body"))
             octets = line.up + line.down
     told = f"{octets / 1e3:.1f} kB, {seconds:.2f} s"
     yield Row("  1 kB of text of a 100 MB message", "", told, "", "under 64 kB")

@@ -280,10 +280,12 @@ def _rates(work: str, floor: float, ours: float, unit: str, aim: str) -> Row:
 
 
 def times(work: str, floor: float, ours: float, aim: str) -> Row:
+    """Return a row of seconds, ours as a multiple of the floor's."""
     return Row(work, f"{floor:.3f} s", f"{ours:.3f} s", f"{ours / floor:.1f}x", aim)
 
 
 def more(work: str, floor: float, ours: float, aim: str) -> Row:
+    """Return a row of seconds, ours as so many more than the floor's."""
     return Row(work, f"{floor:.3f} s", f"{ours:.3f} s", f"{ours - floor:+.3f} s", aim)
 
 

@@ -14,7 +14,7 @@ from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.node import Listing, Writable, directory, path, plain
 from mailfs.fs.shelf import Shelf
 from mailfs.fs.window import Window
-from mailfs.mbox.drivers.imapaccount import LEVEL
+from mailfs.mbox.drivers.spec import LEVEL
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later
 

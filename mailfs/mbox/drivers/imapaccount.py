@@ -9,9 +9,9 @@ from mailfs.imap.folders import FolderInfo
 from mailfs.mbox.driver import Member, Place
 from mailfs.mbox.drivers.imap import Imap
 from mailfs.mbox.drivers.imapline import Line
+from mailfs.mbox.drivers.spec import LEVEL
 from mailfs.mbox.net import Net
 
-LEVEL = ":"  # between the levels of a folder's name, where / cannot be
 LIST = "folders"  # the key of the list in the cache
 
 Folder = tuple[str, str]  # its name, and what to call it; INBOX is called nothing

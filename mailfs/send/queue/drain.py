@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,17 +177,19 @@ class Drain:
             taken = self._hosts.take(now)
             if taken is None:
                 return
-            self._active += 1
-            pool.submit(self._attempt, taken, "")
+            self._start(pool, taken, "")
 
     def _give_up(self, pool: ThreadPoolExecutor) -> bool:
         """Return what has waited too long for a host that is down; True if any has."""
         now, rules = self._clock(), self._worker.rules
         forlorn = self._hosts.forlorn(lambda e: rules.over(Times(e.queued), now))
         for entry, why in forlorn:
-            self._active += 1
-            pool.submit(self._attempt, entry, why)
+            self._start(pool, entry, why)
         return bool(forlorn)
+
+    def _start(self, pool: ThreadPoolExecutor, entry: Entry, down: str) -> None:
+        self._active += 1
+        pool.submit(self._attempt, entry, down).add_done_callback(_report)
 
     def _attempt(self, entry: Entry, down: str) -> None:
         """Do the work of one entry, in a worker; its verdict always arrives."""
@@ -242,6 +244,13 @@ class Drain:
         for folder in self._unsynced:
             if os.path.isdir(folder):
                 sync_dir(str(folder))
+
+
+def _report(work: Future[None]) -> None:
+    """Log what no attempt should raise; its message is tried again later."""
+    error = work.exception()
+    if error is not None:
+        log.error("runq: unexpected", exc_info=error)
 
 
 def _why(verdict: Verdict) -> str:

@@ -119,8 +119,9 @@ def test_bounce_reaches_the_sender(world: World, lib: Path) -> None:
     with receiver(box) as port:
         words = ("mail", "glenda", f"net!127.0.0.1!{port}", "a@b.com")
         spool.enqueue(world.queue, login(), DATA, words)
-        assert run(world, "kickqueue", "-a").returncode == 0
-    assert jobs(world.queue / login()) == []
+        done = run(world, "kickqueue", "-a")
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert jobs(world.queue / login()) == [], world.log()
     assert b"Final-Recipient: rfc822; a@b.com" in mbox.read_bytes()
 
 

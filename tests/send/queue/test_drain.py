@@ -16,6 +16,7 @@ from mailfs.send.queue.drain import Drain, Limits
 from mailfs.send.queue.hosts import Entry, Hosts
 from mailfs.send.queue.runq import Watched
 from mailfs.send.queue.spool import Job
+from mailfs.send.smtp.fate import Fate
 from tests.send.queue.world import World, later
 
 PATIENCE = 20.0  # seconds
@@ -108,6 +109,19 @@ def test_errors_of_one_do_not_end_the_others(
     monkeypatch.setattr(os, "stat", stat)
     monkeypatch.setattr(started, "_scan", lambda: None)
     assert started.once().gone == 5
+
+
+def test_our_own_mistakes_are_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistake(words: tuple[str, ...]) -> list[Fate]:
+        raise AssertionError("never")
+
+    world.fake.answers["net!b.com"] = mistake
+    job = world.put()
+    assert drain(world).once().later == 1
+    assert "AssertionError: never" in caplog.text
+    assert spool.jobs(job.folder) == [job]
 
 
 def watching(world: World) -> tuple[Drain, threading.Thread]:
