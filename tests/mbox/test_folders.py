@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from mailfs.errors import ENOTSERVED, MailfsError, P9Error
+from mailfs.errors import ENONET, ENOTSERVED, MailfsError, P9Error
 from mailfs.mbox.driver import Flag, Place, Stale
 from mailfs.mbox.drivers import folder, open_store
 from mailfs.mbox.drivers.maildir import Maildir
@@ -82,7 +82,7 @@ def test_claims_of_files_and_specifications(tmp_path: Path) -> None:
     (tmp_path / "gone.tmp").touch()
     assert type(open_store(str(tmp_path / "gone"), place)) is Spool
     for spec in ("/imap/host/user/box", "/imaps/host", "/pop/h", "/apoptls/h/u"):
-        with pytest.raises(MailfsError, match=ENOTSERVED):
+        with pytest.raises(MailfsError, match=ENONET):
             open_store(spec, place)
     with pytest.raises(MailfsError, match=ENOTSERVED):
         open_store("/dev/null", place)

@@ -1,0 +1,1 @@
+"""Looking for what keeps mail from being read and sent; nothing is ever changed."""

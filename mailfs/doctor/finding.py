@@ -1,0 +1,47 @@
+"""What was found: one line, and a command that mends it."""
+
+import enum
+from dataclasses import dataclass
+
+
+class State(enum.Enum):
+    """How bad it is; the value is what is printed."""
+
+    OK = "ok"
+    NOTE = "note"  # nothing is wrong, but somebody may want to know
+    BAD = "BAD"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result.  remedy is a command for a shell, empty if there is none to give."""
+
+    state: State
+    what: str
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.state.value:<5} {self.what}: {_line(self.text)}"
+        return f"{line}\n      {_line(self.remedy)}" if self.remedy else line
+
+
+def _line(text: str) -> str:
+    """Return a text on one line, without what a terminal would obey."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(plain.split()) if plain != text else plain
+
+
+def ok(what: str, text: str) -> Finding:
+    """Return that all is well."""
+    return Finding(State.OK, what, text)
+
+
+def note(what: str, text: str, remedy: str = "") -> Finding:
+    """Return what is worth knowing."""
+    return Finding(State.NOTE, what, text, remedy)
+
+
+def bad(what: str, text: str, remedy: str = "") -> Finding:
+    """Return what is wrong."""
+    return Finding(State.BAD, what, text, remedy)

@@ -1,0 +1,135 @@
+"""What is posted in the name space: whether it lives, and what mailboxes say."""
+
+import shlex
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from mailfs.doctor.finding import Finding, bad, note, ok
+from mailfs.doctor.world import World
+from mailfs.errors import MailfsError, reason
+from mailfs.factotum.client import SERVICE as FACTOTUM
+from mailfs.fs.plumb import SERVICE as PLUMB
+from mailfs.p9.client import Client
+from mailfs.where import Address
+
+MAIL = ("upasfs", "mail")  # services of mailboxes
+ALL = "upas/all"
+MAX_BOXES = 1000  # of a server that are looked at
+WHAT = "services"
+
+
+def sockets(world: World) -> Iterator[Finding]:
+    """Knock at every socket; the factotum has a check of its own."""
+    alive = []
+    for path in sorted(world.namespace().iterdir()):
+        try:
+            is_socket = stat.S_ISSOCK(path.stat().st_mode)
+        except OSError:
+            continue
+        if not is_socket or path.name == FACTOTUM or path.name.endswith("~"):
+            continue
+        why = _dead(path, world.timeout)
+        if not why:
+            alive.append(path.name)
+        else:
+            text = f"{path}: {why}: its server has gone"
+            yield bad(WHAT, text, f"rm {shlex.quote(str(path))}")
+    if not set(alive) & set(MAIL):
+        yield note(WHAT, "no mail server runs", "mailfs fs &")
+    else:
+        yield ok(WHAT, " ".join(alive))
+
+
+def _dead(path: Path, timeout: float) -> str:
+    """Return why nobody answers at a socket, empty if somebody does."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(timeout)
+        try:
+            sock.connect(str(path))
+        except ConnectionRefusedError as e:
+            return reason(e)
+        except OSError:
+            return ""  # not for us, or too busy to be dead
+    return ""
+
+
+def plumber(world: World) -> Iterator[Finding]:
+    """See whether there is somebody to tell of new mail."""
+    path = world.namespace() / PLUMB
+    if not path.exists():
+        yield ok("plumber", "none runs; new mail is told by the files event only")
+        return
+    try:
+        with Client(Address("unix", str(path)), timeout=world.timeout) as client:
+            client.stat("/send")
+    except MailfsError as e:
+        yield bad("plumber", str(e), f"rm -f {shlex.quote(str(path))}; plumber")
+    else:
+        yield ok("plumber", str(path))
+
+
+def mailboxes(world: World) -> Iterator[Finding]:
+    """Ask the running servers how their mailboxes are."""
+    for service, path in _mail(world):
+        try:
+            rows = _status(path, world.timeout)
+        except MailfsError as e:
+            remedy = f"fuser -v {shlex.quote(str(path))}"
+            yield bad(service, f"does not answer: {e}", remedy)
+            continue
+        yield ok(service, f"{path}: {len(rows)} mailboxes")
+        for row in rows:
+            yield from _mailbox(service, row)
+
+
+def _mailbox(service: str, row: dict[str, str]) -> Iterator[Finding]:
+    name = row.get("name", "?")
+    what = f"{service}/{name}"
+    again = f"echo refresh | mailfs 9p write {shlex.quote(f'{what}/ctl')}"
+    for key in ("error", "server-error", "index"):
+        if key in row:
+            yield bad(what, row[key], again)
+            return
+    if "dropped" in row:
+        yield bad(what, f"changes that the server refused: {row['dropped']}")
+    elif "waiting" in row:
+        yield note(what, f"changes that wait for the server: {row['waiting']}", again)
+
+
+def paths(world: World) -> list[str]:
+    """Return the paths of all mailboxes that running servers have open."""
+    found = []
+    for _, path in _mail(world):
+        try:
+            found += [row.get("path", "") for row in _status(path, world.timeout)]
+        except MailfsError:
+            continue  # mailboxes() tells
+    return found
+
+
+def _mail(world: World) -> Iterator[tuple[str, Path]]:
+    """Give name and socket of the living servers of mail."""
+    for name in MAIL:
+        path = world.namespace() / name
+        if path.exists() and not _dead(path, world.timeout):
+            yield name, path
+
+
+def _status(path: Path, timeout: float) -> list[dict[str, str]]:
+    """Return what the file status of each mailbox says.
+
+    plan9port's servers have no such file, nor do they know our attach names.
+    """
+    with Client(Address("unix", str(path)), aname=ALL, timeout=timeout) as client:
+        rows = []
+        for entry in client.ls("/")[:MAX_BOXES]:
+            try:
+                text = client.read(f"/{entry.name}/status").decode(errors="replace")
+            except MailfsError:
+                continue  # no mailbox
+            lines = [line.partition(" ") for line in text.splitlines()]
+            if any(key == "path" for key, _, _ in lines):
+                rows.append({key: told for key, _, told in lines})
+        return rows

@@ -1,0 +1,96 @@
+"""A server that takes our mail: dial, TLS, login, as the queue's smtp does it."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mailfs.attr import quote
+from mailfs.doctor import clock
+from mailfs.doctor.finding import Finding, bad, note, ok
+from mailfs.doctor.visit import Visit, add_key
+from mailfs.doctor.world import World
+from mailfs.errors import MailfsError
+from mailfs.factotum.client import NeedKey
+from mailfs.send.log import SysLog
+from mailfs.send.smtp.auth import AuthError
+from mailfs.send.smtp.dialogue import SUBMISSIONS, Opener
+from mailfs.send.smtp.fate import DeliveryError
+from mailfs.send.smtp.options import Options
+from mailfs.send.smtp.path import Dial
+from mailfs.send.smtp.route import Target
+from mailfs.send.smtp.session import Session, Timeouts
+from mailfs.tls.service import SERVICES, Peer
+from mailfs.tls.trust import Untrusted
+
+_BANNER = "<- 220"
+
+
+def check(world: World, dest: Dial, options: Options, helo: str) -> Iterator[Finding]:
+    """Connect and log in; no message is offered."""
+    what = f"smtp {dest}"
+    implicit = options.tls or dest.port == SUBMISSIONS
+    peer = Peer(SERVICES["ssmtp" if implicit else "smtp"], dest.host, dest.port)
+    visit = Visit(world, what, peer, options.user, "mailfs doctor --timeout 60")
+    said: list[str] = []
+    wait = world.timeout
+    opener = Opener(
+        world.root,
+        helo,
+        SysLog(world.root / "nowhere", ""),  # looking leaves no trace
+        lambda: visit.keys,
+        replace(options, ping=False),
+        Timeouts(wait, wait, wait, wait, wait, wait, min(wait, 5.0)),
+        dialer=visit.dial,
+        vouch=world.trust.vouch,
+        trace=said.append,
+    )
+    try:
+        session = opener.open(Target(dest.host, dest.port))
+    except (DeliveryError, OSError) as e:
+        yield from visit.reached()
+        yield _failed(visit, options, e)
+        return
+    finally:
+        visit.keys.close()
+    yield from visit.reached()
+    yield _line(what, session, options)
+    banner = next((line for line in said if line.startswith(_BANNER)), "")
+    yield from clock.against(what, clock.told(banner), world.clock())
+    session.finish()
+
+
+def _line(what: str, session: Session, options: Options) -> Finding:
+    words = ["TLS" if session.tls else "no TLS"]
+    if options.auth:
+        words.append("logged in" if session.mechanisms else "no login is offered")
+    if session.size:
+        words.append(f"messages up to {session.size >> 20} MB")
+    text = ", ".join(words)
+    if session.tls or session.loopback:
+        return ok(f"{what}: server", text)
+    return note(f"{what}: server", f"{text}: others could read what is sent")
+
+
+def _failed(visit: Visit, options: Options, error: Exception) -> Finding:
+    what, peer = visit.what, visit.peer
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, Untrusted):
+            text = str(cause).partition("; to trust it run: ")[0]
+            return bad(f"{what}: tls", text, cause.command)
+        if isinstance(cause, NeedKey):
+            template = (cause.template.splitlines() or [""])[-1]
+            return bad(f"{what}: login", f"no key for {template}", add_key(template))
+        cause = cause.__cause__
+    if isinstance(error, AuthError):
+        if not visit.keys.reached:
+            return bad(f"{what}: login", str(error), "mailfs factotum &")
+        user = f"user={quote(options.user)}" if options.user else "user?"
+        template = (
+            f"proto=pass service=smtp server={quote(peer.host)} {user} !password?"
+        )
+        return bad(f"{what}: login", str(error), add_key(template))
+    if not visit.address:
+        return bad(f"{what}: dial", str(error), f"nc -vz {peer.host} {peer.port}")
+    text = str(error) if isinstance(error, MailfsError) else f"{error}"
+    return bad(f"{what}: server", text, shlex.join(["mailfs", "trust", *peer.words()]))

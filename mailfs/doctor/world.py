@@ -1,0 +1,81 @@
+"""Where the doctor looks, and how long it waits."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailfs.attr import Attrs
+from mailfs.factotum.client import SERVICE, Factotum, Rpc
+from mailfs.p9.client import Client
+from mailfs.tls.trust import Trust
+from mailfs.where import Address
+
+TIMEOUT = 10.0  # seconds for each answer of a server
+
+
+class Agent(Factotum):
+    """A factotum that is given so many seconds for each answer."""
+
+    def __init__(self, address: Address | str, timeout: float) -> None:
+        self._client = Client(address, timeout=timeout)
+        self.getkey = None
+
+
+class Later(Factotum):
+    """A factotum that is dialled when it is asked, so that its lack is found then.
+
+    asked    whether somebody wanted a key
+    reached  whether there was a factotum to ask
+    """
+
+    def __init__(self, dial: Callable[[], Factotum]) -> None:
+        self._dial = dial
+        self._agent: Factotum | None = None
+        self.getkey = None
+        self.asked = self.reached = False
+
+    def _asked(self) -> Factotum:
+        self.asked = True
+        if self._agent is None:
+            self._agent = self._dial()
+            self.reached = True
+        return self._agent
+
+    def rpc(self) -> Rpc:
+        """Open a conversation."""
+        return self._asked().rpc()
+
+    def keys(self) -> list[Attrs]:
+        """Return the public attributes of all keys."""
+        return self._asked().keys()
+
+    def control(self, message: str) -> None:
+        """Write a control message."""
+        self._asked().control(message)
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._agent is not None:
+            self._agent.close()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A root, a user, a name space; timeout is in seconds, for each answer."""
+
+    root: Path
+    user: str
+    cache: Path
+    namespace: Callable[[], Path]  # raises MailfsError
+    trust: Trust
+    timeout: float = TIMEOUT
+    clock: Callable[[], float] = time.time
+
+    def agent(self) -> Factotum:
+        """Dial the factotum.  Raises MailfsError."""
+        return Agent(Address("unix", str(self.namespace() / SERVICE)), self.timeout)
+
+    def keys(self) -> Later:
+        """Return the factotum, not yet dialled."""
+        return Later(self.agent)

@@ -1,0 +1,1 @@
+"""The manual: pages, and what is in them because the verbs' parsers say so."""
