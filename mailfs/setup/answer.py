@@ -1,0 +1,61 @@
+"""What answers have to be: each function returns one in its form or refuses it."""
+
+import os
+import pwd
+from contextlib import suppress
+
+from mailfs.errors import UsageError
+from mailfs.send.address import valid
+
+MAX_NAME = 64  # characters of a mailbox's name
+RESERVED = frozenset({"ctl", "event", "outbox"})
+NONE = "none"
+
+
+def full_name() -> str:
+    """Return our user's name as the password file has it, maybe empty."""
+    with suppress(KeyError):
+        return pwd.getpwuid(os.getuid()).pw_gecos.partition(",")[0].strip()
+    return ""
+
+
+def address(text: str) -> str:
+    """Return a mail address.  Raises UsageError."""
+    local, _, domain = text.rpartition("@")
+    placed = "." in domain.strip(".") or domain == "localhost"
+    odd = any(c <= " " or c in '<>",!:;\x7f' for c in text)
+    if not local or not placed or odd or not valid(text):
+        raise UsageError(f"{text or 'nothing'}: not a mail address")
+    return text
+
+
+def person(text: str) -> str:
+    """Return a person's name.  Raises UsageError."""
+    if not text.isprintable():
+        raise UsageError("a name has no control characters")
+    return text
+
+
+def word(text: str) -> str:
+    """Return one word without a slash, as a login name is.  Raises UsageError."""
+    if not text or any(c <= " " or c in "/\x7f" for c in text):
+        raise UsageError(f"{text or 'nothing'}: not a name")
+    return text
+
+
+def mailbox(text: str) -> str:
+    """Return a name for a mailbox.  Raises UsageError."""
+    bad = not text.isprintable() or "/" in text or "=" in text or text.startswith("#")
+    if not text.strip() or bad or len(text) > MAX_NAME or text in RESERVED:
+        raise UsageError(f"{text or 'nothing'}: not a name for a mailbox")
+    return text
+
+
+def full_host(text: str) -> str:
+    """Return a host's full name, empty for NONE.  Raises UsageError."""
+    if text == NONE:
+        return ""
+    plain = text.replace(".", "").replace("-", "")
+    if "." not in text or not plain.isascii() or not plain.isalnum():
+        raise UsageError(f"{text}: not a full name, as gnot.example.org (or {NONE})")
+    return text.lower()

@@ -1,0 +1,200 @@
+"""The servers that stay: factotum, fs, runq; started here or kept by systemd."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailfs import where
+from mailfs.attr import quote
+from mailfs.errors import MailfsError
+from mailfs.p9.client import Client
+from mailfs.send.queue import runq
+from mailfs.setup import change
+
+READY = 60.0  # seconds until a server is there; a large mailbox lists first
+POLL = 0.05  # seconds between looks whether it is there
+ANSWER = 10.0  # seconds for a server that runs to say so
+MAX_TAIL = 4096  # octets of a log that are looked at for the reason of a failure
+
+FACTOTUM, FS, RUNQ = "factotum", "fs", "runq"
+SERVICES = {FACTOTUM: "factotum", FS: "upasfs"}  # what is posted; runq posts nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The servers of a user; keys are the words that tell the factotum its keys."""
+
+    root: Path
+    user: str
+    keys: tuple[str, ...] = ()
+
+    def words(self, name: str) -> list[str]:
+        """Return the command of one."""
+        verbs = {
+            FACTOTUM: [FACTOTUM, *self.keys],
+            FS: [FS],
+            RUNQ: [RUNQ, "--watch"],
+        }
+        return [*_mailfs(), *verbs[name], "--root", str(self.root)]
+
+    def running(self, name: str) -> bool:
+        """Whether one runs."""
+        if name == RUNQ:
+            return runq.watched(self.root / "mail" / "queue")
+        try:
+            Client(SERVICES[name], timeout=ANSWER).close()
+        except (MailfsError, OSError):
+            return False
+        return True
+
+    def log(self, name: str) -> Path:
+        """Return where one that is started here writes what it has to say."""
+        return self.root / "sys" / "log" / f"{name}.err"
+
+    def start(self, name: str) -> None:
+        """Start one, and return when it serves.
+
+        It goes on when we and the terminal end.  Raises MailfsError with its own
+        complaint if it does not come up.
+        """
+        words = self.words(name)
+        log = self.log(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with open(log, "ab") as err:
+            begin = err.tell()
+            process = subprocess.Popen(  # noqa: S603  # our own verb
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=err,
+                cwd="/",
+                start_new_session=True,
+            )
+        if not ready(self, name, lambda: process.poll() is not None):
+            raise MailfsError(_reason(log, begin) or f"{name}: ended at once")
+
+
+def ready(servers: Servers, name: str, ended: Callable[[], bool] = bool) -> bool:
+    """Wait until a server answers; False if it has ended.  Raises MailfsError."""
+    end = time.monotonic() + READY
+    while not servers.running(name):
+        if ended():
+            return False
+        if time.monotonic() > end:
+            log = servers.log(name)
+            raise MailfsError(f"{name}: not there after {READY:.0f} seconds: {log}")
+        time.sleep(POLL)
+    return True
+
+
+def _reason(log: Path, begin: int) -> str:
+    with open(log, "rb") as f:
+        f.seek(begin)
+        lines = f.read(MAX_TAIL).decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _mailfs() -> list[str]:
+    """Return what runs mailfs: the command beside our interpreter, else the module."""
+    beside = Path(sys.executable).with_name("mailfs")
+    if os.access(beside, os.X_OK):
+        return [str(beside)]
+    return [sys.executable, "-P", "-m", "mailfs"]
+
+
+def open_box(name: str, spec: str) -> None:
+    """Have the server that runs open a mailbox.  Raises MailfsError."""
+    with Client() as tree:
+        tree.write("/ctl", f"open {quote(spec)} {quote(name)}".encode(), 1)
+
+
+# Units for systemd --user, systemd.service(5).
+
+_UNIT = """\
+[Unit]
+Description=mailfs {name}: {what}
+{after}
+[Service]
+ExecStart={command}
+Environment=NAMESPACE={namespace}
+Restart=on-failure
+RestartSec=10
+
+[Install]
+WantedBy=default.target
+"""
+_WHAT = {
+    FACTOTUM: "holds your keys",
+    FS: "serves your mail as files",
+    RUNQ: "sends what is queued",
+}
+
+
+def units(servers: Servers, folder: Path, *, factotum: bool) -> list[change.Change]:
+    """Return the units as changes of files in a folder.
+
+    Without factotum none is made for that, because somebody has to type a password.
+    """
+    found = []
+    for name in (FACTOTUM, FS, RUNQ):
+        if name == FACTOTUM and not factotum:
+            continue
+        path = folder / unit(name)
+        new = _unit(servers, name, unit(FACTOTUM))
+        found.append(change.Change(path, change.read(path), new))
+    return found
+
+
+def unit(name: str) -> str:
+    """Return the name of a server's unit."""
+    return f"mailfs-{name}.service"
+
+
+def _unit(servers: Servers, name: str, first: str) -> str:
+    after = "" if name == FACTOTUM else f"After={first}\nWants={first}\n"
+    return _UNIT.format(
+        name=name,
+        what=_WHAT[name],
+        after=after,
+        command=" ".join(map(_systemd, servers.words(name))),
+        namespace=_systemd(str(where.namespace())),
+    )
+
+
+def _systemd(word: str) -> str:
+    """Quote a word for a unit: % and $ mean something there; systemd.service(5)."""
+    word = word.replace("%", "%%").replace("$", "$$")
+    if word and not any(c in word for c in " \t\"'\\;"):
+        return word
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def unit_folder() -> Path:
+    """Return where a user's units lie; systemd.unit(5)."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "systemd" / "user"
+
+
+Run = Callable[[Sequence[str]], int]
+"""Run a command and return its exit status."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command without showing what it says."""
+    if shutil.which(words[0]) is None:
+        return 127
+    done = subprocess.run(list(words), capture_output=True, check=False)  # noqa: S603
+    return done.returncode
+
+
+def enable(names: Sequence[str], run: Run = run) -> bool:
+    """Have systemd start units now and at each login; False if there is none."""
+    if run(["systemctl", "--user", "daemon-reload"]):
+        return False
+    return run(["systemctl", "--user", "enable", "--now", *map(unit, names)]) == 0

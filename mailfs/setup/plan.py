@@ -1,0 +1,162 @@
+"""From an account's settings to the changes of files that put them into force."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailfs.errors import MailfsError
+from mailfs.ndb import shipped
+from mailfs.ndb.install import FILES
+from mailfs.ndb.sysname import attribute
+from mailfs.send.site import Site
+from mailfs.setup import change, mailboxes, text
+from mailfs.setup.change import Change
+from mailfs.setup.server import Server
+from mailfs.setup.text import DIRECT, DOMAIN, GATEWAY
+
+Edit = Callable[[str], str]
+"""Return a file's new text, given the old."""
+
+NAMES = "# Personal aliases: a name and what it stands for, a line each; marshal(1).\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How mail leaves.
+
+    gateway  the server for all, None for each domain's own
+    words    the options of smtp in remotemail
+    bare     what a name without a domain means, LOCAL or DOMAIN
+    later    queue and wait for kickqueue
+    """
+
+    gateway: Server | None
+    words: tuple[str, ...] = ()
+    bare: str = DOMAIN
+    dom: str = ""
+    later: bool = False
+
+    @property
+    def routing(self) -> str:
+        """Which rules."""
+        return DIRECT if self.gateway is None else GATEWAY
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """An account: who, what is opened under which name, and how mail leaves."""
+
+    name: str
+    address: str
+    mailbox: str = ""
+    spec: str = ""
+    sending: Sending | None = None
+
+    @property
+    def domain(self) -> str:
+        """The domain of the address."""
+        return self.address.rpartition("@")[2]
+
+
+def changes(site: Site, told: Settings) -> list[Change]:
+    """Return what has to change, in the order in which it should.
+
+    What others need comes first: killed in the middle, no file names what is not
+    there yet.
+    """
+    found = []
+    if told.sending is not None:
+        found = _sending(site, told, told.sending)
+    if told.spec:
+        path = mailboxes.path(site.root, site.user)
+        found.append(
+            _change(path, lambda old: text.mailboxes(old, told.mailbox, told.spec))
+        )
+    return [one for one in found if one.needed]
+
+
+def _sending(site: Site, told: Settings, how: Sending) -> list[Change]:
+    box, lib = site.box(site.user), site.lib
+    found = [_network(site, how)]
+    if how.gateway is not None:
+        # What is for the user here goes to where the user reads.
+        found.append(
+            _change(
+                lib / "names.local",
+                lambda old: text.alias(old, site.user, told.address),
+                f"\npostmaster\t{site.user}\n",
+            )
+        )
+    found.append(
+        _change(box / "headers", lambda old: text.headers(old, told.name, told.address))
+    )
+    if change.read(box / "names") is None:
+        found.append(Change(box / "names", None, NAMES))
+    remote = _shipped("remotemail")
+    found.append(
+        _change(
+            lib / "remotemail",
+            lambda old: text.remotemail(remote, old, list(how.words)),
+            mode=0o755,
+        )
+    )
+    found.append(_change(lib / "rewrite", lambda old: _rules(told.domain, how)))
+    return found
+
+
+def _network(site: Site, how: Sending) -> Change:
+    names = site.names
+    short = names.sysname.partition(".")[0]
+    listed = [
+        name for name in (names.sysname, short) if any(site.ndb.search("sys", name))
+    ]
+    told = {}
+    if how.dom and how.dom not in names.doms:
+        told["dom"] = how.dom
+    gateway = how.gateway.gateway if how.gateway is not None else None
+    if gateway is not None and attribute(site.ndb, names, "smtp") != gateway:
+        told["smtp"] = gateway
+    path = site.root / "lib" / "ndb" / "local"
+    if not told:
+        old = change.read(path)
+        return Change(path, old, old or "")
+    name = (listed or [names.sysname])[0]
+    return _change(path, lambda old: text.network(old, name, told))
+
+
+def _rules(domain: str, how: Sending) -> str:
+    direct = _shipped("rewrite.direct")
+    if how.gateway is None:
+        return text.direct_rules(direct, domain, bare=how.bare, later=how.later)
+    gateway = _shipped("rewrite.gateway")
+    return text.rules(gateway, direct, domain, bare=how.bare, later=how.later)
+
+
+def _shipped(name: str) -> str:
+    return shipped.path(name).read_text()
+
+
+def _change(
+    path: Path, new: Edit, added: str = "", mode: int = change.SHARED
+) -> Change:
+    """Return the change of a file; added is what install puts behind what ships."""
+    old = change.read(path)
+    source = next((name for name, to, _ in FILES if path.match(to)), "")
+    usual = _shipped(source) + added if source else None
+    begin = old if old is not None else (usual or "")
+    return Change(path, old, new(begin), mode, usual=old is not None and old == usual)
+
+
+def verify(site: Site, how: Sending) -> None:
+    """Raise MailfsError if the database does not say what was written.
+
+    An entry elsewhere, under another name of this machine, may come first.
+    """
+    if how.gateway is None:
+        return
+    told = attribute(site.ndb, site.names, "smtp")
+    if told != how.gateway.gateway:
+        raise MailfsError(
+            f"ndb says smtp={told} for {site.names.sysname}, not "
+            f"{how.gateway.gateway}: another entry comes first"
+        )

@@ -1,0 +1,206 @@
+"""The new text of each file that setup changes, from its old text; pure.
+
+Each function given what it made before returns that unchanged, and keeps whatever else
+is in the file.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from mailfs.msg import address as addresses
+from mailfs.msg.address import Address
+from mailfs.ndb.parse import records
+from mailfs.setup.mailboxes import split
+
+GATEWAY, DIRECT = "gateway", "direct"  # where mail for others goes
+LOCAL, DOMAIN = "local", "domain"  # what a name without a domain means
+SAMPLE = "YOURDOMAIN.DOM"  # the domain in the rules that ship
+
+_ANY_CALL = re.compile(r'^exec mailfs smtp.* "\$host" "\$sender" "\$@"$', re.MULTILINE)
+HEAD = "# What addresses mean; rewrite(6).  Made by mailfs setup from %s."
+_ADDED = re.compile(r'local!(?:"\(\.\+\)"|\(\.\*\)) ')  # rules for what has no domain
+
+
+def network(text: str, sysname: str, told: Mapping[str, str]) -> str:
+    """Return lib/ndb/local with attributes set in the entry of a machine.
+
+    An attribute that the entry has keeps its place and loses its other values; the
+    others come at its end.  Without an entry one is added.
+    """
+    lines = text.split("\n")
+    span = _entry(lines, sysname)
+    if span is None:
+        more = [f"sys={sysname}", *(f"\t{a}={v}" for a, v in told.items())]
+        text = text.rstrip("\n")
+        return (f"{text}\n\n" if text else "") + "\n".join(more) + "\n"
+    start, end = span
+    entry = lines[start:end]
+    for attr, value in told.items():
+        entry = _set(entry, attr, value)
+    return "\n".join([*lines[:start], *entry, *lines[end:]])
+
+
+def _entry(lines: list[str], sysname: str) -> tuple[int, int] | None:
+    """Return the lines [start, end) of the entry with ``sys=`` the name.
+
+    Entries begin and end as in ndb.parse; comments behind the last pair stay outside.
+    """
+    spans: list[list[int]] = []
+    inside = False
+    for number, line in enumerate(lines):
+        if records(line):
+            if inside and line[0].isspace():
+                spans[-1][1] = number + 1
+            else:
+                spans.append([number, number + 1])
+            inside = True
+        elif line in ("", "\r"):
+            inside = False
+    for start, end in spans:
+        pairs = [pair for one in records("\n".join(lines[start:end])) for pair in one]
+        if any(("sys", sysname) in pair for pair in pairs):
+            return start, end
+    return None
+
+
+def _set(entry: list[str], attr: str, value: str) -> list[str]:
+    pattern = re.compile(rf'[ \t]*(?<!\S){re.escape(attr)}=(?:"[^"]*"?|\S*)')
+    out, done = [], False
+    for line in entry:
+        bare, comment = _uncommented(line)
+        at = pattern.search(bare)
+        if at is not None:
+            rest = pattern.sub("", bare[at.end() :])
+            blank = at[0][: len(at[0]) - len(at[0].lstrip())]
+            word = "" if done else f"{blank}{attr}={value}"
+            bare, done = bare[: at.start()] + word + rest, True
+            if not (bare + comment).strip():
+                continue
+        out.append(bare + comment)
+    return out if done else [*out, f"\t{attr}={value}"]
+
+
+def _uncommented(line: str) -> tuple[str, str]:
+    """Split a line where its comment begins."""
+    m = re.search(r"(?<!\S)#", line)
+    return (line[: m.start()], line[m.start() :]) if m else (line, "")
+
+
+def unqualified(line: str) -> bool:
+    """Whether a rule says what becomes of names without a domain."""
+    return _ADDED.match(line) is not None
+
+
+def rules(shipped: str, direct: str, domain: str, *, bare: str, later: bool) -> str:
+    """Return rewrite from the gateway rules that ship.
+
+    bare says what a name without a domain means, LOCAL or DOMAIN; the rules of direct
+    deliver it.  later queues without trying at once.
+    """
+    if bare == LOCAL:
+        own = [line for line in direct.split("\n") if unqualified(line)]
+        lines = [line for line in shipped.split("\n") if not unqualified(line)]
+        last = next(
+            i for i, line in enumerate(lines) if line.startswith("# everything")
+        )
+        shipped = "\n".join([*lines[:last], *own, "", *lines[last:]])
+    return _told(shipped, domain, GATEWAY, later=later)
+
+
+def direct_rules(shipped: str, domain: str, *, bare: str, later: bool) -> str:
+    """Return rewrite from the direct rules that ship."""
+    if bare == DOMAIN:
+        shipped = "\n".join(
+            f"{line.partition('>>')[0]}alias      \\1@{domain.lower()}"
+            if unqualified(line)
+            else line
+            for line in shipped.split("\n")
+        )
+    return _told(shipped, domain, DIRECT, later=later)
+
+
+def _told(text: str, domain: str, routing: str, *, later: bool) -> str:
+    text = HEAD % f"rewrite.{routing}" + "\n\n" + text.partition("\n\n")[2]
+    name = domain.lower()
+    escaped = re.escape(name).replace(r"\-", "-")
+    out = []
+    for line in text.split("\n"):
+        if not line.startswith("#"):
+            line = line.replace(SAMPLE.replace(".", r"\."), escaped)
+            line = line.replace(SAMPLE, name)
+            if later:
+                line = line.replace("/mail/lib/qmail ", "/mail/lib/justqmail ")
+        out.append(line)
+    return "\n".join(out)
+
+
+def remotemail(shipped: str, old: str, words: list[str]) -> str:
+    """Return remotemail with these options for smtp; what else old does is kept.
+
+    old that calls smtp in no known way is replaced by what ships.
+    """
+    call = " ".join(["exec mailfs smtp", *map(shlex.quote, words), '"$host"'])
+    call += ' "$sender" "$@"'
+    base = old if len(_ANY_CALL.findall(old)) == 1 else shipped
+    return _ANY_CALL.sub(lambda _: call, base)
+
+
+def headers(old: str, name: str, addr: str) -> str:
+    """Return the headers file with this From."""
+    line = f"From: {author(name, addr)}"
+    lines = old.split("\n")
+    for number, told in enumerate(lines):
+        if told.lower().startswith("from:"):
+            end = number + 1
+            while end < len(lines) and lines[end][:1] in (" ", "\t"):
+                end += 1
+            if _same(told, name, addr):
+                return old
+            return "\n".join([*lines[:number], line, *lines[end:]])
+    return f"{line}\n{old}"
+
+
+def _same(line: str, name: str, addr: str) -> bool:
+    return written(line.partition(":")[2]) == Address(name, addr)
+
+
+def author(name: str, addr: str) -> str:
+    """Return a name and address as a field has them."""
+    if not name:
+        return addr
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}" <{addr}>'
+
+
+def written(value: str) -> Address:
+    """Return the first address of a field's value; empty if there is none."""
+    found = addresses.addresses([value.encode("utf-8", "surrogateescape")])
+    return found[0] if found else Address("", "")
+
+
+def alias(old: str, name: str, to: str) -> str:
+    """Return names.local with an alias; its other lines are kept."""
+    lines = old.split("\n")
+    for number, line in enumerate(lines):
+        words = line.split()
+        if words and words[0] == name:
+            if words[1:] == [to]:
+                return old
+            return "\n".join([*lines[:number], f"{name}\t{to}", *lines[number + 1 :]])
+    text = old if old.endswith("\n") or not old else f"{old}\n"
+    return f"{text}{name}\t{to}\n"
+
+
+def mailboxes(old: str, name: str, spec: str) -> str:
+    """Return the list of mailboxes with spec under name."""
+    line = f"{name}={spec}"
+    lines = old.split("\n")
+    for number, told in enumerate(lines):
+        given, path = split(told.strip())
+        if told.strip().startswith("#") or not told.strip():
+            continue
+        if given == name or path == spec:
+            return "\n".join([*lines[:number], line, *lines[number + 1 :]])
+    text = old if old.endswith("\n") or not old else f"{old}\n"
+    return f"{text}{line}\n"

@@ -1,0 +1,177 @@
+"""mailfs setup with a person at a terminal: right and wrong answers, and no more."""
+
+import signal
+
+import pytest
+
+from mailfs.factotum.client import Factotum
+from mailfs.where import Address
+from tests.net.dovecot import PASSWORD
+from tests.setup.test_unattended import nothing_written, setup
+from tests.setup.world import ADDRESS, Place, Provider, Talk
+
+pytestmark = pytest.mark.live
+
+
+def begin(talk: Talk, ours: Provider) -> None:
+    """Answer up to the password, with mistakes on the way."""
+    talk.answer("Mail address", "glenda")
+    assert "glenda: not a mail address" in talk.wait("Mail address")
+    talk.type(f"{ADDRESS}\n")
+    talk.answer("Your name", "Glenda")
+    talk.answer("Server to read mail from", "imap.example.org:993")
+    assert "want HOST or /imaps/HOST" in talk.wait("Server to read mail from")
+    talk.type("/imaps/tcp!localhost!1\n")
+    assert "onnection refused" in talk.wait("Server to read mail from")
+    talk.type(f"{ours.imap()}\n")
+    shown = talk.answer("Trust localhost?", "maybe")
+    assert "subject     CN=localhost" in shown
+    assert "do not vouch for it: self-signed certificate" in shown
+    talk.answer("Trust localhost?", "y")
+    talk.answer("Server to send mail to", ours.smtp)
+    talk.answer("User name at localhost", ours.user)
+
+
+def test_the_whole_conversation(place: Place, ours: Provider) -> None:
+    with Talk(place, "setup", "--provider", "own") as talk:
+        begin(talk, ours)
+        talk.answer("Log in by", "")
+        talk.answer(f"Password of {ours.user} at localhost", "wrong")
+        assert "login refused" in talk.wait("Password of")
+        talk.type(f"{PASSWORD}\n")
+        talk.answers(
+            ("Name of the mailbox", ""),
+            ("Which folders", "some"),
+            ("Which folders", ""),
+            ("User name at localhost", ours.user),
+            ("A name without @ means", "local"),
+            ("Full name of this machine", ""),
+            ("Keep the keys in", ""),
+        )
+        shown = talk.wait("Write this?")
+        assert f"+mbox={ours.imap()}/{ours.user}" in shown
+        assert nothing_written(place)
+        talk.type("y\n")
+        talk.answers(
+            ("Write systemd units", ""),
+            ("Start factotum, fs, runq", ""),
+            ("Send a", ""),
+        )
+        assert talk.end() == 0, talk.shown
+    assert "It came after" in talk.shown
+    assert PASSWORD not in talk.shown
+    assert "wrong" not in talk.shown
+    assert ">>         /mail/box/" in place.lib("rewrite").read_text()
+
+
+def test_again_for_another_name(place: Place, ours: Provider) -> None:
+    """What is there is offered; an empty answer takes it."""
+    assert setup(place, ours, "--no-test").returncode == 0
+    with Talk(place, "setup", "--provider", "own") as talk:
+        talk.answer("Mail address [glenda@example.org]", "")
+        talk.answer("Your name [Glenda]", "Gle\u00f1da")
+        talk.answer(f"Server to read mail from [{ours.imap()}]", "")
+        talk.answer(f"Server to send mail to [{ours.smtp}]", "")
+        talk.answer(f"User name at localhost [{ours.user}]", "")
+        talk.answer("Log in by [key]", "")
+        talk.answer("Name of the mailbox [mbox]", "")
+        talk.answer("Which folders [inbox]", "")
+        talk.answer(f"User name at localhost [{ours.user}]", "")
+        talk.answer("A name without @ means [domain]", "")
+        talk.answer("Full name of this machine [none]", "")
+        shown = talk.answer("Write this?", "")
+        assert shown.count("\n+++ ") == 1
+        assert f'+From: "Gle\u00f1da" <{ADDRESS}>' in shown
+        talk.answer("Replace lines of", "y")
+        talk.answer("Write systemd units", "")
+        shown = talk.answer("Send a test mail", "y")
+        assert "Start " not in shown, "all run"
+        assert talk.end() == 0, talk.shown
+    assert (
+        f"From: Glenda <{ADDRESS}>".replace("Glenda", '"Glenda"')
+        in (place.box / "headers.old").read_text()
+    )
+    assert "=?utf-8?" in str(ours.box.got[-1].content).lower()
+
+
+def test_a_certificate_that_is_not_trusted(place: Place, ours: Provider) -> None:
+    with Talk(place, "setup", "--provider", "own", "--address", ADDRESS) as talk:
+        talk.answer("Your name", "")
+        talk.answer("Server to read mail from", ours.imap())
+        talk.answer("Trust localhost?", "")
+        assert "localhost: not trusted" in talk.wait("Server to read mail from")
+        talk.type("\x03")
+        assert talk.end() == 128 + signal.SIGINT
+    assert nothing_written(place)
+
+
+def test_three_wrong_passwords(place: Place, ours: Provider) -> None:
+    with Talk(place, "setup", *ours.argv(), "--auth", "password") as talk:
+        for _ in range(3):
+            talk.answer("Password of", "wrong")
+        assert talk.end() == 1
+    assert talk.shown.splitlines()[-1].startswith(
+        "mailfs setup: localhost/imaps: login"
+    )
+    assert nothing_written(place)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["Log in by", "Password of", "Which folders", "Keep the keys", "Write this?"],
+)
+def test_interrupted_anywhere(place: Place, ours: Provider, prompt: str) -> None:
+    rows = [
+        ("Log in by", ""),
+        ("Password of", PASSWORD),
+        ("Name of the mailbox", ""),
+        ("Which folders", ""),
+        ("A name without @", ""),
+        ("Full name", ""),
+        ("Keep the keys", ""),
+        ("Write this?", "y"),
+    ]
+    with Talk(place, "setup", *ours.argv()) as talk:
+        for asked, text in rows:
+            if asked == prompt:
+                break
+            talk.answer(asked, text)
+        talk.wait(prompt)
+        talk.type("\x03")
+        assert talk.end() == 128 + signal.SIGINT
+    assert "nothing is half written" in talk.shown
+    assert "Traceback" not in talk.shown
+    assert nothing_written(place)
+
+
+def test_declined(place: Place, ours: Provider) -> None:
+    argv = [*ours.argv(bare="local", dom="none", keys="none", folders="inbox")]
+    with Talk(place, "setup", *argv, "--mailbox", "mbox", "--auth", "password") as talk:
+        talk.answer("Password of", PASSWORD)
+        talk.answer("Write this?", "n")
+        assert talk.end() == 0
+    assert nothing_written(place)
+
+
+def test_keys_in_memory_only(place: Place, ours: Provider) -> None:
+    """The factotum is given them and no file is."""
+    argv = [*ours.argv(bare="local", dom="none", keys="none", folders="inbox")]
+    argv += [
+        "--mailbox",
+        "mbox",
+        "--auth",
+        "password",
+        "--no-units",
+        "--start",
+        "--no-test",
+    ]
+    with Talk(place, "setup", *argv) as talk:
+        talk.answer("Password of", PASSWORD)
+        talk.answer("Write this?", "")
+        assert talk.end() == 0, talk.shown
+    assert not (place.box / "factotum").exists()
+    with Factotum(Address("unix", str(place.namespace / "factotum"))) as keys:
+        assert len(keys.keys()) == 2
+    assert all(b"=secret" not in data for data in place.files().values())
+    with place.client() as tree:
+        assert [e.name for e in tree.ls("/mbox")] == ["ctl"]
