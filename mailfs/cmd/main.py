@@ -15,7 +15,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "fs": "fs",
         "index": "index",
         "9p": "p9",
+        "mount": "mount",
         "demo": "demo",
+        "doctor": "doctor",
+        "man": "man",
+        "completion": "completion",
     },
     "keys": {
         "factotum": "factotum",
@@ -32,6 +36,19 @@ GROUPS: dict[str, dict[str, str]] = {
         "pemdecode": "pemdecode",
         "secretpem": "secretpem",
         "ramfs": "ramfs",
+    },
+    "send": {
+        "mail": "mail",
+        "marshal": "marshal",
+        "send": "send",
+        "aliasmail": "aliasmail",
+        "ndbquery": "ndbquery",
+        "qer": "qer",
+        "runq": "runq",
+        "kickqueue": "kickqueue",
+        "queue": "queue",
+        "smtp": "smtp",
+        "setup": "setup",
     },
 }
 VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}

@@ -1,0 +1,204 @@
+"""mailfs mount: have a 9P server's tree on a directory, by FUSE."""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mailfs import where
+from mailfs.cmd import p9
+from mailfs.cmd.args import Parser, why
+from mailfs.errors import MailfsError, UsageError
+
+if TYPE_CHECKING:
+    from mailfs.p9.mux import Mux
+
+SUMMARY = "mount a 9P server on a directory, by FUSE"
+
+SERVICE = "upasfs"
+ANAME = "upas/all"  # what upas/fs does not have is listed too
+WAITING = frozenset({b"event"})  # their readers wait; grep -r must not be one
+END_SECONDS = 10.0  # that a server of our own may take to end
+
+Ready = Callable[[], None]
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb."""
+    options = _parse(argv)
+    from mailfs.fuse import mountpoint
+
+    lack = mountpoint.missing()
+    if lack is not None:
+        raise MailfsError(lack)
+    directory = Path(options.directory).absolute()
+    if not directory.is_dir():
+        raise MailfsError(f"{options.directory}: not a directory")
+    if directory.is_mount():
+        raise MailfsError(f"{options.directory}: something is mounted there already")
+    if options.foreground:
+        return _run(options, directory, lambda: None)
+    return _background(lambda ready: _run(options, directory, ready))
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        "mount",
+        "Mount a 9P server on a directory, and return when it is mounted.  The mount\n"
+        "ends when it is unmounted, killed, or the server has gone.",
+        example="mailfs mount ~/mail\n"
+        "mailfs mount --start ~/Maildir ~/mail      (needs no server)\n"
+        "mailfs mount -a 'tcp!example.org!564' -A '' /mnt\n"
+        "rm -r ~/mail/mbox/3                        (deletes message 3)\n"
+        "fusermount3 -u ~/mail",
+        files="$NAMESPACE/upasfs   the service mounted by default\n"
+        "/dev/fuse           and fusermount3, of Debian's package fuse3",
+    )
+    parser.add_argument(
+        "-a",
+        dest="address",
+        metavar="ADDR",
+        help="mount the server at unix!PATH, tcp!HOST!PORT or a service",
+    )
+    parser.add_argument(
+        "-A",
+        dest="aname",
+        metavar="ANAME",
+        help=f"attach to that tree; default {ANAME}, if the server knows it",
+    )
+    parser.add_argument(
+        "-f", dest="foreground", action="store_true", help="stay in the foreground"
+    )
+    parser.add_argument(
+        "--start",
+        dest="specs",
+        metavar="[NAME=]MAILBOX",
+        action="append",
+        default=[],
+        help="start a server of this mailbox for the mount alone; may be repeated",
+    )
+    parser.add_argument(
+        "--readonly", action="store_true", help="with --start: change no mailbox"
+    )
+    parser.add_argument("directory", metavar="DIR")
+    options = parser.parse_args(argv)
+    if options.specs and options.address is not None:
+        raise UsageError("-a and --start exclude each other")
+    if options.readonly and not options.specs:
+        raise UsageError("--readonly needs --start")
+    return options
+
+
+def _run(options: argparse.Namespace, directory: Path, ready: Ready) -> int:
+    """Mount, in this process, until it ends; return the exit status."""
+    if options.specs:
+        return _with_server(options, directory, ready)
+    from mailfs.p9 import mux
+    from mailfs.p9.srv import run
+
+    address = p9.address(options.address or SERVICE)
+
+    async def serve() -> None:
+        line = await mux.connect(address)
+        await _mount(line, options, directory, ready, proving=address.net != "unix")
+
+    run(serve())
+    return 0
+
+
+def _with_server(options: argparse.Namespace, directory: Path, ready: Ready) -> int:
+    """Do the same with a server that has no other client and ends with the mount."""
+    from mailfs.p9 import mux
+    from mailfs.p9.srv import run
+
+    ours, theirs = socket.socketpair()
+    with theirs:
+        server = _start(options, theirs)
+
+    async def serve() -> None:
+        line = await mux.over(ours, "mailfs fs")
+        await _mount(line, options, directory, ready, proving=False)
+
+    try:
+        run(serve())
+    except MailfsError:
+        if _ended(server):
+            return 1  # it has said why
+        raise
+    return _ended(server)
+
+
+def _start(
+    options: argparse.Namespace, line: socket.socket
+) -> "subprocess.Popen[bytes]":
+    words = ["--readonly"] if options.readonly else []
+    for spec in options.specs:
+        words += ["-f", spec]
+    # In a session of its own: what interrupts us must not end it before the mount.
+    return subprocess.Popen(  # noqa: S603  # no shell reads the words
+        [sys.executable, "-P", "-m", "mailfs", "fs", "-l", "stdio", *words],
+        stdin=line.fileno(),
+        stdout=line.fileno(),
+        start_new_session=True,
+    )
+
+
+def _ended(server: "subprocess.Popen[bytes]") -> int:
+    """Wait for a server whose line is closed; return its exit status."""
+    try:
+        return server.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        return server.wait()
+
+
+async def _mount(
+    line: "Mux",
+    options: argparse.Namespace,
+    directory: Path,
+    ready: Ready,
+    *,
+    proving: bool,
+) -> None:
+    from mailfs.fuse.serve import Attach, mount
+
+    anames = (ANAME, "") if options.aname is None else (options.aname,)
+    prove = p9.prove if proving else None
+    await mount(line, Attach(where.user(), anames, prove, WAITING), directory, ready)
+
+
+def _background(run: Callable[[Ready], int]) -> int:
+    """Run in a process of its own; return when it is ready, or has failed."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            if pipe.read(1):
+                return 0
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or 1
+    os.close(reader)
+    status = 1
+    try:
+        os.setsid()
+        status = run(lambda: _detach(writer))
+    except (MailfsError, OSError) as e:
+        print(f"mailfs mount: {why(e)}", file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _detach(pipe: int) -> None:
+    """Let go of the terminal, and tell that all is well."""
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(null, fd)
+    os.close(null)
+    os.write(pipe, b"+")
+    os.close(pipe)

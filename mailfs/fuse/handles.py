@@ -1,0 +1,64 @@
+"""What processes have open, by the numbers the kernel was given for it."""
+
+import errno
+import os
+
+from mailfs.fuse.abi import OPEN_OUT, Fopen
+from mailfs.fuse.node import Node
+from mailfs.fuse.opendir import OpenDir
+from mailfs.fuse.openfile import OpenFile
+from mailfs.p9.fcall import ORDWR, OREAD, OTRUNC, OWRITE
+
+_ACCESS = {os.O_RDONLY: OREAD, os.O_WRONLY: OWRITE, os.O_RDWR: ORDWR}
+
+
+class Handles:
+    """All open files and directories."""
+
+    def __init__(self) -> None:
+        self._handles: dict[int, OpenFile | OpenDir] = {}
+        self._next = 1
+
+    def add(self, handle: OpenFile | OpenDir, how: int = 0) -> bytes:
+        """Return the kernel's answer to an open, that it be treated so."""
+        number = self._next
+        self._next += 1
+        self._handles[number] = handle
+        handle.node.opens += 1
+        return OPEN_OUT.pack(number, how, 0)
+
+    def add_direct(self, file: OpenFile) -> bytes:
+        """Do the same for a file of which the kernel keeps nothing."""
+        return self.add(file, Fopen.DIRECT_IO)
+
+    def file(self, number: int) -> OpenFile:
+        """Return an open file.  Raises OSError if there is none of that number."""
+        file = self._handles.get(number)
+        if not isinstance(file, OpenFile):
+            raise OSError(errno.EBADF, "no such open file")
+        return file
+
+    def directory(self, number: int) -> OpenDir:
+        """Return an open directory.  Raises OSError if there is none of that number."""
+        directory = self._handles.get(number)
+        if not isinstance(directory, OpenDir):
+            raise OSError(errno.EBADF, "no such open directory")
+        return directory
+
+    def directories(self, node: Node) -> list[OpenDir]:
+        """Return what a directory is open as."""
+        handles = self._handles.values()
+        return [h for h in handles if isinstance(h, OpenDir) and h.node is node]
+
+    def close(self, number: int) -> None:
+        """Close what has the number, if anything has."""
+        handle = self._handles.pop(number, None)
+        if handle is not None:
+            handle.node.opens -= 1
+            handle.close()
+
+
+def mode(flags: int) -> int:
+    """Return the mode of open(5) that the flags of open(2) mean."""
+    access = _ACCESS.get(flags & os.O_ACCMODE, OREAD)
+    return access | OTRUNC if flags & os.O_TRUNC else access

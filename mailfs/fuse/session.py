@@ -1,0 +1,129 @@
+"""The life of one mount: requests in, answers out, until somebody ends it."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+
+from mailfs.errors import MailfsError
+from mailfs.fuse import abi
+from mailfs.fuse.abi import Op, Request
+from mailfs.fuse.device import Device, Unmounted
+from mailfs.fuse.errstr import errno_of
+from mailfs.fuse.node import Nodes
+from mailfs.fuse.ops import HANDLERS, REFUSED, Ops
+from mailfs.fuse.tree import Tree
+
+log = logging.getLogger(__name__)
+
+FAREWELL = 1.0  # seconds for the server to answer what is flushed at the end
+
+
+class Session:
+    """A mounted tree.  It belongs to the running event loop."""
+
+    def __init__(self, device: Device, tree: Tree, nodes: Nodes) -> None:
+        self.device = device
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._mux = tree.mux
+        self._ops = Ops(tree, nodes, self._expire, device.store)
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # by unique
+        self._closing = False
+        # The kernel makes whoever drops names wait for whoever holds a directory, and
+        # that may be somebody we have to answer.
+        self._expirer = ThreadPoolExecutor(1, "expire")
+
+    def begin(self) -> None:
+        """Answer from here on; ended is done when the file system is unmounted."""
+        self._loop.add_reader(self.device.fd, self._ready)
+
+    def _ready(self) -> None:
+        try:
+            request = self.device.recv()
+        except Unmounted:
+            self._loop.remove_reader(self.device.fd)
+            if not self.ended.done():
+                self.ended.set_result(None)
+            return
+        if request is not None:
+            self._take(request)
+            self._mux.push()
+
+    def _take(self, request: Request) -> None:
+        """Answer a request, or see to it that it will be."""
+        if request.op == Op.INTERRUPT:
+            self._interrupt(*abi.INTERRUPT_IN.unpack_from(request.body))
+            return
+        handler = HANDLERS.get(request.op)
+        if handler is None:
+            self.device.refuse(request.unique, REFUSED.get(request.op, errno.ENOSYS))
+            return
+        if self._closing and request.op not in (Op.FORGET, Op.BATCH_FORGET):
+            self.device.refuse(request.unique, errno.EIO)
+            return
+        try:
+            answer = handler(self._ops, request)
+        except (MailfsError, OSError) as e:
+            self.device.refuse(request.unique, _number(e))
+            return
+        if isinstance(answer, bytes):
+            self.device.reply(request.unique, answer)
+        elif answer is not None:
+            task = self._loop.create_task(self._answer(request, answer))
+            self._tasks[request.unique] = task
+
+    async def _answer(self, request: Request, later: Awaitable[bytes | None]) -> None:
+        """Reply what is waited for, or the errno of what goes wrong."""
+        number = 0
+        data: bytes | None = b""
+        try:
+            data = await later
+        except asyncio.CancelledError:
+            number = errno.EIO if self._closing else errno.EINTR
+        except (MailfsError, OSError) as e:
+            number = _number(e)
+        except Exception:
+            log.exception("unexpected error in %s", Op(request.op).name)
+            number = errno.EIO
+        finally:
+            del self._tasks[request.unique]
+        if number:
+            self.device.refuse(request.unique, number)
+        else:
+            self.device.reply(request.unique, data or b"")
+
+    def _interrupt(self, unique: int) -> None:
+        """Flush a request, unless it has been answered meanwhile."""
+        task = self._tasks.get(unique)
+        if task is not None:
+            task.cancel()
+
+    def _expire(self, names: list[tuple[int, bytes]]) -> "asyncio.Future[None]":
+        return self._loop.run_in_executor(self._expirer, self.device.expire, names)
+
+    async def close(self) -> None:
+        """Answer everything with an error and give the device back.
+
+        To be followed by the unmounting; until then, users get "not connected".
+        """
+        self._closing = True
+        for task in self._tasks.values():
+            task.cancel()
+        await self._settle(FAREWELL)
+        self._mux.close()  # whoever waited for the server waits no more
+        await self._settle(None)
+        await self._loop.run_in_executor(None, self._expirer.shutdown)
+        self._loop.remove_reader(self.device.fd)
+        self.device.close()
+
+    async def _settle(self, seconds: float | None) -> None:
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+
+
+def _number(error: MailfsError | OSError) -> int:
+    if isinstance(error, OSError):
+        return error.errno or errno.EIO
+    return errno_of(error)

@@ -1,0 +1,322 @@
+"""The tree of a 9P server: walking to nodes, asking about them, opening them.
+
+What belongs together is sent together: a walk and the question what is there; a walk,
+an open and the first read.  Where a server refuses the later ones because it was not
+done with the first, they are sent again.
+"""
+
+import asyncio
+import errno
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from mailfs.errors import ENOENT, P9Error
+from mailfs.fuse.entry import Entry, Owner, entries, entry
+from mailfs.fuse.node import Node, text
+from mailfs.p9.fcall import (
+    HEADER,
+    MAXWELEM,
+    OREAD,
+    QID,
+    FormatError,
+    Qid,
+    Rcreate,
+    Request,
+    Ropen,
+    Rread,
+    Stat,
+    Tcreate,
+    Topen,
+    Tread,
+    Tremove,
+    Tstat,
+    Twalk,
+    Twstat,
+)
+from mailfs.p9.mux import Call, Mux
+
+# What a lookup has walked to is kept for the open that mostly follows.  Some servers
+# keep what has been removed as long as there is a fid for it.
+MAX_SPARE = 1024  # fids
+SPARE_SECONDS = 1.0
+
+RWALK = HEADER.size + 2  # octets before the qids of an Rwalk; walk(5)
+RSTAT = HEADER.size + 2  # octets before the entry of an Rstat; stat(5)
+
+
+class Opened(NamedTuple):
+    """An open fid; data is the beginning of the file, if it was asked for."""
+
+    fid: int
+    qid: Qid
+    unit: int  # octets that one read or write may carry
+    data: bytes | None = None
+
+
+class Fetch(NamedTuple):
+    """A file that is being read at one stroke: the requests, and how many names."""
+
+    fid: int
+    walk: Call
+    open: Call
+    read: Call
+    names: int
+
+
+class Tree:
+    """The tree below one attached fid."""
+
+    def __init__(
+        self,
+        mux: Mux,
+        root: int,
+        owner: Owner,
+        unlisted: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self.mux = mux
+        self.root = root
+        self.owner = owner
+        self._unlisted = unlisted
+        self._spare: OrderedDict[int, tuple[Node, float]] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def look(self, parent: Node, name: bytes) -> tuple[Entry, int]:
+        """Return what a name in parent is, and a fid for it.
+
+        Raises P9Error if there is no such file.
+        """
+        names = (*parent.names(), text(name))
+        fid, (asked,) = await self._walk(names, Tstat)
+        try:
+            told = await self._again(asked, Tstat(fid))
+            return self._entry(told, name), fid
+        except BaseException:
+            self.mux.clunk(fid)
+            raise
+
+    async def stat(self, node: Node) -> Entry:
+        """Return what the server tells of a node now."""
+        fid, (asked,) = await self._walk(node.names(), Tstat)
+        try:
+            told = await self._again(asked, Tstat(fid))
+        finally:
+            self.mux.clunk(fid)
+        return self._entry(told, node.entry.name)
+
+    async def fstat(self, fid: int, name: bytes) -> Entry:
+        """Return what the server tells of an open file now."""
+        return self._entry(await self.mux.send(Tstat(fid)), name)
+
+    def _entry(self, frame: bytes, name: bytes) -> Entry:
+        """Return what an Rstat tells of what was walked to by that name."""
+        try:
+            return entry(frame[RSTAT:], name, self.owner)
+        except FormatError as e:
+            raise self.mux.nonsense(str(e)) from None
+
+    async def open(self, node: Node, mode: int, ahead: int = 0) -> Opened:
+        """Open a node; read ahead octets of it if that is not 0."""
+        after: list[Callable[[int], Request]] = [lambda fid: Topen(fid, mode)]
+        if ahead:
+            after.append(lambda fid: Tread(fid, 0, ahead))
+        fid = self._take(node)
+        if fid is not None:
+            calls = [self.mux.send(make(fid)) for make in after]
+        else:
+            fid, calls = await self._walk(node.names(), *after)
+        try:
+            frame = await self._again(calls[0], Topen(fid, mode))
+            data = await self._ahead(calls[1:])
+            opened = self.mux.reply(frame, Ropen)
+        except BaseException:
+            self.mux.clunk(fid)
+            raise
+        return Opened(fid, opened.qid, self._unit(opened.iounit), data)
+
+    async def _ahead(self, calls: Sequence[Call]) -> bytes | None:
+        for call in calls:
+            try:
+                return self.mux.reply(await call, Rread).data
+            except P9Error:
+                return None
+        return None
+
+    def fetch(self, parent: Node, entry: Entry) -> Fetch:
+        """Begin to read a file of parent whole; it is as long as entry says.
+
+        Raises OSError where that cannot be asked at one stroke.
+        """
+        names = (*parent.names(), text(entry.name))
+        if len(names) > MAXWELEM:
+            raise OSError(errno.ENAMETOOLONG, "too deep")
+        send, fid = self.mux.send, self.mux.fid()
+        return Fetch(
+            fid,
+            send(Twalk(self.root, fid, names)),
+            send(Topen(fid, OREAD)),
+            send(Tread(fid, 0, entry.length)),
+            len(names),
+        )
+
+    async def fetched(self, fetch: Fetch) -> tuple[tuple[int, int], bytes]:
+        """Return the identity and version of a file that was read whole, and octets.
+
+        They are none if it could not be read so.
+        """
+        fid, walk, open_, read, names = fetch
+        try:
+            self._check(await walk, names)
+        except BaseException:
+            self._lost(fid, [read], walked=False)
+            raise
+        try:
+            qid = self.mux.reply(await open_, Ropen).qid
+            data = self.mux.reply(await read, Rread).data
+        except P9Error:
+            return (0, 0), b""
+        finally:
+            self.mux.clunk(fid)
+        return (qid.path, qid.vers), data
+
+    async def create(self, parent: Node, name: bytes, perm: int, mode: int) -> Opened:
+        """Make a file in parent and open it."""
+        fid, _ = await self._walk(parent.names())
+        try:
+            made = await self.mux.rpc(Tcreate(fid, text(name), perm, mode), Rcreate)
+        except BaseException:
+            self.mux.clunk(fid)
+            raise
+        return Opened(fid, made.qid, self._unit(made.iounit))
+
+    async def remove(self, parent: Node, name: bytes) -> None:
+        """Remove a file.  Fids kept for what is below it are let go first."""
+        for node, _ in list(self._spare.values()):
+            if _below(node, parent, name):
+                self.drop(node)
+        fid, _ = await self._walk((*parent.names(), text(name)))
+        try:
+            await self.mux.send(Tremove(fid))
+        except P9Error:
+            self.mux.free(fid)  # it is gone nevertheless; remove(5)
+            raise
+        except BaseException:
+            self.mux.clunk(fid)
+            raise
+        self.mux.free(fid)
+
+    async def wstat(self, node: Node, changes: Stat, fid: int | None = None) -> None:
+        """Change a node's directory entry, by an open fid if there is one."""
+        if fid is not None:
+            await self.mux.send(Twstat(fid, changes))
+            return
+        fid, _ = await self._walk(node.names())
+        try:
+            await self.mux.send(Twstat(fid, changes))
+        finally:
+            self.mux.clunk(fid)
+
+    def listed(self, data: bytes) -> Iterator[Entry]:
+        """Give the entries in what was read from a directory, less the unlisted.
+
+        Whatever reads all the files it finds would wait with those who wait there.
+        """
+        for found in entries(data, self.owner):
+            if found.length or found.kind or found.name not in self._unlisted:
+                yield found
+
+    def keep(self, node: Node, fid: int) -> None:
+        """Keep a fid for the node's next open, instead of one that it has."""
+        self.drop(node)
+        node.fid = fid
+        loop = self.mux.loop
+        self._spare[node.id] = node, loop.time() + SPARE_SECONDS
+        if len(self._spare) > MAX_SPARE:
+            self.drop(self._oldest()[0])
+        if self._timer is None:
+            self._timer = loop.call_later(SPARE_SECONDS, self._expire)
+
+    def _oldest(self) -> tuple[Node, float]:
+        return next(iter(self._spare.values()))
+
+    def _expire(self) -> None:
+        """Let go of fids that nobody has wanted for a while."""
+        self._timer = None
+        loop = self.mux.loop
+        while self._spare:
+            node, until = self._oldest()
+            if until > loop.time():
+                self._timer = loop.call_at(until, self._expire)
+                return
+            self.drop(node)
+
+    def drop(self, node: Node) -> None:
+        """Let go of a node's fid, if it has one."""
+        fid = self._take(node)
+        if fid is not None:
+            self.mux.clunk(fid)
+
+    def _take(self, node: Node) -> int | None:
+        fid, node.fid = node.fid, None
+        if fid is not None:
+            del self._spare[node.id]
+        return fid
+
+    def _unit(self, iounit: int) -> int:
+        return min(iounit, self.mux.unit) if iounit else self.mux.unit
+
+    async def _walk(
+        self, names: Sequence[str], *after: Callable[[int], Request]
+    ) -> tuple[int, list[Call]]:
+        """Return a fid for what names lead to, and the requests sent after the walk.
+
+        Raises P9Error if they lead nowhere.
+        """
+        mux, at, fid = self.mux, self.root, self.mux.fid()
+        todo = tuple(names)
+        calls: list[Call] = []
+        try:
+            while todo or at != fid:
+                step, todo = todo[:MAXWELEM], todo[MAXWELEM:]
+                walk = mux.send(Twalk(at, fid, step))
+                calls = [] if todo else [mux.send(make(fid)) for make in after]
+                self._check(await walk, len(step))
+                at = fid
+        except BaseException:
+            self._lost(fid, calls, walked=at == fid)
+            raise
+        return fid, calls
+
+    def _check(self, frame: bytes, wanted: int) -> None:
+        """Raise P9Error unless an Rwalk says that all names were walked."""
+        done = int.from_bytes(frame[HEADER.size : RWALK], "little")
+        if len(frame) != RWALK + done * QID.size or done > wanted:
+            raise self.mux.nonsense("Rwalk of other than was asked")
+        if done < wanted:
+            raise P9Error(ENOENT)  # of the first name it would have told the reason
+
+    def _lost(self, fid: int, calls: Sequence[Call], *, walked: bool) -> None:
+        """Let go of a fid that did not get where it should."""
+        if walked:
+            self.mux.clunk(fid)
+        elif calls:  # they name it still
+            calls[-1].add_done_callback(lambda _: self.mux.free(fid))
+        else:
+            self.mux.free(fid)
+
+    async def _again(self, call: Call, msg: Request) -> bytes:
+        """Return the reply to what was sent after a walk, or to msg if refused."""
+        try:
+            return await call
+        except P9Error:
+            return await self.mux.send(msg)
+
+
+def _below(node: Node, parent: Node, name: bytes) -> bool:
+    """Return whether a node is what name means in parent, or is below that."""
+    at: Node | None = node
+    while at is not None:
+        if at.parent is parent and at.entry.name == name:
+            return True
+        at = at.parent
+    return False

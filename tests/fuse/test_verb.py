@@ -1,0 +1,259 @@
+"""``mailfs mount`` of mail: the verb, and what users do with a mounted mailbox."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailfs.fuse import mountpoint
+from tests.corpus import corpus, quoted, write_mbox
+from tests.fuse.world import (
+    WAIT,
+    Mounted,
+    command,
+    fuse,
+    gone,
+    mounting,
+    need_fuse,
+    serving,
+)
+
+SAMPLE = Path(__file__).parents[2] / "mailfs/sample/mbox"
+MANY = 300  # messages of the mailbox that is searched
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    return Path(shutil.copy(SAMPLE, tmp_path / "box"))
+
+
+@pytest.fixture
+def mail(box: Path, tmp_path: Path) -> Iterator[Mounted]:
+    with mounting(tmp_path / "m", "--start", f"mbox={box}") as mounted:
+        yield mounted
+
+
+def sh(script: str, where: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["sh", "-c", script],
+        cwd=where,
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        check=False,
+        env=os.environ | {"LC_ALL": "C.UTF-8"},
+    )
+
+
+def out(script: str, where: Path) -> str:
+    done = sh(script, where)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+def run(*words: object, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run the verb to its end."""
+    return subprocess.run(
+        command(*words),
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        check=False,
+        env=os.environ | env,
+    )
+
+
+def fails(*words: object, **env: str) -> str:
+    """Return the one line that the verb fails with."""
+    done = run(*words, **env)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "the following arguments are required: DIR (try --help)"),
+        (["-a", "x", "--start", "y", "/"], "-a and --start exclude each other"),
+        (["--readonly", "/"], "--readonly needs --start"),
+    ],
+)
+def test_arguments_that_cannot_be_meant(words: list[str], text: str) -> None:
+    assert fails(*words) == f"mailfs mount: {text}"
+
+
+def test_help() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert "fusermount3 -u" in done.stdout
+
+
+@pytest.mark.skipif(not mountpoint.DEVICE.exists(), reason="no /dev/fuse")
+def test_fuse_is_missing(tmp_path: Path) -> None:
+    line = fails(tmp_path, PATH=str(tmp_path))
+    assert line == (
+        "mailfs mount: fusermount3 is missing: install the package fuse3 "
+        "(Debian, Ubuntu, Fedora, Arch, Alpine: fuse3)"
+    )
+
+
+def test_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "this is darwin" in str(mountpoint.missing())
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "install the package fuse3" in str(mountpoint.missing())
+    helper = tmp_path / "fusermount3"
+    helper.touch(0o755)
+    monkeypatch.setattr(mountpoint, "DEVICE", tmp_path / "none")
+    assert "modprobe fuse" in str(mountpoint.missing())
+    monkeypatch.setattr(mountpoint, "DEVICE", Path(os.devnull))
+    assert mountpoint.missing() is None
+
+
+class TestReal:
+    pytestmark = fuse
+
+    def test_what_cannot_be_mounted(self, tmp_path: Path, box: Path) -> None:
+        need_fuse()
+        none = tmp_path / "none"
+        assert fails(none) == f"mailfs mount: {none}: not a directory"
+        assert fails(box) == f"mailfs mount: {box}: not a directory"
+        for words in ([], ["-f"]):
+            line = fails(*words, "-a", f"unix!{none}", tmp_path)
+            assert line == f"mailfs mount: unix!{none}: file does not exist"
+            line = fails(*words, "--start", none, tmp_path)
+            assert line == f"mailfs fs: {none}: file does not exist"
+        assert not tmp_path.is_mount()
+
+    def test_it_returns_when_it_is_mounted(self, box: Path, tmp_path: Path) -> None:
+        need_fuse()
+        here = tmp_path / "m"
+        here.mkdir()
+        done = subprocess.run(command("--start", box, here), timeout=WAIT, check=False)
+        try:
+            assert done.returncode == 0
+            assert (here / "mbox/1/subject").read_text() == "Welcome to mail as files"
+            assert fails("--start", box, here) == (
+                f"mailfs mount: {here}: something is mounted there already"
+            )
+        finally:
+            subprocess.run(["fusermount3", "-u", here], check=True)
+            gone(here)
+
+    def test_trees_of_a_server(self, tmp_path: Path) -> None:
+        """The default is tried first; a server that does not know it has another."""
+        with serving(tmp_path) as served:
+            address = served.address
+            with mounting(tmp_path / "m", "-a", address) as mounted:
+                assert "hello" in os.listdir(mounted.path)
+                assert re.search(
+                    rf"^{address} on {mounted.path} type fuse.9p ",
+                    out("mount", tmp_path),
+                    re.MULTILINE,
+                )
+            line = fails("-a", address, "-A", "other", tmp_path / "m")
+            assert line == f"mailfs mount: {address}: no such tree"
+            line = fails("-a", address, "-A", "file", tmp_path / "m")
+            assert line == f"mailfs mount: {address}: not a directory"
+
+    def test_mail_reads(self, mail: Mounted) -> None:
+        here = mail.path
+        assert out("ls mbox", here).split() == [*"1234567", "ctl", "status"]
+        assert out("cat mbox/2/subject", here) == "Réunion reportée à jeudi"
+        assert out("head -c 4 mbox/3/2/body.png | tail -c 3", here) == "PNG"
+        assert out("grep -l lighthouse mbox/*/subject", here) == "mbox/4/subject\n"
+        assert out("find mbox/3 -name type -exec cat {} + | tr / '\\n' | wc -l", here)
+        lengths = "find . -type f ! -name event | xargs -n1 wc -c"
+        assert all(
+            int(line.split()[0]) == (here / line.split()[1]).stat().st_size
+            for line in out(lengths, here).splitlines()
+            if not line.endswith(("/ctl", "status"))
+        )
+
+    def test_what_waits_is_there_and_not_listed(self, mail: Mounted) -> None:
+        assert out("ls -A . mbox | grep event || echo none", mail.path) == "none\n"
+        with subprocess.Popen(
+            ["head", "-n1", mail.path / "mbox/event"], stdout=subprocess.PIPE
+        ) as reader:
+            try:
+                # The reader is told what comes after its opening, which nobody sees.
+                while reader.poll() is None:
+                    out("echo +f >mbox/2/flags; echo -f >mbox/2/flags", mail.path)
+                assert reader.communicate()[0].startswith(b"modify mbox/2 ")
+            finally:
+                reader.kill()
+
+    def test_flags_and_commands(self, mail: Mounted, box: Path) -> None:
+        here = mail.path / "mbox"
+        assert out("echo +s >3/flags; cat 3/flags", here)[5] == "s"
+        assert out("echo -s >>3/flags; cat 3/flags", here)[5] == "-"
+        assert out("echo delete mbox 1 >../ctl; ls -d ?", here).split() == [*"234567"]
+        for script in ("frob >../ctl", "x >3/flags", "frob >ctl"):
+            assert "Invalid argument" in sh(f"/bin/echo {script}", here).stderr
+        done = sh("/bin/echo delete none 1 >../ctl", here)
+        assert "No such file" in done.stderr
+        assert "Permission denied" in sh("echo x >3/subject", here).stderr
+        assert box.read_bytes().count(b"\nFrom ") == 5
+
+    def test_removing_messages(self, mail: Mounted, box: Path) -> None:
+        here = mail.path / "mbox"
+        before = box.read_bytes()
+        for script in ("rm 3/subject", "rm -f 3/*", "rm -r 3/1", "rmdir 3/1", "rm ctl"):
+            assert sh(script, here).returncode != 0
+        assert box.read_bytes() == before
+        out("rm -r 3; find 5 -delete; rmdir 7", here)
+        assert out("ls -d ?", here).split() == [*"1246"]
+        left = [
+            m for i, m in enumerate(before.split(b"\nFrom "), 1) if i in (1, 2, 4, 6)
+        ]
+        assert box.read_bytes().rstrip(b"\n") == b"\nFrom ".join(left).rstrip(b"\n")
+
+    def test_readonly(self, box: Path, tmp_path: Path) -> None:
+        before = box.read_bytes()
+        words = ("--readonly", "--start", f"mbox={box}")
+        with mounting(tmp_path / "m", *words) as mounted:
+            here = mounted.path / "mbox"
+            assert "Read-only file system" in sh("rm -r 3", here).stderr
+            assert "Read-only file system" in sh("echo +s >3/flags", here).stderr
+        assert box.read_bytes() == before
+
+    def test_searches_find_all(self, tmp_path: Path) -> None:
+        messages = list(corpus(MANY, seed=5))
+        write_mbox(tmp_path / "many", messages)
+        needle = "5.25@example.com"
+        found = {str(n) for n, m in enumerate(messages, 1) if needle.encode() in m.data}
+        assert len(found) > 1
+        start = f"mbox={tmp_path / 'many'}"
+        with mounting(tmp_path / "m", "--start", start) as mounted:
+            here = mounted.path / "mbox"
+            for program in ("grep -rlF", "rg -lF"):
+                lines = out(f"{program} {needle} .", here).splitlines()
+                assert {line.split("/")[1] for line in lines} == found
+            whole = out("cat */raw | md5sum; cat */raw | wc -c", here)
+            assert whole == out("cat */raw | md5sum; cat */raw | wc -c", here)
+            for n in (1, 2, MANY):
+                assert (here / f"{n}/raw").read_bytes() in (
+                    quoted(messages[n - 1].data),
+                    quoted(messages[n - 1].data).replace(b"\r\n", b"\n"),
+                )
+
+    def test_its_server_ends_with_it(self, mail: Mounted) -> None:
+        pid = mail.process.pid
+        tasks = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [int(p) for task in tasks for p in task.read_text().split()]
+        names = {p: Path(f"/proc/{p}/cmdline").read_bytes() for p in children}
+        (server,) = [p for p, name in names.items() if b"\0fs\0" in name]
+        assert mail.end(signal.SIGTERM) == 0
+        assert not Path(f"/proc/{server}").exists()
