@@ -4,6 +4,8 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -50,11 +52,10 @@ def main(argv: list[str]) -> int:
     root = Path(options.d) if options.d else where.root(options.root) / FOLDER
     Accounts(root).make()
     server = Server(root, options.S or socket.gethostname())
-    with _listen(options.s) as listener:
-        _stop_on_signals(listener)
+    with _listen(options.s) as listener, _signals() as wake:
         host, port = listener.getsockname()[:2]
         logging.info("ANNOUNCE tcp!%s!%s", host, port)
-        server.serve(listener)
+        server.serve(listener, wake)
     return 0
 
 
@@ -78,9 +79,23 @@ def _listen(address: str) -> socket.socket:
         raise MailfsError(f"{address}: {e.strerror or e}".lower()) from e
 
 
-def _stop_on_signals(listener: socket.socket) -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        listener.close()  # accept returns with an error, serve with none
+@contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Give a socket that can be read once we should end.
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    A handler alone would wait for accept to return, if the signal came just before it.
+    """
+    wake, told = socket.socketpair()
+    with wake, told:
+        told.setblocking(False)
+        signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _noted)
+        try:
+            yield wake
+        finally:
+            signal.set_wakeup_fd(-1)
+
+
+def _noted(number: int, frame: FrameType | None) -> None:
+    """Do nothing more than the interpreter, which writes to the wakeup descriptor."""

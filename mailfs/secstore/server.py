@@ -6,6 +6,7 @@ a few modular exponentiations, and ten wrong passwords close an account for a wh
 
 import logging
 import secrets
+import select
 import signal
 import socket
 import threading
@@ -56,12 +57,16 @@ class Server:
         self._lock = threading.Lock()
         self._hosts: dict[str, int] = {}
 
-    def serve(self, listener: socket.socket) -> None:
-        """Answer what connects until the listener is closed."""
+    def serve(self, listener: socket.socket, wake: socket.socket | None = None) -> None:
+        """Answer what connects until the listener is closed, or wake can be read."""
         while True:
             try:
+                if wake is not None:
+                    ready, _, _ = select.select([listener, wake], [], [])
+                    if wake in ready:
+                        return
                 sock, address = listener.accept()
-            except OSError:
+            except (OSError, ValueError):  # closed, before or during the wait
                 return
             host = str(address[0])
             if not self._enter(host):

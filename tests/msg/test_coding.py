@@ -164,8 +164,8 @@ def test_quoted_printable_agrees(octets: bytes) -> None:
 @given(st.binary(max_size=300))
 def test_what_others_encode_comes_back(octets: bytes) -> None:
     assert coding.decode(base64.encodebytes(octets), "base64") == octets
-    quoted = quopri.encodestring(octets)
-    assert coding.decode(quoted, "quoted-printable") == octets
+    text = octets.replace(b"\r", b"")  # which quopri may take for part of a line end
+    assert coding.decode(quopri.encodestring(text), "quoted-printable") == text
     lines = [octets[i : i + 45] for i in range(0, len(octets), 45)]
     uu = b"".join(map(binascii.b2a_uu, lines))
     assert coding.decode(b"begin 644 x\n" + uu + b"`\nend\n", "x-uuencode") == octets
