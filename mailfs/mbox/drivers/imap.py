@@ -402,7 +402,7 @@ class Imap(Driver):
     def close(self) -> None:
         """Log out."""
         self._net.lines.hear(self.account, self.folder, None)
-        self.line.close()
+        self.line.end()
 
 
 def network(message: bytes) -> bytes:

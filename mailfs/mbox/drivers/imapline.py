@@ -61,6 +61,7 @@ class Line:
         self._net = net
         self._clock = clock
         self._wall = wall
+        self._ended = False
         self._waiting = False  # for news, and for nothing else
         self._parked = False  # without a connection until there is use for one
         self._delay = 0.0
@@ -78,6 +79,8 @@ class Line:
         if self.session is not None:
             self._net.lines.use(self.account, self)
             return self.session
+        if self._ended:
+            raise Unreachable(f"{self.account}: the mailbox is closed")
         if self._failure is not None and self._clock() < self._failed + ERROR_KEEPS:
             raise self._failure
         try:
@@ -142,6 +145,11 @@ class Line:
         self._net.lines.leave(self.account, self)
         if session is not None:
             session.logout()
+
+    def end(self) -> None:
+        """Log out, and connect no more: whoever still asks comes too late."""
+        self._ended = True
+        self.close()
 
     def park(self) -> bool:
         """Hang up if nobody is being served; another mailbox needs the connection."""
