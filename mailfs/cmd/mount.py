@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,14 +56,15 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "mailfs mount -a 'tcp!example.org!564' -A '' /mnt\n"
         "rm -r ~/mail/mbox/3                        (deletes message 3)\n"
         "fusermount3 -u ~/mail",
-        files="$NAMESPACE/upasfs   the service mounted by default\n"
-        "/dev/fuse           and fusermount3, of Debian's package fuse3",
+        files="$NAMESPACE/upasfs      the service mounted by default\n"
+        "/dev/fuse              and fusermount3, of Debian's package fuse3\n"
+        "ROOT/sys/lib/tls/9fs   thumbprints of the servers dialled by TLS",
     )
     parser.add_argument(
         "-a",
         dest="address",
         metavar="ADDR",
-        help="mount the server at unix!PATH, tcp!HOST!PORT or a service",
+        help="mount the server at unix!PATH, tcp!HOST!PORT, tls!HOST!PORT or a service",
     )
     parser.add_argument(
         "-A",
@@ -84,6 +86,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--readonly", action="store_true", help="with --start: change no mailbox"
     )
+    parser.add_argument(
+        "-u", metavar="USER", dest="uname", help="attach as USER; default: who we are"
+    )
+    p9.add_cert(parser)
     parser.add_argument("directory", metavar="DIR")
     options = parser.parse_args(argv)
     if options.specs and options.address is not None:
@@ -98,12 +104,14 @@ def _run(options: argparse.Namespace, directory: Path, ready: Ready) -> int:
     if options.specs:
         return _with_server(options, directory, ready)
     from mailfs.p9 import mux
+    from mailfs.p9.dial import dial
     from mailfs.p9.srv import run
 
     address = p9.address(options.address or SERVICE)
 
     async def serve() -> None:
-        line = await mux.connect(address)
+        dialled = p9.dialler(options) if address.net == "tls" else dial
+        line = await mux.connect(address, dialled)
         await _mount(line, options, directory, ready, proving=address.net != "unix")
 
     run(serve())
@@ -123,13 +131,27 @@ def _with_server(options: argparse.Namespace, directory: Path, ready: Ready) -> 
         line = await mux.over(ours, "mailfs fs")
         await _mount(line, options, directory, ready, proving=False)
 
+    relay = threading.Thread(target=_relay, args=(server,), daemon=True)
+    relay.start()
     try:
         run(serve())
     except MailfsError:
-        if _ended(server):
-            return 1  # it has said why
-        raise
+        if _ended(server) <= 0:
+            raise
+        relay.join(END_SECONDS)
+        return 1  # it has said why
     return _ended(server)
+
+
+def _relay(server: "subprocess.Popen[bytes]") -> None:
+    """Pass on what a server says, as long as there is somebody to read it.
+
+    It must not hold our terminal, or the pipe of whoever waits for the mount.
+    """
+    assert server.stderr is not None
+    with server.stderr as lines:
+        for line in lines:
+            os.write(2, line)
 
 
 def _start(
@@ -143,6 +165,7 @@ def _start(
         [sys.executable, "-P", "-m", "mailfs", "fs", "-l", "stdio", *words],
         stdin=line.fileno(),
         stdout=line.fileno(),
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
 
@@ -168,7 +191,12 @@ async def _mount(
 
     anames = (ANAME, "") if options.aname is None else (options.aname,)
     prove = p9.prove if proving else None
-    await mount(line, Attach(where.user(), anames, prove, WAITING), directory, ready)
+    await mount(
+        line,
+        Attach(options.uname or where.user(), anames, prove, WAITING),
+        directory,
+        ready,
+    )
 
 
 def _background(run: Callable[[Ready], int]) -> int:

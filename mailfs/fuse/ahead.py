@@ -55,7 +55,7 @@ class Ahead:
         return found[1]
 
     def _old(self, seen: float) -> bool:
-        return seen <= self._tree.mux.loop.time() - FRESH
+        return seen <= self._tree.clock() - FRESH
 
     def _begin(self, parent: Node, listing: Listing, start: int) -> None:
         """Read files from a place in a listing on."""
@@ -94,7 +94,7 @@ class Ahead:
             for entry, fetch in zip(chosen, begun, strict=True):
                 version, data = await tree.fetched(fetch)
                 if version == entry.version and len(data) == entry.length:
-                    seen = tree.mux.loop.time()
+                    seen = tree.clock()
                     self._files[parent.id, entry.name] = entry, data, seen
         except (MailfsError, OSError):
             pass  # whoever opens them will be told

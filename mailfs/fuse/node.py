@@ -13,12 +13,13 @@ FRESH = 1.0  # seconds that a name and what is known of it are believed
 class Listing:
     """What was read from a directory of late, entries by name."""
 
-    __slots__ = ("_places", "ahead", "entries", "last", "seen")
+    __slots__ = ("_places", "ahead", "entries", "found", "last", "seen")
 
     def __init__(self, entries: list[Entry], seen: float) -> None:
         self.entries = entries
         self.seen = seen
         self.last = -1  # the place of the file opened last
+        self.found = 0  # names that were asked for
         self.ahead = 0  # where reading ahead has come to
         self._places: dict[bytes, int] | None = None  # made when first wanted
 
@@ -31,7 +32,10 @@ class Listing:
     def find(self, name: bytes) -> Entry | None:
         """Return the entry of that name."""
         place = self.place(name)
-        return None if place is None else self.entries[place]
+        if place is None:
+            return None
+        self.found += 1
+        return self.entries[place]
 
 
 class Node:
@@ -47,9 +51,11 @@ class Node:
         "listing",
         "listings",
         "lookups",
+        "missed",
         "opens",
         "parent",
         "seen",
+        "size",
     )
 
     def __init__(self, number: int, parent: "Node | None", entry: Entry) -> None:
@@ -65,6 +71,8 @@ class Node:
         self.fid: int | None = None  # walked to it and not used yet
         self.listing: Listing | None = None
         self.listings = 0  # that have been made and may be believed still
+        self.size = 0  # entries in the last listing
+        self.missed = 0  # names asked for since, that no listing knew
 
     def names(self) -> tuple[str, ...]:
         """Return what leads to it from the root.
@@ -82,11 +90,13 @@ class Node:
         """Keep what was read from a directory, until unlist is called for it."""
         self.listing = listing
         self.listings += 1
+        self.size, self.missed = len(listing.entries), 0
 
     def unlist(self) -> None:
         """Let go of a listing that nobody believes any more."""
         self.listings -= 1
-        if not self.listings:
+        if not self.listings and self.listing is not None:
+            self.missed += self.listing.found  # it was worth it, and may be again
             self.listing = None
 
     @property

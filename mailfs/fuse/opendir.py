@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mailfs.fuse.abi import DIRENT, DIRENTPLUS, padding
 from mailfs.fuse.entry import Entry
-from mailfs.fuse.node import FRESH, Listing, Node
+from mailfs.fuse.node import Node
 from mailfs.fuse.tree import Opened, Tree
 from mailfs.p9.fcall import FormatError, Rread, Tread
 from mailfs.p9.mux import Call
@@ -75,9 +75,7 @@ class OpenDir:
         self._octets += len(data)
         self._done = not data
         if self._done:
-            loop = self._tree.mux.loop
-            self.node.list(Listing(self._entries, loop.time()))
-            loop.call_later(FRESH, self.node.unlist)
+            self._tree.keep_listing(self.node, self._entries)
         if data:
             self._ahead = self._ask()
 

@@ -21,6 +21,7 @@ from mailfs.fuse.node import FRESH, Node, Nodes, entry_out, text
 from mailfs.fuse.opendir import OpenDir
 from mailfs.fuse.openfile import OpenFile
 from mailfs.fuse.opening import Opening, Store
+from mailfs.fuse.relist import Relist
 from mailfs.fuse.tree import Opened, Tree
 from mailfs.p9.fcall import DMDIR, NOTOUCH, OREAD, OTRUNC, Twstat
 
@@ -58,6 +59,7 @@ class Ops:
         self._expire = expire
         self._expires = False  # what the kernel is told can be taken back
         self._handles = Handles()
+        self._relist = Relist(tree)
         self._opening = Opening(tree, nodes, self._handles, store)
 
     # The session
@@ -97,9 +99,16 @@ class Ops:
         node = self.nodes.known(parent, name)
         if node is not None:
             return self._given(node)
-        return self._lookup(parent, name)
+        return self._lookup(parent, name, self._relist.missed(parent))
 
-    async def _lookup(self, parent: Node, name: bytes) -> bytes:
+    async def _lookup(
+        self, parent: Node, name: bytes, listing: "asyncio.Task[None] | None"
+    ) -> bytes:
+        if listing is not None:
+            await asyncio.wait([listing])
+            node = self.nodes.known(parent, name)
+            if node is not None:
+                return self._given(node)
         entry, fid = await self.tree.look(parent, name)
         node = self.nodes.enter(parent, entry)
         self.tree.keep(node, fid)

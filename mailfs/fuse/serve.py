@@ -87,7 +87,7 @@ async def _root(mux: Mux, attach: Attach) -> tuple[Tree, Nodes]:
     found = await tree.fstat(fid, b"/")
     if not found.is_dir:
         raise MailfsError(f"{mux.name}: {ENOTDIR}")
-    return tree, Nodes(found, mux.loop.time)
+    return tree, Nodes(found, tree.clock)
 
 
 async def _attach(mux: Mux, attach: Attach) -> int:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mailfs.errors import ENOENT, P9Error
 from mailfs.fuse.entry import Entry, Owner, entries, entry
-from mailfs.fuse.node import Node, text
+from mailfs.fuse.node import FRESH, Listing, Node, text
 from mailfs.p9.fcall import (
     HEADER,
     MAXWELEM,
@@ -73,7 +73,14 @@ class Tree:
         root: int,
         owner: Owner,
         unlisted: frozenset[bytes] = frozenset(),
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        """Make it of an attached fid.
+
+        Empty files whose names are unlisted are not in listings; clock is the loop's
+        unless given.
+        """
+        self.clock = clock or mux.loop.time
         self.mux = mux
         self.root = root
         self.owner = owner
@@ -224,6 +231,11 @@ class Tree:
         for found in entries(data, self.owner):
             if found.length or found.kind or found.name not in self._unlisted:
                 yield found
+
+    def keep_listing(self, node: Node, entries: list[Entry]) -> None:
+        """Let a listing just read answer for the names in a directory for a while."""
+        node.list(Listing(entries, self.clock()))
+        self.mux.loop.call_later(FRESH, node.unlist)
 
     def keep(self, node: Node, fid: int) -> None:
         """Keep a fid for the node's next open, instead of one that it has."""

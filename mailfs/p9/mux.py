@@ -14,10 +14,11 @@ Everything belongs to one event loop.
 
 import asyncio
 import socket
+import ssl
 from typing import TypeVar, cast
 
 from mailfs.errors import MailfsError, P9Error
-from mailfs.p9.client import MSIZE, Prove
+from mailfs.p9.client import MSIZE, Dial, Prove
 from mailfs.p9.dial import dial
 from mailfs.p9.fcall import (
     HEADER,
@@ -42,6 +43,7 @@ from mailfs.p9.fcall import (
     pack,
     unpack,
 )
+from mailfs.p9.wrapped import Wrapped
 from mailfs.where import Address
 
 MAX_TAGS = NOTAG  # requests in flight; a tag has 16 bits and the last has a meaning
@@ -294,6 +296,9 @@ class Mux(asyncio.Protocol):
             return
         if isinstance(reply, Rflush) or tag in self._flushes:
             self._flushed(tag, reply)
+        elif isinstance(reply, Rerror) and tag == NOTAG and call is None:
+            self._lose(MailfsError(f"{self.name}: {reply.ename}"))  # its last word
+            self._transport.abort()
         elif call is None:
             self.nonsense(f"{type(reply).__name__} tag {tag}")
         elif isinstance(reply, Rerror):
@@ -342,13 +347,16 @@ class Mux(asyncio.Protocol):
 
 
 async def over(sock: socket.socket, name: str) -> Mux:
-    """Begin a session on a connected socket; name begins every error.
+    """Begin a session on a connected socket, be it TLS; name begins every error.
 
     Raises MailfsError if the peer speaks no 9P2000.
     """
     loop = asyncio.get_running_loop()
     sock.setblocking(False)
-    if sock.family == socket.AF_UNIX:
+    if isinstance(sock, ssl.SSLSocket):
+        mux = Mux(name)
+        Wrapped(sock, mux)
+    elif sock.family == socket.AF_UNIX:
         _, mux = await loop.create_unix_connection(lambda: Mux(name), sock=sock)
     else:
         _, mux = await loop.create_connection(lambda: Mux(name), sock=sock)
@@ -360,6 +368,6 @@ async def over(sock: socket.socket, name: str) -> Mux:
     return mux
 
 
-async def connect(address: Address) -> Mux:
+async def connect(address: Address, dial: Dial = dial) -> Mux:
     """Dial address and begin a session.  Raises MailfsError."""
-    return await over(await asyncio.to_thread(dial, address), str(address))
+    return await over(await asyncio.to_thread(dial, address, None), str(address))

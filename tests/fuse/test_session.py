@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from mailfs.fuse import abi, tree
+from mailfs.fuse import abi, relist, tree
 from mailfs.fuse.abi import Init, Op
 from mailfs.fuse.device import Device
 from mailfs.fuse.entry import owner
@@ -127,14 +127,20 @@ def play(directory: Path, work: Callable[[Kernel], Awaitable[T]]) -> T:
         await server.listen(Address("unix", str(directory / "s")))
         mux = await connect(Address("unix", str(directory / "s")))
         root, _ = await mux.attach("glenda", "")
-        files = Tree(mux, root, owner((1, 2), "glenda"), frozenset({b"event"}))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for sock in (ours, theirs):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
         theirs.setblocking(False)
         kernel = Kernel(theirs, server, world)
+        files = Tree(
+            mux,
+            root,
+            owner((1, 2), "glenda"),
+            frozenset({b"event"}),
+            clock=lambda: mux.loop.time() + kernel.later,
+        )
         told = await files.fstat(root, b"/")
-        nodes = Nodes(told, lambda: mux.loop.time() + kernel.later)
+        nodes = Nodes(told, files.clock)
         session = Session(Device(ours.detach()), files, nodes)
         kernel.session = session
         session.begin()
@@ -635,5 +641,37 @@ def test_the_end_does_not_wait_for_the_server(tmp_path: Path) -> None:
 
     async def closed() -> None:
         pass
+
+    play(tmp_path, work)
+
+
+def test_who_asks_name_after_name_is_told_from_a_listing(tmp_path: Path) -> None:
+    async def work(kernel: Kernel) -> None:
+        async def ask(number: int) -> None:
+            data = await kernel.ask(Op.LOOKUP, node, f"{number}\0".encode())
+            attr = data[abi.ENTRY_OUT.size :]
+            assert abi.ATTR.unpack(attr)[0] == 1 << 41 | 1000 << 20 | number
+
+        await kernel.init()
+        node = await kernel.look("many1000")
+        fh = await kernel.open("many1000", op=Op.OPENDIR)
+        for at in (0, 500, 1002):
+            await kernel.read(fh, at, 4096, Op.READDIR)
+        await ask(1)
+        kernel.later += FRESH
+        (connection,) = kernel.server.connections
+        for number in range(1, 1 + 1000 // relist.WORTH):
+            await ask(number)
+        connection.transport.pause_reading()  # the server answers no more
+        for number in range(500, 600):
+            await ask(number)
+        connection.transport.resume_reading()
+        kernel.world.root.children.pop("many1000")
+        kernel.later += FRESH
+        with refuses(errno.ENOENT):
+            await kernel.look("many1000")
+        with refuses(errno.ENOENT):
+            for number in range(600, 700):
+                await ask(number)
 
     play(tmp_path, work)

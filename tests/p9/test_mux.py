@@ -286,7 +286,8 @@ def test_a_lost_line_fails_everything(wait: bool) -> None:
     ("octets", "text"),
     [
         (pack(0, Rclunk()), "Rclunk to Tread"),
-        (pack(1, Rread(b"")), "tag 1"),
+        (pack(1, Rread(b"")), "Rread tag 1"),
+        (pack(0xFFFF, Rerror("fed up")), "fed up$"),
         (pack(0, Rflush()), "Rflush tag 0"),
         (pack(0, Tstat(1)), "Tstat"),
         (b"\xff\xff\xff\xff" + b"u\0\0", "message of 4294967295 octets"),
