@@ -78,8 +78,8 @@ def programs(world: World) -> Iterator[Row]:
                 ("ls", "ls", ""),
                 ("ls -l", "ls -l", ""),
                 ("cat */subject", "cat */subject", "0.5 s"),
-                ("grep -r in 100 of them", f"grep -r '{NEEDLE}' ?? 100", ""),
-                ("rg in 100 of them", f"rg '{NEEDLE}' ?? 100", ""),
+                ("grep -r in 91 of them", f"grep -r '{NEEDLE}' ?? 100", ""),
+                ("rg in 91 of them", f"rg '{NEEDLE}' ?? 100", ""),
             ):
                 if shutil.which(script.split()[0]):
                     floor, ours = both(world, script, copy, mount / "mbox")

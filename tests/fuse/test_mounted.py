@@ -376,7 +376,7 @@ def test_signals_unmount(mounted: Mounted, served: Served, number: int) -> None:
         assert mounted.end(number) == 0
         assert not mounted.path.is_mount()
         assert reader.wait(WAIT) == 1
-        assert reader.communicate()[1].endswith(b": Input/output error\n")
+        assert b": Input/output error\n" in reader.communicate()[1]
     finally:
         busy.kill()
         busy.wait()
@@ -401,7 +401,7 @@ def test_a_dead_server_ends_it(mounted: Mounted, served: Served) -> None:
         served.stop()
         assert mounted.process.wait(WAIT) == 1
         assert reader.wait(WAIT) == 1
-        assert reader.communicate()[1].endswith(b": Input/output error\n")
+        assert b": Input/output error\n" in reader.communicate()[1]
         with refused(errno.ENOTCONN):
             os.listdir(fd)
     finally:
