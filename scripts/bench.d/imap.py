@@ -38,7 +38,7 @@ class Mail:
 
         self.world = world
         users = {"few": (PASSWORD, "mdbox:~/m"), "many": (PASSWORD, "mdbox:~/m")}
-        self.dovecot = Dovecot(users | {"long": (PASSWORD, "mdbox:~/m")})
+        self.dovecot = Dovecot(users | {"long": (PASSWORD, "mdbox:~/m")}, tls=False)
         self.few = min(FEW, world.messages)
 
     def __enter__(self) -> "Mail":
