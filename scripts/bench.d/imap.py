@@ -230,11 +230,12 @@ def _mbsync(world: World, mail: Mail) -> float:
     (home / "mail").mkdir(parents=True)
     config = home / "rc"
     config.write_text(
-        f"IMAPAccount a\nHost 127.0.0.1\nPort {mail.port}\nUser few\n"
-        f"Pass {PASSWORD}\nSSLType None\nAuthMechs LOGIN\nDisableExtension "
-        "COMPRESS=DEFLATE\nIMAPStore f\nAccount a\nMaildirStore n\n"
-        f"Path {home}/mail/\nInbox {home}/mail/INBOX\nChannel c\nFar :f:\n"
-        f"Near :n:\nPatterns INBOX\nCreate Near\nFSync no\nSyncState {home}/\n"
+        f"FSync no\n\nIMAPAccount a\nHost 127.0.0.1\nPort {mail.port}\nUser few\n"
+        f"Pass {PASSWORD}\nSSLType None\nAuthMechs LOGIN\n"
+        "DisableExtension COMPRESS=DEFLATE\n\nIMAPStore f\nAccount a\n\n"
+        f"MaildirStore n\nPath {home}/mail/\nInbox {home}/mail/INBOX\n\n"
+        f"Channel c\nFar :f:\nNear :n:\nPatterns INBOX\nCreate Near\n"
+        f"SyncState {home}/mail/\n"
     )
     command = ["mbsync", "-q", "-c", str(config), "c"]
     return timed(lambda: subprocess.run(command, check=True))
