@@ -26,6 +26,7 @@ TIMEOUT = 30.0  # seconds to wait for anything the server should send
 PARKED = 300.0  # seconds until a mailbox without a connection looks for news
 POLL = 30.0  # seconds between questions to a server that does not tell by itself
 LINGER = 0.2  # seconds after a job in which another is likely
+CHECK = 60.0  # seconds likewise where the server should tell
 FRESH = 3.0  # seconds that its answer holds for whoever looks
 JUMP = 15.0  # seconds the clock must have jumped for the machine to have slept
 ERROR_KEEPS = 2.0  # seconds in which a failed attempt answers for the next, too
@@ -214,7 +215,9 @@ class Line:
         try:
             news = session.wait(timeout if idles else min(timeout, POLL), wake)
             slept = self._wall() - wall - (self._clock() - mono)
-            if slept > JUMP or (not idles and self._clock() - self.asked >= POLL):
+            # A server that idles is asked too, seldom: one was seen to keep silent.
+            due = self._clock() - self.asked >= (CHECK if idles else POLL)
+            if slept > JUMP or (due and not news):
                 # The server may have given us up while the machine was suspended.
                 return self.ask() or news
         except (OSError, MailfsError) as e:
