@@ -1,7 +1,7 @@
 """The errors every layer shares, and the texts that clients match.
 
 MailfsError
-    P9Error          answered to a 9P client as Rerror, word for word
+    Refused          an operation refused; a 9P client gets the text as Rerror
     UsageError       a command line that cannot be meant
 
 A text below is interface: Linux v9fs looks error texts up whole in a fixed table
@@ -16,8 +16,8 @@ class MailfsError(Exception):
     """An error whose text is one line, fit for a person to read."""
 
 
-class P9Error(MailfsError):
-    """A refusal with the text that goes into Rerror; error(5)."""
+class Refused(MailfsError):
+    """An operation refused, in words that reach the client as they stand; error(5)."""
 
 
 class UsageError(MailfsError):
@@ -33,25 +33,10 @@ EIO = "i/o error"
 EROFS = "read only file system"
 EGONE = "file has been removed"
 ENOTEMPTY = "directory is not empty"
-EBADFID = "fid unknown or out of range"
-EFIDUSE = "fid already in use"
-EOPEN = "file already open for I/O"
-EBADUSE = "bad use of fid"
-EOFFSET = "illegal offset"
-EDIROFFSET = "bad offset in directory read"
-EMODE = "illegal mode"
 ENAME = "illegal name"
-ECOUNT = "i/o count too large"
 EFBIG = "file too big"
 EFULL = "file system is full"
 EINUSE = "file is in use"
-EWSTAT = "wstat prohibited"
-ESTAT = "bogus wstat buffer"
-EAUTH = "authentication failed"
-ENOAUTH = "authentication not required"
-EBADTYPE = "bad fcall type"
-EPROTO = "protocol botch"
-EINTERRUPTED = "Interrupted system call"
 EINVAL = "Invalid argument"
 
 # Control messages and specs; upasfs(4).

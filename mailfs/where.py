@@ -80,7 +80,7 @@ def namespace() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class DialString:
     """A dial string taken apart; dial(3) of plan9port.
 
     net is unix, tcp, stdio, or tls, which is TLS from the first octet over tcp.
@@ -102,7 +102,7 @@ class Address:
         return self.net in ("unix", "stdio") or self.host in near
 
 
-def dialstring(text: str) -> Address:
+def dialstring(text: str) -> DialString:
     """Parse ``unix!PATH``, ``tcp!HOST!PORT``, ``tls!HOST!PORT``, ``stdio``, or a name.
 
     A bare name is a service in the name space, as in ``9p -a``, or with a slash the
@@ -111,18 +111,18 @@ def dialstring(text: str) -> Address:
     """
     net, bang, rest = text.partition("!")
     if net == "stdio" and not rest:
-        return Address("stdio")
+        return DialString("stdio")
     if net == "unix" and rest:
-        return Address("unix", rest)
+        return DialString("unix", rest)
     if net in ("tcp", "tls") and rest:
         host, _, port = rest.rpartition("!")
         if host and port:
-            return Address(net, host, _port(port, text))
+            return DialString(net, host, _port(port, text))
     elif not bang:
         if "/" in text:
-            return Address("unix", text)
+            return DialString("unix", text)
         if text:
-            return Address("unix", str(namespace() / text))
+            return DialString("unix", str(namespace() / text))
     raise UsageError(
         f"{text}: not an address: want unix!PATH, tcp!HOST!PORT, tls!HOST!PORT, stdio "
         "or a service"

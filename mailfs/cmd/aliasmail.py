@@ -29,7 +29,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("-d", dest="debug", action="store_true", help="name the files")
     parser.add_root()
     options = parser.parse_args(argv)
-    from mailfs.send import alias, site
+    from mailfs.send import alias
+    from mailfs.site import site
 
     here = site.here(where.root(options.root), where.user())
     lists_file = alias.FROM_LISTS if options.domain else options.lists or alias.LISTS

@@ -10,9 +10,9 @@ from mailfs import where
 from mailfs.cmd.args import Parser
 from mailfs.cmd.fs import start_log
 from mailfs.errors import MailfsError
-from mailfs.fs.boxes import Boxes
 from mailfs.fs.root import attach
-from mailfs.mbox.driver import Place
+from mailfs.mailbox.driver import Place
+from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.p9.client import Client
 from mailfs.p9.srv import Server, run, serve
 
@@ -47,7 +47,7 @@ async def _demo(scratch: Path, port: int | None, *, once: bool) -> None:
     sample = scratch / "mbox"
     sample.write_bytes(resources.files("mailfs.sample").joinpath("mbox").read_bytes())
     place = Place(scratch / "root", where.user())
-    boxes = Boxes(place, scratch / "cache")
+    boxes = MailboxRegistry(place, scratch / "cache")
     server = Server(lambda uname, aname: attach(boxes, uname, aname))
     try:
         await boxes.open(str(sample), "mbox")
@@ -63,15 +63,15 @@ async def _demo(scratch: Path, port: int | None, *, once: bool) -> None:
         await boxes.close_all()
 
 
-async def _listen(server: Server, port: int | None) -> where.Address:
+async def _listen(server: Server, port: int | None) -> where.DialString:
     """Serve on loopback TCP, at any port if none is asked for and ours is taken."""
     first = PORT if port is None else port
     try:
-        return await server.listen(where.Address("tcp", "127.0.0.1", first))
+        return await server.listen(where.DialString("tcp", "127.0.0.1", first))
     except MailfsError:
         if port is not None:
             raise
-        return await server.listen(where.Address("tcp", "127.0.0.1", 0))
+        return await server.listen(where.DialString("tcp", "127.0.0.1", 0))
 
 
 def tour(service: str) -> None:
@@ -102,7 +102,7 @@ def _step(command: str) -> None:
     print(f"\n$ {command}")
 
 
-def _mounting(service: where.Address, tcp: where.Address) -> None:
+def _mounting(service: where.DialString, tcp: where.DialString) -> None:
     user = where.user()
     print(
         f"""

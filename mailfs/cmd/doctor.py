@@ -16,12 +16,12 @@ def main(argv: list[str]) -> int:
     """Run the verb; status 1 if something is wrong."""
     options = _parse(argv)
     from mailfs.doctor.checks import examine
-    from mailfs.doctor.finding import State
-    from mailfs.doctor.world import World
+    from mailfs.doctor.finding import FindingState
+    from mailfs.doctor.world import DoctorWorld
     from mailfs.tls.trust import Policy, Trust
 
     root = where.root(options.root)
-    world = World(
+    world = DoctorWorld(
         root,
         where.user(),
         where.cache(),
@@ -31,8 +31,8 @@ def main(argv: list[str]) -> int:
     )
     wrong = 0
     for found in examine(world, options.specs):
-        wrong += found.state is State.BAD
-        if found.state is not State.OK or not options.quiet:
+        wrong += found.state is FindingState.BAD
+        if found.state is not FindingState.OK or not options.quiet:
             print(found, flush=True)
     return 1 if wrong else 0
 

@@ -17,7 +17,7 @@ from mailfs.p9.auth import Auth
 from mailfs.p9.conn import Identify
 from mailfs.p9.file import File, Later
 from mailfs.p9.srv import Door
-from mailfs.where import Address
+from mailfs.where import DialString
 
 if TYPE_CHECKING:
     from mailfs.cmd.gate import Gate
@@ -59,12 +59,12 @@ def add(parser: Parser) -> None:
 class At:
     """One -l: the address, and what attaches there are bound to."""
 
-    address: Address
+    address: DialString
     bound: Aname
 
 
 def read(text: str) -> At:
-    """Read ``ADDR[=ANAME]``.  Raises UsageError or P9Error."""
+    """Read ``ADDR[=ANAME]``.  Raises UsageError or Refused."""
     addr, bound = text, ""
     at = text.find("=")
     while at >= 0:  # a path may have one too

@@ -177,8 +177,8 @@ def _grant(options: argparse.Namespace, more: Attrs) -> str:
     if scope := value(more, "scope"):
         provider = oauth.scoped(provider, scope)
     secret = tty.password("client secret (empty if it has none): ")
-    client = oauth.Client(provider, options.clientid, secret)
-    person = consent.Person(
+    client = oauth.OAuthClient(provider, options.clientid, secret)
+    person = consent.ConsentPerson(
         say=_say, ask=tty.ask, browse=webbrowser.open, fetch=fetch, random=os.urandom
     )
     flow = options.flow or _flow(provider.device)
@@ -200,13 +200,13 @@ def _flow(device: str) -> str:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from mailfs.factotum import keyfile
     from mailfs.factotum.agent import Agent
     from mailfs.factotum.authsrv import asker
     from mailfs.factotum.fetch import fetcher
     from mailfs.factotum.proto import PROTOS
     from mailfs.factotum.step import Env
     from mailfs.p9.srv import run
-    from mailfs.setup import keyfile
 
     if options.user:
         raise UsageError(f"{options.user}: unexpected argument")
@@ -306,10 +306,10 @@ def _ours(sock: socket.socket) -> bool:
 
 
 async def _run(agent: "Agent", name: str) -> None:
-    from mailfs.factotum.tree import Service
+    from mailfs.factotum.tree import FactotumService
     from mailfs.p9.srv import Server, serve
 
-    service = Service(agent)
+    service = FactotumService(agent)
     server = Server(lambda uname, aname: service.root(uname), admit=_ours)
     try:
         await serve(server, [where.dialstring(name)])

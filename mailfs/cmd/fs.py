@@ -11,21 +11,21 @@ from pathlib import Path
 from mailfs import where
 from mailfs.cmd import door, net
 from mailfs.cmd.args import Parser
-from mailfs.errors import EPERM, MailfsError, P9Error, UsageError
+from mailfs.errors import EPERM, MailfsError, Refused, UsageError
 from mailfs.fs import plumb
 from mailfs.fs.aname import KEYED
 from mailfs.fs.biff import Biff
-from mailfs.fs.boxes import Boxes, ignored
-from mailfs.fs.boxspec import named
-from mailfs.fs.outboxpost import post
+from mailfs.fs.outbox.post import post
 from mailfs.fs.plumb import MOUNT
 from mailfs.fs.root import attach
-from mailfs.fs.shelf import Shelf
 from mailfs.fs.users import Users, load
-from mailfs.mbox.driver import Place
+from mailfs.mailbox.driver import Place
+from mailfs.mailboxes import listed
+from mailfs.mailboxes.registry import MailboxRegistry, ignored
+from mailfs.mailboxes.scopedset import ScopedMailboxes
+from mailfs.mailboxes.spec import named
 from mailfs.p9.file import File
 from mailfs.p9.srv import Server, run, serve
-from mailfs.setup import mailboxes
 
 log = logging.getLogger(__name__)
 SUMMARY = "serve mailboxes as files over 9P"
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
         return 0
     specs = named(options.specs)
     if not specs and not options.none:
-        specs = named(mailboxes.read(root, place.user))
+        specs = named(listed.read(root, place.user))
     if not specs and not options.none:
         specs = [("mbox", default(place))]
     run(_serve(options, _boxes(place), specs))
@@ -112,8 +112,8 @@ def _add_telling(parser: Parser) -> None:
     )
 
 
-def _boxes(place: Place) -> Boxes:
-    return Boxes(place, where.cache(), ignored(place.root))
+def _boxes(place: Place) -> MailboxRegistry:
+    return MailboxRegistry(place, where.cache(), ignored(place.root))
 
 
 def start_log(*, debug: bool, trace: bool) -> None:
@@ -140,12 +140,12 @@ def default(place: Place) -> str:
     for path in usual:
         if path.exists():
             return str(path)
-    listed = ", ".join(map(str, usual))
-    raise MailfsError(f"no mailbox: {listed}: none exists; name one with -f")
+    places = ", ".join(map(str, usual))
+    raise MailfsError(f"no mailbox: {places}: none exists; name one with -f")
 
 
 async def _serve(
-    options: argparse.Namespace, boxes: Boxes, specs: list[tuple[str, str]]
+    options: argparse.Namespace, boxes: MailboxRegistry, specs: list[tuple[str, str]]
 ) -> None:
     """Serve our own mailboxes."""
     sys.setswitchinterval(SWITCH)
@@ -172,17 +172,17 @@ async def _serve(
 
 
 def _tellers(
-    options: argparse.Namespace, ats: list[door.At], boxes: Boxes
+    options: argparse.Namespace, ats: list[door.At], boxes: MailboxRegistry
 ) -> Iterator[Coroutine[None, None, None]]:
     """Give what tells people of mail."""
     if options.biff:
-        yield Biff(Shelf(boxes), _show).run()
+        yield Biff(ScopedMailboxes(boxes), _show).run()
     if not options.silent:
         # Where plan9port's clients are served, its plumber's receivers are too.
         is_keyed = any(at.bound.dialect == KEYED for at in ats)
         form = plumb.keyed() if is_keyed else plumb.upas(options.mount)
         address = where.dialstring(plumb.SERVICE)
-        yield plumb.Plumbing(Shelf(boxes), form, address).run()
+        yield plumb.Plumbing(ScopedMailboxes(boxes), form, address).run()
 
 
 def _ended(task: "asyncio.Task[None]") -> None:
@@ -196,7 +196,7 @@ def _show(line: str) -> None:
 
 def _nobody(uname: str, aname: str) -> File:
     """Refuse an attach: each door has its own way."""
-    raise P9Error(EPERM)
+    raise Refused(EPERM)
 
 
 async def _serve_users(options: argparse.Namespace, place: Place) -> None:

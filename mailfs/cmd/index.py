@@ -6,11 +6,11 @@ from pathlib import Path
 from mailfs import where
 from mailfs.cmd import net
 from mailfs.cmd.args import Parser
-from mailfs.mbox.build import Progress, Report, be_nice, derive
-from mailfs.mbox.driver import Place
-from mailfs.mbox.drivers import open_store
-from mailfs.mbox.folder import Folder
-from mailfs.mbox.index import Index, index_path
+from mailfs.mailbox.build import Progress, Report, be_nice, derive
+from mailfs.mailbox.driver import Place
+from mailfs.mailbox.drivers import open_store
+from mailfs.mailbox.folder import MailboxState
+from mailfs.mailbox.index import Index, index_path
 
 SUMMARY = "build or update a mailbox's index"
 
@@ -62,10 +62,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _folder(spec: str, place: Place, cache: Path) -> Folder:
+def _folder(spec: str, place: Place, cache: Path) -> MailboxState:
     driver = open_store(spec, place)
     name = str(Path(driver.path).absolute())
-    return Folder(driver, Index(index_path(cache, name), driver.kind, name))
+    return MailboxState(driver, Index(index_path(cache, name), driver.kind, name))
 
 
 def _lines(progress: Progress) -> None:

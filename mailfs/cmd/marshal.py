@@ -14,9 +14,9 @@ from mailfs.cmd.args import Parser, why
 from mailfs.errors import MailfsError, UsageError
 
 if TYPE_CHECKING:
-    from mailfs.mbox.net import Net
-    from mailfs.send.marshal.compose import Order
-    from mailfs.send.site import Site
+    from mailfs.mailbox.net import Network
+    from mailfs.marshal.compose import Order
+    from mailfs.site.site import Site
 
 SUMMARY = "make a message of a text and files, and send it"
 
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
 def run(verb: str, argv: list[str], *, headed: bool) -> int:
     """Send what standard input holds; headed: its header names recipients too."""
     options = _parse(verb, argv, headed=headed)
-    from mailfs.send import site as sites
+    from mailfs.site import site as sites
 
     site = sites.here(where.root(options.root), where.user())
     if sys.stdin is None and not options.none:
@@ -63,7 +63,7 @@ def run(verb: str, argv: list[str], *, headed: bool) -> int:
 
 
 def _status(error: MailfsError | OSError) -> int:
-    from mailfs.send.marshal.dispatch import NotSent
+    from mailfs.marshal.dispatch import NotSent
 
     if isinstance(error, Interrupted):
         return error.status
@@ -112,7 +112,7 @@ class _Interrupts:
 
 def _read(fd: int, text: bytearray, interrupts: _Interrupts) -> None:
     """Read to the end; what has been read is in text however this ends."""
-    from mailfs.send.marshal.attachment import MAX_MESSAGE
+    from mailfs.marshal.attachment import MAX_MESSAGE
 
     while True:
         interrupts.wait(fd)
@@ -127,11 +127,11 @@ def _read(fd: int, text: bytearray, interrupts: _Interrupts) -> None:
 def _send(
     verb: str, site: "Site", text: bytes, order: "Order", options: argparse.Namespace
 ) -> int:
-    from mailfs.send.marshal import draft, filing
-    from mailfs.send.marshal.author import author
-    from mailfs.send.marshal.compose import compose
-    from mailfs.send.marshal.dispatch import NotSent, dispatch
-    from mailfs.send.marshal.entity import tokens
+    from mailfs.marshal import draft, filing
+    from mailfs.marshal.author import author
+    from mailfs.marshal.compose import compose
+    from mailfs.marshal.dispatch import NotSent, dispatch
+    from mailfs.marshal.entity import tokens
 
     token = tokens(site.random)
     taken, files = draft.attachments(draft.typed(text))
@@ -157,9 +157,9 @@ def _send(
     return 0
 
 
-def _net(site: "Site", folder: str) -> "Net | None":
+def _net(site: "Site", folder: str) -> "Network | None":
     """Return what it takes to reach a mailbox on a server, None if it is on none."""
-    from mailfs.mbox.drivers.spec import is_network
+    from mailfs.mailbox.drivers.spec import is_network
 
     if not is_network(folder):
         return None
@@ -185,8 +185,8 @@ def _bury(site: "Site", text: bytes) -> str:
 def _rehearse(site: "Site", options: argparse.Namespace) -> int:
     """Do what send does with -x or -#, to the recipients on the command line."""
     from mailfs.cmd import send
-    from mailfs.send.marshal import recipients
-    from mailfs.send.marshal.author import author
+    from mailfs.marshal import recipients
+    from mailfs.marshal.author import author
 
     expand = author(site).expand
     words = [*options.addresses, *options.cc, *options.bcc]
@@ -202,11 +202,11 @@ def _flags(options: argparse.Namespace) -> list[str]:
 
 def _order(site: "Site", options: argparse.Namespace) -> "Order":
     """Return what the options ask, with the message replied to read and files seen."""
+    from mailfs.marshal.compose import Order
+    from mailfs.marshal.entity import tokens
+    from mailfs.marshal.pgp import Pgp
+    from mailfs.marshal.reply import parent
     from mailfs.msg import charset
-    from mailfs.send.marshal.compose import Order
-    from mailfs.send.marshal.entity import tokens
-    from mailfs.send.marshal.pgp import Pgp
-    from mailfs.send.marshal.reply import parent
 
     for file in options.files or ():
         with open(file.path, "rb"):
@@ -234,7 +234,7 @@ class _Attach(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        from mailfs.send.marshal.attachment import Attachment
+        from mailfs.marshal.attachment import Attachment
 
         inline = option_string == "-A"
         file = Attachment(str(values), namespace.type, inline)

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailfs.cache.pack import Pack
 from mailfs.cmd.args import Parser
 from mailfs.errors import UsageError
-from mailfs.mbox.net import Net
-from mailfs.mbox.pack import Pack
+from mailfs.mailbox.net import Network
 from mailfs.tls.trust import Policy, Trust
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def add(parser: Parser) -> None:
     )
 
 
-def make(options: argparse.Namespace, root: Path, cache: Path) -> Net:
+def make(options: argparse.Namespace, root: Path, cache: Path) -> Network:
     """Return what drivers need; cache is the directory of all caches."""
     trust = Trust(root, Policy(options.trust))
-    return Net(_keys, trust, Pack(cache / "pack", options.cache))
+    return Network(_keys, trust, Pack(cache / "pack", options.cache))
 
 
 def _keys() -> "Factotum":

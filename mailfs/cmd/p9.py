@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from mailfs.attr import quote
 from mailfs.cmd.args import Parser, why
-from mailfs.errors import MailfsError, P9Error, UsageError
+from mailfs.errors import MailfsError, Refused, UsageError
 from mailfs.p9.client import Client, Dial, OpenFile
 from mailfs.p9.dial import dial
 from mailfs.p9.fcall import (
@@ -27,7 +27,7 @@ from mailfs.p9.fcall import (
     Request,
     Stat,
 )
-from mailfs.where import Address, dialstring, namespace, root
+from mailfs.where import DialString, dialstring, namespace, root
 
 KEYS = "factotum"  # the service of the user's keys
 
@@ -89,7 +89,7 @@ class Servers:
                 raise UsageError("want SERVICE/PATH, or -a ADDR")
         client = self._clients.get(service)
         if client is None:
-            where = self._address or Address("unix", str(namespace() / service))
+            where = self._address or DialString("unix", str(namespace() / service))
             auth = None if where.net == "unix" else prove
             client = self._clients[service] = Client(
                 where,
@@ -140,7 +140,7 @@ def prove(ask: Callable[[Request], Reply], afid: int, uname: str, aname: str) ->
     return attach.prove(ask, afid, uname, aname)
 
 
-def address(text: str) -> Address:
+def address(text: str) -> DialString:
     """Return what -a means: a dial string, a posted service, or else a host.
 
     A host is dialled at 9fs; netmkaddr, dial(3) of plan9port.
@@ -175,7 +175,7 @@ def _write_lines(file: OpenFile, name: str) -> None:
     for line in sys.stdin.buffer:
         try:
             file.write(line)
-        except P9Error as e:
+        except Refused as e:
             _complain(name, e)
             refused += 1
     if not line:
@@ -192,14 +192,14 @@ def _rdwr(client: Client, path: str, options: argparse.Namespace) -> None:
             try:
                 file.seek(0)
                 _put(file.read(PIECE) + b"\n")
-            except P9Error as e:
+            except Refused as e:
                 _complain(name, e)
             line = sys.stdin.buffer.readline()
             if not line:
                 return
             try:
                 file.write(line.removesuffix(b"\n"))
-            except P9Error as e:
+            except Refused as e:
                 _complain(name, e)
 
 

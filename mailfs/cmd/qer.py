@@ -17,7 +17,7 @@ SHOWN = 40  # characters of an odd beginning that go into the log
 def main(argv: list[str]) -> int:
     """Run the verb."""
     options = _parse(argv)
-    from mailfs.send.queue import spool
+    from mailfs.queue import spool
 
     _complain()
     spool.enqueue(
@@ -37,7 +37,7 @@ def _complain() -> None:
     start = stdin.peek(PEEK)[:SHOWN] if isinstance(stdin, io.BufferedReader) else b""
     if start.startswith(b"From"):
         return
-    from mailfs.send import site as sites
+    from mailfs.site import site as sites
 
     site = sites.here(where.root(), where.user())
     shown = start.decode(errors="replace").replace("\n", " ")

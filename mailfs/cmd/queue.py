@@ -12,8 +12,8 @@ from mailfs.cmd.args import Parser
 from mailfs.errors import UsageError
 
 if TYPE_CHECKING:
-    from mailfs.send.queue.spool import Job
-    from mailfs.send.queue.status import Row
+    from mailfs.queue.spool import Job
+    from mailfs.queue.status import QueueRow
 
 SUMMARY = "show what is in the queue, hold it, remove it"
 
@@ -23,7 +23,7 @@ HEAD = ("message", "state", "age", "octets", "next", "from", "for")
 def main(argv: list[str]) -> int:
     """Run the verb."""
     options = _parse(argv)
-    from mailfs.send.queue import spool
+    from mailfs.queue import spool
 
     queue = options.queue or where.root(options.root) / "mail" / "queue"
     if options.action == "list":
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
 
 
 def _list(queue: Path, *, attrs: bool) -> int:
-    from mailfs.send.queue import spool, status
+    from mailfs.queue import spool, status
 
     found = list(status.rows(spool.folders(queue)))
     if attrs:
@@ -56,7 +56,7 @@ def _list(queue: Path, *, attrs: bool) -> int:
     return 0
 
 
-def _cells(row: "Row", now: float) -> tuple[str, ...]:
+def _cells(row: "QueueRow", now: float) -> tuple[str, ...]:
     due = "" if row.state == "held" else "now"
     if row.due > now and due:
         due = _span(row.due - now)
@@ -80,7 +80,7 @@ def _span(seconds: float) -> str:
 
 
 def _show(job: "Job") -> None:
-    from mailfs.send.queue.status import rows
+    from mailfs.queue.status import rows
 
     for row in rows([job.folder]):
         if row.job == job:
@@ -94,19 +94,19 @@ def _show(job: "Job") -> None:
 
 
 def _hold(job: "Job") -> None:
-    from mailfs.send.queue import spool
+    from mailfs.queue import spool
 
     spool.hold(job)
 
 
 def _release(job: "Job") -> None:
-    from mailfs.send.queue import spool
+    from mailfs.queue import spool
 
     spool.release(job)
 
 
 def _remove(job: "Job") -> None:
-    from mailfs.send.queue import spool
+    from mailfs.queue import spool
 
     spool.remove(job)
 

@@ -13,8 +13,8 @@ from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
 
 if TYPE_CHECKING:
-    from mailfs.send.queue.drain import Drain
-    from mailfs.send.queue.runq import Order
+    from mailfs.runq.drain import Drain
+    from mailfs.runq.runq import RunqOrder
 
 SUMMARY = "deliver what is in the queue"
 
@@ -28,8 +28,8 @@ def main(argv: list[str]) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Drain a queue once, or watch it."""
-    from mailfs.send import site as sites
-    from mailfs.send.queue import runq
+    from mailfs.runq import runq
+    from mailfs.site import site as sites
 
     root = where.root(options.root)
     site = sites.here(root, where.user())
@@ -49,11 +49,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _watch(drain: "Drain", order: "Order") -> None:
+def _watch(drain: "Drain", order: "RunqOrder") -> None:
     """Drain until a signal; new files wake the drain."""
     import os
 
-    from mailfs.send.queue import runq
+    from mailfs.runq import runq
 
     lock = runq.lock(order.queue)
     stop = threading.Event()
@@ -69,20 +69,20 @@ def _watch(drain: "Drain", order: "Order") -> None:
         os.close(lock)
 
 
-def _order(options: argparse.Namespace, root: Path) -> "Order":
-    from mailfs.send.queue.attempt import Rules
-    from mailfs.send.queue.drain import Limits
-    from mailfs.send.queue.runq import Order
+def _order(options: argparse.Namespace, root: Path) -> "RunqOrder":
+    from mailfs.runq.attempt import RetryRules
+    from mailfs.runq.drain import DrainLimits
+    from mailfs.runq.runq import RunqOrder
 
     users: tuple[str, ...] = (options.subdir or where.user(),)
     if options.all or options.watch:
         users = (options.subdir,) if options.subdir else ()
-    return Order(
+    return RunqOrder(
         options.queue or root / "mail" / "queue",
         (options.command or root / "mail" / "lib" / "remotemail").absolute(),
         users,
-        Rules(options.hours, options.at_once, options.stubborn),
-        Limits(options.workers, options.per_host),
+        RetryRules(options.hours, options.at_once, options.stubborn),
+        DrainLimits(options.workers, options.per_host),
     )
 
 
@@ -136,7 +136,7 @@ def add_flags(parser: Parser) -> None:
     )
     for flag, dest, text in flags:
         parser.add_argument(flag, dest=dest, action="store_true", help=text)
-    from mailfs.send.queue import retry
+    from mailfs.queue import retry
 
     parser.add_argument("-q", dest="subdir", metavar="DIR", help="this directory only")
     parser.add_argument(

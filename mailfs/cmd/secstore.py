@@ -13,8 +13,8 @@ from mailfs.errors import MailfsError, UsageError
 
 if TYPE_CHECKING:
     from mailfs.secret import Secret
-    from mailfs.secstore.client import Dial, Session
-    from mailfs.secstore.seal import Form
+    from mailfs.secstore.client import Dial, SecstoreSession
+    from mailfs.secstore.seal import SealFormat
 
 SUMMARY = "fetch and store secrets"
 
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     if options.change and (options.jobs or options.edit):
         raise UsageError("get, put, and remove invalid with password change")
     from mailfs.secstore.client import dial
-    from mailfs.secstore.error import Refused
+    from mailfs.secstore.error import SecstoreRefused
 
     connect = dial(options.server)
     if options.change:
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
             for name in getattr(options, flag):
                 try:
                     _do(session, flag, name, options)
-                except Refused as e:  # the server does not say what it means
+                except SecstoreRefused as e:  # the server does not say what it means
                     raise MailfsError(f"{name}: {e}") from e
     return 0
 
@@ -93,11 +93,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return options
 
 
-def _login(connect: "Dial", options: argparse.Namespace) -> "Session":
+def _login(connect: "Dial", options: argparse.Namespace) -> "SecstoreSession":
     """Log in, asking again for a password that was mistyped."""
     from mailfs.cmd import tty
     from mailfs.secstore.client import login
-    from mailfs.secstore.error import Refused, WrongPassword
+    from mailfs.secstore.error import SecstoreRefused, WrongPassword
 
     def pin() -> "Secret":
         if options.piped:
@@ -113,7 +113,7 @@ def _login(connect: "Dial", options: argparse.Namespace) -> "Session":
                 raise MailfsError(f"{options.user}: {e}") from e
             print("password mistyped?", file=sys.stderr)
             continue
-        except Refused as e:
+        except SecstoreRefused as e:
             raise MailfsError(f"{options.user}: {e}") from e
         options.password = password
         print(f"server: {session.server}", file=sys.stderr)
@@ -136,13 +136,15 @@ def _password(options: argparse.Namespace) -> "Secret":
     return password
 
 
-def _do(session: "Session", flag: str, name: str, options: argparse.Namespace) -> None:
+def _do(
+    session: "SecstoreSession", flag: str, name: str, options: argparse.Namespace
+) -> None:
     if options.verbose:
         print(f"{flag} {name}", file=sys.stderr)
     if flag in "gG" and name == ".":
         _list(session)
     elif flag == "g":
-        from mailfs.secstore.replace import replace
+        from mailfs.disk.replace import replace
 
         replace(Path(name), session.get(name))
     elif flag == "G":
@@ -165,22 +167,22 @@ def _do(session: "Session", flag: str, name: str, options: argparse.Namespace) -
         print(f"saved {len(data)} bytes", file=sys.stderr)
 
 
-def _list(session: "Session") -> None:
+def _list(session: "SecstoreSession") -> None:
     from mailfs.secstore.shelf import listing
 
     print(listing(session.list()), end="")
 
 
-def _form(session: "Session", name: str, wanted: str) -> "Form":
+def _form(session: "SecstoreSession", name: str, wanted: str) -> "SealFormat":
     """Return the form to store in; what is there keeps its own, if it is proven."""
-    from mailfs.secstore.seal import Form, Unreadable
+    from mailfs.secstore.seal import SealFormat, Unreadable
 
     if wanted != "keep":
-        return Form(wanted)
+        return SealFormat(wanted)
     try:
-        return session.read(name)[0] if session.has(name) else Form.SEALED
+        return session.read(name)[0] if session.has(name) else SealFormat.SEALED
     except Unreadable:
-        return Form.SEALED
+        return SealFormat.SEALED
 
 
 def _change(connect: "Dial", options: argparse.Namespace) -> int:

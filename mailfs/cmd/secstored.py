@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
         raise UsageError("-R: this server cannot check tokens")
     no_core()
     from mailfs.secstore.account import Accounts
-    from mailfs.secstore.server import Server
+    from mailfs.secstore.server import SecstoreServer
 
     logging.basicConfig(
         stream=sys.stderr,
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     )
     root = Path(options.d) if options.d else where.root(options.root) / FOLDER
     Accounts(root).make()
-    server = Server(root, options.S or socket.gethostname())
+    server = SecstoreServer(root, options.S or socket.gethostname())
     with _listen(options.s) as listener, _signals() as wake:
         host, port = listener.getsockname()[:2]
         logging.info("ANNOUNCE tcp!%s!%s", host, port)

@@ -12,8 +12,8 @@ from mailfs.errors import MailfsError, UsageError
 
 if TYPE_CHECKING:
     from mailfs.send.mail import Mail
-    from mailfs.send.site import Site
     from mailfs.send.submit import Result
+    from mailfs.site.site import Site
 
 SUMMARY = "deliver a message to addresses; stands in for sendmail"
 
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     if any(c in address for address in options.address for c in _BAD):
         raise UsageError("illegal characters in destination")
     from mailfs.ndb import install
-    from mailfs.send import site as sites
+    from mailfs.site import site as sites
 
     root = where.root(options.root)
     install.install(root, where.user())

@@ -16,7 +16,7 @@ from mailfs.errors import MailfsError, UsageError
 from mailfs.secret import Secret, no_core
 
 if TYPE_CHECKING:
-    from mailfs.setup.world import World
+    from mailfs.setup.world import SetupWorld
 
 SUMMARY = "set up an account by asking: the mail warlock"
 
@@ -94,19 +94,19 @@ class Nobody:
         raise UsageError(f"{prompt}: nobody is there to ask")
 
 
-def _world(root: Path) -> "World":
+def _world(root: Path) -> "SetupWorld":
     from mailfs.factotum.fetch import fetcher
     from mailfs.setup import daemon
     from mailfs.setup.lookup import Lookup
     from mailfs.setup.srv import Srv
-    from mailfs.setup.world import World
+    from mailfs.setup.world import SetupWorld
 
     fetch = fetcher()
     near = "SSH_CONNECTION" not in os.environ and (
         sys.platform == "darwin"
         or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     )
-    return World(
+    return SetupWorld(
         root,
         where.user(),
         Lookup(Srv(), fetch),

@@ -12,9 +12,9 @@ from mailfs.cmd.args import Parser
 from mailfs.errors import UsageError
 
 if TYPE_CHECKING:
-    from mailfs.send.site import Site
-    from mailfs.send.smtp.fate import Fate
-    from mailfs.send.smtp.options import Options
+    from mailfs.site.site import Site
+    from mailfs.smtp.fate import Fate
+    from mailfs.smtp.options import Options
 
 SUMMARY = "deliver one message to a mail server"
 
@@ -24,11 +24,11 @@ PERMANENT, RETRY = 1, 2  # exit statuses, as plan9port's smtp has them
 def main(argv: list[str]) -> int:
     """Run the verb."""
     options, dest, sender, rcpts, parsed = _parse(argv)
-    from mailfs.send import site as sites
-    from mailfs.send.smtp import make
-    from mailfs.send.smtp.client import Mail
-    from mailfs.send.smtp.fate import DeliveryError, failed
-    from mailfs.send.smtp.letter import MAX_MESSAGE
+    from mailfs.site import site as sites
+    from mailfs.smtp import make
+    from mailfs.smtp.client import SmtpMail
+    from mailfs.smtp.fate import DeliveryError, failed
+    from mailfs.smtp.letter import MAX_MESSAGE
 
     site = sites.here(where.root(parsed.root), where.user())
     octets = sys.stdin.buffer.read(MAX_MESSAGE + 1)
@@ -38,7 +38,9 @@ def main(argv: list[str]) -> int:
     trace = _trace if options.debug else _silent
     client = make.client(site, options, cache=where.cache(), trace=trace)
     try:
-        fates = client.deliver(Mail(octets, dest, sender, rcpts, whole=report is None))
+        fates = client.deliver(
+            SmtpMail(octets, dest, sender, rcpts, whole=report is None)
+        )
     except DeliveryError as e:
         fates = failed(rcpts, e)
     finally:
@@ -51,7 +53,7 @@ def main(argv: list[str]) -> int:
 
 def _report() -> int | None:
     """Return the descriptor on which runq wants to know each recipient's fate."""
-    from mailfs.send.queue.transport import REPORT
+    from mailfs.runq.transport import REPORT
 
     text = os.environ.pop(REPORT, "")
     return int(text) if text.isdecimal() else None
@@ -59,7 +61,7 @@ def _report() -> int | None:
 
 def _tell(dest: str, fates: "Sequence[Fate]") -> int:
     """Say what failed, and return the exit status."""
-    from mailfs.send.queue.attempt import explain
+    from mailfs.runq.attempt import explain
 
     bad = [fate for fate in fates if not fate.ok]
     if not bad:
@@ -70,13 +72,13 @@ def _tell(dest: str, fates: "Sequence[Fate]") -> int:
 
 def _filter(site: "Site", options: "Options", octets: bytes, sender: str) -> int:
     """Write the message as it would be sent, without its last dot."""
-    from mailfs.send.queue.control import unescape
-    from mailfs.send.smtp import wire
-    from mailfs.send.smtp.letter import Letter
-    from mailfs.send.smtp.path import at
+    from mailfs.msg.escape import unescape
+    from mailfs.smtp import wire
+    from mailfs.smtp.letter import SmtpLetter
+    from mailfs.smtp.path import at
 
     domain = options.domain or site.names.domain
-    letter = Letter(
+    letter = SmtpLetter(
         octets,
         sender=at(unescape(sender), domain, local=options.local),
         domain=domain,
@@ -108,7 +110,7 @@ class _Parser(Parser):
 def _parse(
     argv: list[str],
 ) -> tuple["Options", str, str, tuple[str, ...], argparse.Namespace]:
-    from mailfs.send.smtp import options as smtp
+    from mailfs.smtp import options as smtp
 
     parser = _Parser(
         "smtp",

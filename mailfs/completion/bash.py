@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from mailfs.completion.row import FORMS, Choice, Row
+from mailfs.completion.row import FORMS, Choice, OptionRow
 
 _SCRIPT = r"""# bash completion for mailfs(1), written from the verbs' parsers.
 
@@ -163,7 +163,7 @@ complete -F _mailfs mailfs
 """
 
 
-def script(table: Sequence[Row], pages: Sequence[str]) -> str:
+def script(table: Sequence[OptionRow], pages: Sequence[str]) -> str:
     """Return the whole script."""
     rows = "\n".join(_case(row) for row in table)
     verbs = " ".join(row.path[0] for row in table if len(row.path) == 1)
@@ -175,7 +175,7 @@ def script(table: Sequence[Row], pages: Sequence[str]) -> str:
     )
 
 
-def _case(row: Row) -> str:
+def _case(row: OptionRow) -> str:
     options = [
         f"{name}:{_kind(choice)}" if choice else name
         for option, choice in row.options

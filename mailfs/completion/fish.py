@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mailfs.completion.row import FORMS, Choice, Row
+from mailfs.completion.row import FORMS, Choice, OptionRow
 from mailfs.man.synopsis import Option
 
 _SCRIPT = r"""# fish completion for mailfs(1), written from the verbs' parsers.
@@ -114,7 +114,7 @@ _KINDS = {
 }
 
 
-def script(table: Sequence[Row], pages: Sequence[str]) -> str:
+def script(table: Sequence[OptionRow], pages: Sequence[str]) -> str:
     """Return the whole script."""
     kinds = _KINDS | {"page": f"-x -a '{' '.join(pages)}'"}
     lines = [line for row in table for line in _lines(row, table, kinds)]
@@ -122,7 +122,9 @@ def script(table: Sequence[Row], pages: Sequence[str]) -> str:
     return text.replace("@LINES@", "\n".join(lines))
 
 
-def _lines(row: Row, table: Sequence[Row], kinds: dict[str, str]) -> Iterator[str]:
+def _lines(
+    row: OptionRow, table: Sequence[OptionRow], kinds: dict[str, str]
+) -> Iterator[str]:
     path = " ".join(row.path)
     takers = _takers(row, table)
     if len(row.path) == 1:
@@ -145,7 +147,7 @@ def _lines(row: Row, table: Sequence[Row], kinds: dict[str, str]) -> Iterator[st
             yield f"complete -c mailfs -n {_quote(where)} {_argument(choice, kinds)}"
 
 
-def _takers(row: Row, table: Sequence[Row]) -> str:
+def _takers(row: OptionRow, table: Sequence[OptionRow]) -> str:
     """Return the options that take an argument, of a row and of those above it."""
     above = [one for one in table if row.path[: len(one.path)] == one.path]
     return " ".join(

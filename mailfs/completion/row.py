@@ -41,7 +41,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OptionRow:
     """A verb, or a verb of a verb, which path then has behind it.
 
     operands are in order; the last stands for all that follow if many.
@@ -55,12 +55,12 @@ class Row:
     verbs: tuple[str, ...]
 
 
-def rows(verbs: Iterable[Synopsis]) -> list[Row]:
+def rows(verbs: Iterable[Synopsis]) -> list[OptionRow]:
     """Return the rows of all verbs; those of a verb's verbs follow it."""
     return [row for of in verbs for row in _rows(of, (of.verb,))]
 
 
-def _rows(of: Synopsis, path: tuple[str, ...]) -> Iterator[Row]:
+def _rows(of: Synopsis, path: tuple[str, ...]) -> Iterator[OptionRow]:
     operands = tuple(_choice(path, one.name, one.choices) for one in of.operands)
     options = [
         (one, _choice(path, one.metavar, one.choices) if one.metavar else None)
@@ -68,7 +68,7 @@ def _rows(of: Synopsis, path: tuple[str, ...]) -> Iterator[Row]:
     ]
     many = bool(of.operands) and of.operands[-1].many
     below = tuple(one.verb for one in of.verbs)
-    yield Row(path, of.summary, tuple(options), operands, many, below)
+    yield OptionRow(path, of.summary, tuple(options), operands, many, below)
     for one in of.verbs:
         yield from _rows(one, (*path, one.verb))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mailfs.completion.row import FORMS, Choice, Row
+from mailfs.completion.row import FORMS, Choice, OptionRow
 from mailfs.man.synopsis import Option
 
 _SCRIPT = r"""#compdef mailfs
@@ -97,7 +97,7 @@ _KINDS = {
 }
 
 
-def script(table: Sequence[Row], pages: Sequence[str]) -> str:
+def script(table: Sequence[OptionRow], pages: Sequence[str]) -> str:
     """Return the whole script."""
     tops = [row for row in table if len(row.path) == 1]
     rows = "\n".join(_case(row, table) for row in tops)
@@ -110,7 +110,7 @@ def script(table: Sequence[Row], pages: Sequence[str]) -> str:
     )
 
 
-def _case(row: Row, table: Sequence[Row]) -> str:
+def _case(row: OptionRow, table: Sequence[OptionRow]) -> str:
     lines = [f"\t{row.path[0]})", _arguments(row)]
     if row.verbs:
         below = [one for one in table if one.path[:-1] == row.path]
@@ -123,7 +123,7 @@ def _case(row: Row, table: Sequence[Row]) -> str:
     return "\n".join([*lines, "\t\t;;"])
 
 
-def _arguments(row: Row, behind: Sequence[str] = ()) -> str:
+def _arguments(row: OptionRow, behind: Sequence[str] = ()) -> str:
     flag = "-C " if behind else ""
     words = [f"\t\t_arguments {flag}-s -S", "'(- *)--help[tell more]'"]
     words += [_option(option, choice) for option, choice in row.options]

@@ -6,12 +6,12 @@ from functools import partial
 from mailfs.attr import Attrs, value
 from mailfs.doctor import box, imap, pop, services
 from mailfs.doctor.finding import Finding
-from mailfs.doctor.rounds import Job
-from mailfs.doctor.world import World
+from mailfs.doctor.rounds import ProbeJob
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
-from mailfs.fs.boxspec import named
 from mailfs.imap import account as imap_account
-from mailfs.mbox.drivers.spec import is_network
+from mailfs.mailbox.drivers.spec import is_network
+from mailfs.mailboxes.spec import named
 from mailfs.pop import account as pop_account
 
 MAX_ACCOUNTS = 100  # looked at; each takes a thread and a connection
@@ -23,7 +23,9 @@ _SERVICES = {"imap": "imaps", "imaps": "imaps", "imaptls": "imaptls"} | {
 _SENDING = ("smtp", "submission", "submissions", "ssmtp", "esmtp")
 
 
-def jobs(world: World, specs: Iterable[str], keys: Sequence[Attrs]) -> Iterator[Job]:
+def jobs(
+    world: DoctorWorld, specs: Iterable[str], keys: Sequence[Attrs]
+) -> Iterator[ProbeJob]:
     """Give a check for each account.
 
     One that specs name or a running server has open is not looked at for its key.
@@ -34,10 +36,10 @@ def jobs(world: World, specs: Iterable[str], keys: Sequence[Attrs]) -> Iterator[
     known = set().union(*map(_uses, paths))
     paths += _of_keys(keys, known)
     for path in list(dict.fromkeys(paths))[:MAX_ACCOUNTS]:
-        yield Job(path, partial(_check, world, path))
+        yield ProbeJob(path, partial(_check, world, path))
 
 
-def _check(world: World, path: str) -> Iterator[Finding]:
+def _check(world: DoctorWorld, path: str) -> Iterator[Finding]:
     found = imap_account.parse(path)
     if found is not None:
         return imap.check(world, path, *found)
@@ -60,7 +62,7 @@ def _uses(path: str) -> set[tuple[str, str]]:
     return {(kind, host), ("", host)}
 
 
-def listed(world: World) -> list[Attrs]:
+def listed(world: DoctorWorld) -> list[Attrs]:
     """Return the public attributes of the factotum's keys; none if there is none."""
     try:
         with world.agent() as agent:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mailfs.attr import value
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.world import World
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.factotum.client import SERVICE
 
@@ -15,7 +15,7 @@ ADD = "mailfs factotum -g 'proto=pass server=HOST user=NAME !password?'"
 WHAT = "factotum"
 
 
-def check(world: World) -> Iterator[Finding]:
+def check(world: DoctorWorld) -> Iterator[Finding]:
     """Ask it for its keys; nothing of a key but its protocol is shown."""
     try:
         path = world.namespace() / SERVICE

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from mailfs.doctor.finding import Finding, bad, note, ok
 from mailfs.doctor.local import may
-from mailfs.doctor.world import World
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError, reason
-from mailfs.mbox.driver import Place
-from mailfs.mbox.drivers import open_store
+from mailfs.mailbox.driver import Place
+from mailfs.mailbox.drivers import open_store
 
 
-def check(world: World, path: str) -> Iterator[Finding]:
+def check(world: DoctorWorld, path: str) -> Iterator[Finding]:
     """Look at a store, not at what is in it."""
     quoted = shlex.quote(path)
     try:

@@ -15,11 +15,11 @@ from mailfs.doctor import (
     trust,
 )
 from mailfs.doctor.finding import Finding
-from mailfs.doctor.rounds import LIMIT, Job
-from mailfs.doctor.world import World
+from mailfs.doctor.rounds import LIMIT, ProbeJob
+from mailfs.doctor.world import DoctorWorld
 
 # What everybody has; accounts and servers come behind these.
-CHECKS: dict[str, Callable[[World], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[DoctorWorld], Iterator[Finding]]] = {
     "mailfs": local.version,
     "namespace": local.namespace,
     "root": local.root,
@@ -38,9 +38,9 @@ CHECKS: dict[str, Callable[[World], Iterator[Finding]]] = {
 }
 
 
-def examine(world: World, specs: Iterable[str]) -> Iterator[Finding]:
+def examine(world: DoctorWorld, specs: Iterable[str]) -> Iterator[Finding]:
     """Give everything that is found, of these mailboxes and of all that is set up."""
-    jobs = [Job(what, partial(check, world)) for what, check in CHECKS.items()]
+    jobs = [ProbeJob(what, partial(check, world)) for what, check in CHECKS.items()]
     yield from rounds.run(jobs, LIMIT * world.timeout)
     keys = account.listed(world)
     jobs = [*account.jobs(world, specs, keys), *sending.servers(world, keys)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailfs.doctor.finding import Finding, bad, ok
-from mailfs.doctor.world import World
+from mailfs.doctor.world import DoctorWorld
 
 WHAT = "clock"
 SKEW = 300.0  # seconds; more, and tokens and one-time codes are refused
@@ -18,7 +18,7 @@ _DATE = re.compile(
 )
 
 
-def check(world: World) -> Iterator[Finding]:
+def check(world: DoctorWorld) -> Iterator[Finding]:
     """See whether the clock stands before what has happened already."""
     now = world.clock()
     newest = max(_times(world), default=0.0)
@@ -29,7 +29,7 @@ def check(world: World) -> Iterator[Finding]:
         yield ok(WHAT, _shown(now))
 
 
-def _times(world: World) -> Iterator[float]:
+def _times(world: DoctorWorld) -> Iterator[float]:
     """Give when our program, and what we wrote, was last changed."""
     for path in (Path(__file__), world.root, world.cache, world.cache / "index"):
         try:

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 
-class State(enum.Enum):
+class FindingState(enum.Enum):
     """How bad it is; the value is what is printed."""
 
     OK = "ok"
@@ -16,7 +16,7 @@ class State(enum.Enum):
 class Finding:
     """One result.  remedy is a command for a shell, empty if there is none to give."""
 
-    state: State
+    state: FindingState
     what: str
     text: str
     remedy: str = ""
@@ -34,14 +34,14 @@ def _line(text: str) -> str:
 
 def ok(what: str, text: str) -> Finding:
     """Return that all is well."""
-    return Finding(State.OK, what, text)
+    return Finding(FindingState.OK, what, text)
 
 
 def note(what: str, text: str, remedy: str = "") -> Finding:
     """Return what is worth knowing."""
-    return Finding(State.NOTE, what, text, remedy)
+    return Finding(FindingState.NOTE, what, text, remedy)
 
 
 def bad(what: str, text: str, remedy: str = "") -> Finding:
     """Return what is wrong."""
-    return Finding(State.BAD, what, text, remedy)
+    return Finding(FindingState.BAD, what, text, remedy)

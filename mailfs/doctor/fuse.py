@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.world import World
+from mailfs.doctor.world import DoctorWorld
 from mailfs.fuse import mountpoint
 
 WHAT = "fuse"
@@ -15,7 +15,7 @@ MOUNTS = Path("/proc/self/mounts")
 KIND = "fuse.9p"
 
 
-def check(world: World) -> Iterator[Finding]:
+def check(world: DoctorWorld) -> Iterator[Finding]:
     """Look for the device and its helper; no library is needed."""
     lack = mountpoint.missing()
     if lack is not None:

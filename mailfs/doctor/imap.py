@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from mailfs.attr import quote
 from mailfs.doctor import clock
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.visit import Visit, median, milliseconds
-from mailfs.doctor.world import World
+from mailfs.doctor.visit import Probe, median, milliseconds
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.imap.account import ALL, INBOX, Account
 from mailfs.imap.error import ImapError
 from mailfs.imap.folder import Selected
-from mailfs.imap.session import Session
+from mailfs.imap.session import ImapSession
 
 # Capabilities we use, any of a row's, and what is lost without them.
 WANTED: tuple[tuple[frozenset[str], str], ...] = (
@@ -26,12 +26,14 @@ WANTED: tuple[tuple[frozenset[str], str], ...] = (
 GRAVE = "UIDPLUS"
 
 
-def check(world: World, spec: str, account: Account, folder: str) -> Iterator[Finding]:
+def check(
+    world: DoctorWorld, spec: str, account: Account, folder: str
+) -> Iterator[Finding]:
     """Log in, and look at a folder without changing anything in it."""
     again = shlex.join(["mailfs", "doctor", "--timeout", "60", "-f", spec])
-    visit = Visit(world, spec, account.peer, account.user or "", again)
+    visit = Probe(world, spec, account.peer, account.user or "", again)
     try:
-        session = Session.open(
+        session = ImapSession.open(
             account,
             visit.keys,
             visit.trust,
@@ -56,7 +58,7 @@ def check(world: World, spec: str, account: Account, folder: str) -> Iterator[Fi
 
 
 def _inside(
-    world: World, spec: str, session: Session, folder: str
+    world: DoctorWorld, spec: str, session: ImapSession, folder: str
 ) -> Iterator[Finding]:
     now = clock.told(session.greeting)
     yield from clock.against(spec, now, world.clock())
@@ -82,7 +84,7 @@ def _present(spec: str, selected: Selected) -> Finding:
     return ok(what, text)
 
 
-def _absent(spec: str, session: Session, folder: str, error: ImapError) -> Finding:
+def _absent(spec: str, session: ImapSession, folder: str, error: ImapError) -> Finding:
     text = error.text
     here = [one.name for one in session.folders() if one.selectable]
     near = difflib.get_close_matches(folder, here, 1)
@@ -97,7 +99,7 @@ def _absent(spec: str, session: Session, folder: str, error: ImapError) -> Findi
 
 
 def _newest(
-    world: World, spec: str, session: Session, selected: Selected
+    world: DoctorWorld, spec: str, session: ImapSession, selected: Selected
 ) -> Iterator[Finding]:
     """See whether the last message has come before it came."""
     if selected.exists and selected.uidnext > 1:
@@ -107,7 +109,7 @@ def _newest(
             yield from clock.against(spec, latest, world.clock())
 
 
-def _abilities(spec: str, session: Session) -> Finding:
+def _abilities(spec: str, session: ImapSession) -> Finding:
     lacks = [
         (min(names & {GRAVE} or names), why)
         for names, why in WANTED

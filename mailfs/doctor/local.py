@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mailfs
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.world import World
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError, reason
 
 MAX_SOCKET = 107  # octets of a Unix socket's path; unix(7)
@@ -33,7 +33,7 @@ GUARDED: tuple[tuple[str, int, str], ...] = (
 )
 
 
-def version(world: World) -> Iterator[Finding]:
+def version(world: DoctorWorld) -> Iterator[Finding]:
     """Tell what runs: the first thing a report of a bug should say."""
     python = ".".join(map(str, sys.version_info[:3]))
     system = os.uname()
@@ -41,7 +41,7 @@ def version(world: World) -> Iterator[Finding]:
     yield ok("mailfs", text)
 
 
-def namespace(world: World) -> Iterator[Finding]:
+def namespace(world: DoctorWorld) -> Iterator[Finding]:
     """Look at the directory that services are posted in."""
     try:
         path = world.namespace()
@@ -64,7 +64,7 @@ def _open_namespace() -> str:
     return "export NAMESPACE=/tmp/ns.$USER; mkdir -m 700 $NAMESPACE"
 
 
-def root(world: World) -> Iterator[Finding]:
+def root(world: DoctorWorld) -> Iterator[Finding]:
     """Look at the root of Plan 9 paths."""
     path = world.root
     there = path if os.path.exists(path) else _nearest(path)
@@ -100,7 +100,7 @@ def _own(path: Path) -> str:
     return f"sudo chown -R $USER {quoted}"
 
 
-def permissions(world: World) -> Iterator[Finding]:
+def permissions(world: DoctorWorld) -> Iterator[Finding]:
     """Look at what others may do below the root."""
     good = True
     for name, mask, why in GUARDED:
@@ -123,7 +123,7 @@ def permissions(world: World) -> Iterator[Finding]:
         yield ok("permissions", f"{world.root}: nobody else may write there")
 
 
-def cache(world: World) -> Iterator[Finding]:
+def cache(world: DoctorWorld) -> Iterator[Finding]:
     """Look at the directory of what can be rebuilt."""
     path = world.cache
     there = path if os.path.exists(path) else _nearest(path)

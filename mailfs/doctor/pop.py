@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Iterator
 
 from mailfs.doctor.finding import Finding, note, ok
-from mailfs.doctor.visit import Visit
-from mailfs.doctor.world import World
+from mailfs.doctor.visit import Probe
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.pop.account import Account
 from mailfs.pop.error import Busy
-from mailfs.pop.session import Session
+from mailfs.pop.session import Pop3Session
 
 # What we use, and what is lost without it.
 WANTED: tuple[tuple[str, str], ...] = (
@@ -19,12 +19,12 @@ WANTED: tuple[tuple[str, str], ...] = (
 )
 
 
-def check(world: World, spec: str, account: Account) -> Iterator[Finding]:
+def check(world: DoctorWorld, spec: str, account: Account) -> Iterator[Finding]:
     """Log in, count, and leave."""
     again = shlex.join(["mailfs", "doctor", "--timeout", "60", "-f", spec])
-    visit = Visit(world, spec, account.peer, account.user or "", again)
+    visit = Probe(world, spec, account.peer, account.user or "", again)
     try:
-        session = Session.open(
+        session = Pop3Session.open(
             account, visit.keys, visit.trust, timeout=world.timeout, dial=visit.dial
         )
     except Busy as e:

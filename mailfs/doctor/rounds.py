@@ -15,14 +15,14 @@ Check = Callable[[], Iterable[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ProbeJob:
     """A check and what it is called."""
 
     what: str
     check: Check
 
 
-def run(jobs: Sequence[Job], seconds: float) -> Iterator[Finding]:
+def run(jobs: Sequence[ProbeJob], seconds: float) -> Iterator[Finding]:
     """Give what the jobs find, in their order; what takes longer is given up.
 
     A thread that still waits is left behind: it must not keep the process.
@@ -43,7 +43,7 @@ def run(jobs: Sequence[Job], seconds: float) -> Iterator[Finding]:
             yield found
 
 
-def _start(job: Job) -> "queue.SimpleQueue[Finding | BaseException | None]":
+def _start(job: ProbeJob) -> "queue.SimpleQueue[Finding | BaseException | None]":
     line: queue.SimpleQueue[Finding | BaseException | None] = queue.SimpleQueue()
 
     def work() -> None:

@@ -7,17 +7,18 @@ from functools import partial
 from mailfs.attr import Attrs
 from mailfs.doctor import account, smtp
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.rounds import Job
-from mailfs.doctor.world import World
+from mailfs.doctor.rounds import ProbeJob
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError, reason
 from mailfs.ndb.sysname import attribute
+from mailfs.queue import spool, status
+from mailfs.queue.status import QueueRow
+from mailfs.runq import runq, script
 from mailfs.send import rewrite
-from mailfs.send import site as sites
-from mailfs.send.queue import runq, script, spool, status
-from mailfs.send.queue.status import Row
-from mailfs.send.site import Site
-from mailfs.send.smtp.options import DEFAULT, Options
-from mailfs.send.smtp.path import BadPath, dial
+from mailfs.site import site as sites
+from mailfs.site.site import Site
+from mailfs.smtp.options import DEFAULT, Options
+from mailfs.smtp.path import BadPath, dial
 
 STUCK = 24 * 3600.0  # seconds in the queue after which somebody should look
 MAX_SHOWN = 5  # messages that are named
@@ -26,7 +27,7 @@ SUBMISSION = 587
 PLACEHOLDER = "YOURDOMAIN.DOM"  # in the rules that ship
 
 
-def ndb(world: World) -> Iterator[Finding]:
+def ndb(world: DoctorWorld) -> Iterator[Finding]:
     """Look for what this machine is called, and the server that takes its mail."""
     file = world.root / "lib" / "ndb" / "local"
     edit = f"${{EDITOR:-vi}} {shlex.quote(str(file))}"
@@ -46,7 +47,7 @@ def ndb(world: World) -> Iterator[Finding]:
         yield ok("ndb", text)
 
 
-def rules(world: World) -> Iterator[Finding]:
+def rules(world: DoctorWorld) -> Iterator[Finding]:
     """Read the rules that say what becomes of an address."""
     file = world.root / "mail" / "lib" / "rewrite"
     quoted = shlex.quote(str(file))
@@ -68,7 +69,7 @@ def rules(world: World) -> Iterator[Finding]:
         yield ok("rewrite", f"{file}: {len(found)} rules")
 
 
-def queue(world: World) -> Iterator[Finding]:
+def queue(world: DoctorWorld) -> Iterator[Finding]:
     """Look for mail that does not leave."""
     folder = world.root / "mail" / "queue"
     rows = list(status.rows(spool.folders(folder)))
@@ -92,13 +93,13 @@ def queue(world: World) -> Iterator[Finding]:
         yield ok("queue", text)
 
 
-def _is_stuck(row: Row, now: float) -> bool:
+def _is_stuck(row: QueueRow, now: float) -> bool:
     if row.state == "held":
         return False  # somebody wants it so
     return row.state == "broken" or now - row.queued > STUCK
 
 
-def servers(world: World, keys: Sequence[Attrs]) -> Iterator[Job]:
+def servers(world: DoctorWorld, keys: Sequence[Attrs]) -> Iterator[ProbeJob]:
     """Give a check for each server that we send to, by ndb or by key."""
     try:
         site = sites.here(world.root, world.user)
@@ -114,12 +115,12 @@ def servers(world: World, keys: Sequence[Attrs]) -> Iterator[Job]:
         try:
             dest = dial(text)
         except BadPath as e:
-            yield Job("ndb", partial(_refuse, str(e)))
+            yield ProbeJob("ndb", partial(_refuse, str(e)))
             continue
         if dest.host not in done:
             done.add(dest.host)
             check = partial(smtp.check, world, dest, how, site.names.helo)
-            yield Job(f"smtp {dest}", check)
+            yield ProbeJob(f"smtp {dest}", check)
 
 
 def _refuse(text: str) -> Iterator[Finding]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.world import World
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError, reason
 from mailfs.factotum.client import SERVICE as FACTOTUM
 from mailfs.fs.plumb import SERVICE as PLUMB
 from mailfs.p9.client import Client
-from mailfs.where import Address
+from mailfs.where import DialString
 
 MAIL = ("upasfs", "mail")  # services of mailboxes
 ALL = "upas/all"
@@ -20,7 +20,7 @@ MAX_BOXES = 1000  # of a server that are looked at
 WHAT = "services"
 
 
-def sockets(world: World) -> Iterator[Finding]:
+def sockets(world: DoctorWorld) -> Iterator[Finding]:
     """Knock at every socket; the factotum has a check of its own."""
     alive = []
     for path in sorted(world.namespace().iterdir()):
@@ -55,14 +55,14 @@ def _dead(path: Path, timeout: float) -> str:
     return ""
 
 
-def plumber(world: World) -> Iterator[Finding]:
+def plumber(world: DoctorWorld) -> Iterator[Finding]:
     """See whether there is somebody to tell of new mail."""
     path = world.namespace() / PLUMB
     if not path.exists():
         yield ok("plumber", "none runs; new mail is told by the files event only")
         return
     try:
-        with Client(Address("unix", str(path)), timeout=world.timeout) as client:
+        with Client(DialString("unix", str(path)), timeout=world.timeout) as client:
             client.stat("/send")
     except MailfsError as e:
         yield bad("plumber", str(e), f"rm -f {shlex.quote(str(path))}; plumber")
@@ -70,7 +70,7 @@ def plumber(world: World) -> Iterator[Finding]:
         yield ok("plumber", str(path))
 
 
-def mailboxes(world: World) -> Iterator[Finding]:
+def mailboxes(world: DoctorWorld) -> Iterator[Finding]:
     """Ask the running servers how their mailboxes are."""
     for service, path in _mail(world):
         try:
@@ -98,7 +98,7 @@ def _mailbox(service: str, row: dict[str, str]) -> Iterator[Finding]:
         yield note(what, f"changes that wait for the server: {row['waiting']}", again)
 
 
-def paths(world: World) -> list[str]:
+def paths(world: DoctorWorld) -> list[str]:
     """Return the paths of all mailboxes that running servers have open."""
     found = []
     for _, path in _mail(world):
@@ -109,7 +109,7 @@ def paths(world: World) -> list[str]:
     return found
 
 
-def _mail(world: World) -> Iterator[tuple[str, Path]]:
+def _mail(world: DoctorWorld) -> Iterator[tuple[str, Path]]:
     """Give name and socket of the living servers of mail."""
     for name in MAIL:
         path = world.namespace() / name
@@ -122,7 +122,7 @@ def _status(path: Path, timeout: float) -> list[dict[str, str]]:
 
     plan9port's servers have no such file, nor do they know our attach names.
     """
-    with Client(Address("unix", str(path)), aname=ALL, timeout=timeout) as client:
+    with Client(DialString("unix", str(path)), aname=ALL, timeout=timeout) as client:
         rows = []
         for entry in client.ls("/")[:MAX_BOXES]:
             try:

@@ -7,30 +7,32 @@ from dataclasses import replace
 from mailfs.attr import quote
 from mailfs.doctor import clock
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.visit import Visit, add_key
-from mailfs.doctor.world import World
+from mailfs.doctor.visit import Probe, add_key
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.factotum.client import NeedKey
-from mailfs.send.log import SysLog
-from mailfs.send.smtp.auth import AuthError
-from mailfs.send.smtp.dialogue import SUBMISSIONS, Opener
-from mailfs.send.smtp.fate import DeliveryError
-from mailfs.send.smtp.options import Options
-from mailfs.send.smtp.path import Dial
-from mailfs.send.smtp.route import Target
-from mailfs.send.smtp.session import Session, Timeouts
+from mailfs.site.log import SysLog
+from mailfs.smtp.auth import AuthError
+from mailfs.smtp.dialogue import SUBMISSIONS, Opener
+from mailfs.smtp.fate import DeliveryError
+from mailfs.smtp.options import Options
+from mailfs.smtp.path import Dial
+from mailfs.smtp.route import Target
+from mailfs.smtp.session import SmtpSession, Timeouts
 from mailfs.tls.service import SERVICES, Peer
 from mailfs.tls.trust import Untrusted
 
 _BANNER = "<- 220"
 
 
-def check(world: World, dest: Dial, options: Options, helo: str) -> Iterator[Finding]:
+def check(
+    world: DoctorWorld, dest: Dial, options: Options, helo: str
+) -> Iterator[Finding]:
     """Connect and log in; no message is offered."""
     what = f"smtp {dest}"
     implicit = options.tls or dest.port == SUBMISSIONS
     peer = Peer(SERVICES["ssmtp" if implicit else "smtp"], dest.host, dest.port)
-    visit = Visit(world, what, peer, options.user, "mailfs doctor --timeout 60")
+    visit = Probe(world, what, peer, options.user, "mailfs doctor --timeout 60")
     said: list[str] = []
     wait = world.timeout
     opener = Opener(
@@ -59,7 +61,7 @@ def check(world: World, dest: Dial, options: Options, helo: str) -> Iterator[Fin
     session.finish()
 
 
-def _line(what: str, session: Session, options: Options) -> Finding:
+def _line(what: str, session: SmtpSession, options: Options) -> Finding:
     words = ["TLS" if session.tls else "no TLS"]
     if options.auth:
         words.append("logged in" if session.mechanisms else "no login is offered")
@@ -71,7 +73,7 @@ def _line(what: str, session: Session, options: Options) -> Finding:
     return note(f"{what}: server", f"{text}: others could read what is sent")
 
 
-def _failed(visit: Visit, options: Options, error: Exception) -> Finding:
+def _failed(visit: Probe, options: Options, error: Exception) -> Finding:
     what, peer = visit.what, visit.peer
     cause: BaseException | None = error
     while cause is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.world import World
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.tls import store
 from mailfs.tls.clients import Clients
@@ -19,7 +19,7 @@ WHAT = "trust"
 _AT = re.compile(r"(\S.*?):(\d+): ")  # where an error says the line stands
 
 
-def check(world: World) -> Iterator[Finding]:
+def check(world: DoctorWorld) -> Iterator[Finding]:
     """Read every list there is, to its last line."""
     for name in dict.fromkeys(service.file for service in SERVICES.values()):
         for path in (
@@ -66,7 +66,7 @@ def _only_sha1(line: Thumb) -> bool:
     return all(name == "sha1" for name, _ in line.digests)
 
 
-def _authorities(world: World) -> Finding:
+def _authorities(world: DoctorWorld) -> Finding:
     if world.trust.policy is not Policy.CA:
         return ok(WHAT, "authorities are not asked")
     paths = ssl.get_default_verify_paths()

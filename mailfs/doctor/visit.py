@@ -13,7 +13,7 @@ from cryptography import x509
 
 from mailfs.attr import quote, show, value
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.world import World
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.factotum.client import FactotumError, NeedKey
 from mailfs.tls.dial import TlsError
@@ -32,7 +32,7 @@ _DIAL: dict[int, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Watched(Trust):
+class ProbeWatch(Trust):
     """A Trust that remembers the chains it was asked about."""
 
     seen: list[Sequence[bytes]] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Watched(Trust):
         Trust.check(self, chain, peer)
 
 
-class Visit:
+class Probe:
     """One attempt to log in somewhere.
 
     what   the specification that findings are about
@@ -52,7 +52,7 @@ class Visit:
     """
 
     def __init__(
-        self, world: World, what: str, peer: Peer, user: str, again: str
+        self, world: DoctorWorld, what: str, peer: Peer, user: str, again: str
     ) -> None:
         self.world = world
         self.user = user
@@ -61,7 +61,7 @@ class Visit:
         self.again = again
         self.keys = world.keys()
         trust = world.trust
-        self.trust = Watched(trust.root, trust.policy, trust.vouch)
+        self.trust = ProbeWatch(trust.root, trust.policy, trust.vouch)
         self.address = ""
         self._began = time.monotonic()
         self._connected = 0.0

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailfs.attr import Attrs
-from mailfs.factotum.client import SERVICE, Factotum, Rpc
+from mailfs.factotum.client import SERVICE, Factotum, RpcClient
 from mailfs.p9.client import Client
 from mailfs.tls.trust import Trust
-from mailfs.where import Address
+from mailfs.where import DialString
 
 TIMEOUT = 10.0  # seconds for each answer of a server
 
 
-class Agent(Factotum):
+class AgentProbe(Factotum):
     """A factotum that is given so many seconds for each answer."""
 
-    def __init__(self, address: Address | str, timeout: float) -> None:
+    def __init__(self, address: DialString | str, timeout: float) -> None:
         self._client = Client(address, timeout=timeout)
         self.getkey = None
 
 
-class Later(Factotum):
+class Deferred(Factotum):
     """A factotum that is dialled when it is asked, so that its lack is found then.
 
     asked    whether somebody wanted a key
@@ -42,7 +42,7 @@ class Later(Factotum):
             self.reached = True
         return self._agent
 
-    def rpc(self) -> Rpc:
+    def rpc(self) -> RpcClient:
         """Open a conversation."""
         return self._asked().rpc()
 
@@ -61,7 +61,7 @@ class Later(Factotum):
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DoctorWorld:
     """A root, a user, a name space; timeout is in seconds, for each answer."""
 
     root: Path
@@ -74,8 +74,10 @@ class World:
 
     def agent(self) -> Factotum:
         """Dial the factotum.  Raises MailfsError."""
-        return Agent(Address("unix", str(self.namespace() / SERVICE)), self.timeout)
+        return AgentProbe(
+            DialString("unix", str(self.namespace() / SERVICE)), self.timeout
+        )
 
-    def keys(self) -> Later:
+    def keys(self) -> Deferred:
         """Return the factotum, not yet dialled."""
-        return Later(self.agent)
+        return Deferred(self.agent)

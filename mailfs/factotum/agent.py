@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 MAX_CTL = 16 << 10  # octets of one control message: an RSA key is 5 kB, a token 4
 
 
-class Wanted(MailfsError):
+class WantedKey(MailfsError):
     """A key is missing; the text is the template of the needkey reply."""
 
 
@@ -131,7 +131,7 @@ class Agent:
         await self._ask_key(show(asked))
         keys, _ = await self._usable(want, uname, approved)
         if not keys:
-            raise Wanted(show(asked))
+            raise WantedKey(show(asked))
         return keys
 
     async def _usable(
@@ -167,7 +167,7 @@ class Agent:
         try:
             answer = await self.needkey.ask(asked)
         except Unanswered:
-            raise Wanted(asked) from None
+            raise WantedKey(asked) from None
         if error := value(answer, "error"):
             raise ProtoError(error)
 

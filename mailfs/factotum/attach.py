@@ -12,12 +12,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from mailfs.errors import EAUTH, MailfsError, P9Error
-from mailfs.factotum.client import SERVICE, Factotum, Phase, Rpc
+from mailfs.errors import MailfsError, Refused
+from mailfs.factotum.client import SERVICE, Factotum, RpcClient, RpcPhase
 from mailfs.factotum.step import AuthInfo
 from mailfs.p9.auth import AuthHandle
+from mailfs.p9.errstr import EAUTH
 from mailfs.p9.fcall import Reply, Request, Rread, Tauth, Tread, Twrite
-from mailfs.where import Address
+from mailfs.where import DialString
 
 log = logging.getLogger(__name__)
 TEMPLATE = "proto=p9any role=server"
@@ -38,7 +39,9 @@ class Afid(AuthHandle):
         "_user",
     )
 
-    def __init__(self, keys: Factotum, rpc: Rpc, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, keys: Factotum, rpc: RpcClient, ended: Callable[[], None]
+    ) -> None:
         self._keys = keys
         self._rpc = rpc
         self._ended = ended
@@ -58,25 +61,25 @@ class Afid(AuthHandle):
             await self._alone(self._fetch)
         data, self._ready = self._ready[:count], self._ready[count:]
         if not data and not self._user:
-            raise P9Error(EAUTH)
+            raise Refused(EAUTH)
         if not self._ready and not self._user:
             # The client may attach right after its last read: see whether we are done.
             # A failure is the next request's, which will find it there.
-            with contextlib.suppress(P9Error):
+            with contextlib.suppress(Refused):
                 await self._alone(self._fetch)
         return data
 
     async def write(self, offset: int, data: bytes) -> int:
         """Take a whole message."""
         if self._ready or self._user:
-            raise P9Error(EAUTH)
+            raise Refused(EAUTH)
         await self._alone(partial(self._take, bytes(data)))
         return len(data)
 
     async def _alone(self, job: Callable[[], None]) -> None:
         """Run a job in a thread, one at a time, and refuse in one way only."""
         if self._busy or self._closed:
-            raise P9Error(EAUTH)
+            raise Refused(EAUTH)
         self._busy = True
         # A flush ends the wait, not the job: the factotum's answer must be taken.
         self._task = asyncio.create_task(self._run(job))
@@ -85,7 +88,7 @@ class Afid(AuthHandle):
             await asyncio.shield(self._task)
         except MailfsError as e:
             # The reason is for our log: it could tell a stranger what users there are.
-            raise P9Error(EAUTH) from e
+            raise Refused(EAUTH) from e
 
     async def _run(self, job: Callable[[], None]) -> None:
         try:
@@ -102,7 +105,7 @@ class Afid(AuthHandle):
     def _fetch(self) -> None:
         try:
             data = self._rpc.read()
-        except Phase:
+        except RpcPhase:
             return
         if data is None:
             self._user = self._rpc.authinfo().cuid
@@ -124,7 +127,7 @@ def _seen(task: "asyncio.Task[None]") -> None:
 
 
 def authenticator(
-    address: Address | str = SERVICE, template: str = TEMPLATE
+    address: DialString | str = SERVICE, template: str = TEMPLATE
 ) -> Callable[[str, str], Awaitable[AuthHandle]]:
     """Return what a 9P server's auth argument wants.
 
@@ -136,7 +139,7 @@ def authenticator(
         nonlocal pending
         pending -= 1
 
-    def begin() -> tuple[Factotum, Rpc]:
+    def begin() -> tuple[Factotum, RpcClient]:
         keys = Factotum(address)
         try:
             return keys, keys.start(template)
@@ -147,14 +150,14 @@ def authenticator(
     async def auth(uname: str, aname: str) -> AuthHandle:
         nonlocal pending
         if pending >= MAX_PENDING:
-            raise P9Error("too many authentications at once")
+            raise Refused("too many authentications at once")
         pending += 1
         try:
             keys, rpc = await asyncio.to_thread(begin)
         except MailfsError as e:
             ended()
             log.warning("cannot authenticate %r: %s", uname, e)
-            raise P9Error(EAUTH) from e
+            raise Refused(EAUTH) from e
         return Afid(keys, rpc, ended)
 
     return auth
@@ -177,12 +180,12 @@ def authenticate(
 ) -> AuthInfo | None:
     """Prove through afid who we are, as a 9P client; None if the server wants no proof.
 
-    ask sends a request and returns the reply, or raises P9Error.  The afid is then good
+    ask sends a request and returns the reply, or raises Refused.  The afid is then good
     for Tattach with uname and aname; the caller clunks it.
     """
     try:
         ask(Tauth(afid, uname, aname))
-    except P9Error:
+    except Refused:
         return None  # attach(5): the attach itself will tell if this was wrong
     offset = 0
 

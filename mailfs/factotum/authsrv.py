@@ -12,7 +12,7 @@ TIMEOUT = 30.0  # seconds for each wait
 Ask = Callable[[str, Sequence[tuple[bytes, int]]], list[bytes]]
 
 
-class Unreachable(MailfsError):
+class AuthUnreachable(MailfsError):
     """No authentication server is known or answers; keys may do without it."""
 
 
@@ -31,11 +31,11 @@ def asker(
     def ask(dom: str, dialogue: Sequence[tuple[bytes, int]]) -> list[bytes]:
         host, port = _address(locate(dom))
         if not host:
-            raise Unreachable(f"no authentication server for {dom}")
+            raise AuthUnreachable(f"no authentication server for {dom}")
         try:
             conn = dial((host, port), timeout=TIMEOUT)
         except OSError as e:
-            raise Unreachable(f"{host}: {e.strerror or e}") from None
+            raise AuthUnreachable(f"{host}: {e.strerror or e}") from None
         try:
             with conn:
                 return [_exchange(conn, request, size) for request, size in dialogue]

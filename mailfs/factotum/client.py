@@ -17,7 +17,7 @@ from mailfs.factotum.step import AuthInfo
 from mailfs.p9.client import Client, OpenFile
 from mailfs.p9.fcall import ORDWR
 from mailfs.secret import Secret
-from mailfs.where import Address
+from mailfs.where import DialString
 
 SERVICE = "factotum"
 MAX_REPLY = 64 << 10  # octets asked for; other factotums cut at 4096
@@ -43,15 +43,15 @@ class NeedKey(FactotumError):
         self.template = template
 
 
-class BadKey(NeedKey):
+class KeyRefused(NeedKey):
     """The key there is was refused by the peer; template is the badkey text."""
 
 
-class Phase(FactotumError):
+class RpcPhase(FactotumError):
     """A read when a write was wanted, or the other way round."""
 
 
-class TooSmall(FactotumError):
+class RpcTooSmall(FactotumError):
     """The message is not complete; it may have up to size octets."""
 
     def __init__(self, size: int) -> None:
@@ -67,14 +67,14 @@ class Login:
     password: Secret
 
 
-class Rpc:
+class RpcClient:
     """One conversation: an open rpc file."""
 
     def __init__(self, file: OpenFile, getkey: GetKey | None = None) -> None:
         self._file = file
         self._getkey = getkey
 
-    def __enter__(self) -> "Rpc":
+    def __enter__(self) -> "RpcClient":
         return self
 
     def __exit__(
@@ -125,16 +125,16 @@ class Rpc:
                 break
             template = arg.decode(errors="replace")
             if self._getkey is None or asked == MAX_ASKED:
-                raise (BadKey if reply == "badkey" else NeedKey)(template)
+                raise (KeyRefused if reply == "badkey" else NeedKey)(template)
             self._getkey(template)
             asked += 1
         text = arg.decode(errors="replace")
         if reply == "error":
             raise FactotumError(text or "refused")
         if reply == "phase":
-            raise Phase(text)
+            raise RpcPhase(text)
         if reply == "toosmall":
-            raise TooSmall(int(text) if text.isdecimal() and len(text) < 8 else 0)
+            raise RpcTooSmall(int(text) if text.isdecimal() and len(text) < 8 else 0)
         return reply, arg
 
     def _exchange(self, verb: str, data: bytes) -> tuple[str, bytes]:
@@ -157,7 +157,7 @@ class Factotum:
     """A connection to the agent."""
 
     def __init__(
-        self, address: Address | str = SERVICE, *, getkey: GetKey | None = None
+        self, address: DialString | str = SERVICE, *, getkey: GetKey | None = None
     ) -> None:
         self._client = Client(address)
         self.getkey = getkey
@@ -177,11 +177,11 @@ class Factotum:
         """Hang up; conversations end."""
         self._client.close()
 
-    def rpc(self) -> Rpc:
+    def rpc(self) -> RpcClient:
         """Open a conversation."""
-        return Rpc(self._client.open("rpc", ORDWR), self.getkey)
+        return RpcClient(self._client.open("rpc", ORDWR), self.getkey)
 
-    def start(self, template: str) -> Rpc:
+    def start(self, template: str) -> RpcClient:
         """Open a conversation and begin a protocol."""
         rpc = self.rpc()
         try:
@@ -259,7 +259,7 @@ class Factotum:
             while True:
                 try:
                     data = rpc.read()
-                except Phase:
+                except RpcPhase:
                     _pass_on(rpc, recv)
                     continue
                 if data is None:
@@ -267,13 +267,13 @@ class Factotum:
                 send(data)
 
 
-def _pass_on(rpc: Rpc, recv: Callable[[int], bytes]) -> None:
+def _pass_on(rpc: RpcClient, recv: Callable[[int], bytes]) -> None:
     """Read from the peer until the factotum has a whole message."""
     data = b""
     while True:
         try:
             rpc.write(data)
-        except TooSmall as e:
+        except RpcTooSmall as e:
             more = recv(e.size - len(data)) if e.size > len(data) else b""
             if not more:
                 raise FactotumError("peer hung up in the middle") from None
@@ -285,7 +285,7 @@ def _pass_on(rpc: Rpc, recv: Callable[[int], bytes]) -> None:
 class Challenge:
     """A server's side of apop or cram; auth_challenge, auth_response."""
 
-    def __init__(self, rpc: Rpc) -> None:
+    def __init__(self, rpc: RpcClient) -> None:
         self._rpc = rpc
         self.challenge = rpc.read() or b""
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from mailfs.errors import MailfsError
 from mailfs.factotum.fetch import Fetch
-from mailfs.factotum.oauth import Client, OAuthError, Tokens
+from mailfs.factotum.oauth import OAuthClient, OAuthError, Tokens
 
 PATIENCE = 600.0  # seconds a person has in the browser
 PASTE_REDIRECT = "http://127.0.0.1:1/"  # where nothing listens
@@ -27,7 +27,7 @@ MAX_LINE = 8192  # octets of the address a browser comes back with
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ConsentPerson:
     """How to reach the person, and what else the flows may not take from the air."""
 
     say: Callable[[str], None]
@@ -43,7 +43,7 @@ class Person:
 class Attempt:
     """One authorisation request."""
 
-    client: Client
+    client: OAuthClient
     redirect: str
     state: str
     verifier: str
@@ -73,7 +73,9 @@ class Attempt:
         )
 
 
-def attempt(client: Client, redirect: str, random: Callable[[int], bytes]) -> Attempt:
+def attempt(
+    client: OAuthClient, redirect: str, random: Callable[[int], bytes]
+) -> Attempt:
     """Return an authorisation request with a fresh state and verifier."""
     state, verifier = (
         urlsafe_b64encode(random(VERIFIER)).decode().rstrip("=") for _ in range(2)
@@ -132,7 +134,7 @@ class Loopback(HTTPServer):
         return self.address
 
 
-def loopback(client: Client, user: str, person: Person) -> Tokens:
+def loopback(client: OAuthClient, user: str, person: ConsentPerson) -> Tokens:
     """Open a browser here and wait for it to come back."""
     try:
         server = Loopback()
@@ -146,7 +148,7 @@ def loopback(client: Client, user: str, person: Person) -> Tokens:
         return trial.tokens(person.fetch, server.wait(person.clock))
 
 
-def paste(client: Client, user: str, person: Person) -> Tokens:
+def paste(client: OAuthClient, user: str, person: ConsentPerson) -> Tokens:
     """Have the person visit a URL anywhere and paste the address it ends at."""
     trial = attempt(client, PASTE_REDIRECT, person.random)
     person.say(f"To agree, visit\n{trial.url(user)}")
@@ -156,7 +158,7 @@ def paste(client: Client, user: str, person: Person) -> Tokens:
     return trial.tokens(person.fetch, person.ask("address: ").strip())
 
 
-def device(client: Client, user: str, person: Person) -> Tokens:
+def device(client: OAuthClient, user: str, person: ConsentPerson) -> Tokens:
     """Have the person type a code into a browser anywhere."""
     granted = client.device(person.fetch)
     person.say(f"To agree, visit {granted.url} and type {granted.user_code}")
@@ -174,7 +176,7 @@ def device(client: Client, user: str, person: Person) -> Tokens:
     raise MailfsError("nobody agreed in time")
 
 
-FLOWS: dict[str, Callable[[Client, str, Person], Tokens]] = {
+FLOWS: dict[str, Callable[[OAuthClient, str, ConsentPerson], Tokens]] = {
     "loopback": loopback,
     "paste": paste,
     "device": device,

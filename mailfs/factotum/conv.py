@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from mailfs.attr import Attrs, normal, parse, quote, show, value
 from mailfs.errors import MailfsError
-from mailfs.factotum.agent import Agent, Wanted
+from mailfs.factotum.agent import Agent, WantedKey
 from mailfs.factotum.key import Key
 from mailfs.factotum.step import (
     AuthInfo,
     BadKey,
+    ConvStart,
     Find,
     Poll,
     Proto,
@@ -24,7 +25,6 @@ from mailfs.factotum.step import (
     Refuse,
     Renew,
     Send,
-    Start,
     Step,
     Steps,
     Verdict,
@@ -56,7 +56,7 @@ class Conversation:
         self._agent = agent
         self._uname = uname
         self._approved: set[Key] = set()
-        self._start: Start | None = None
+        self._start: ConvStart | None = None
         self._steps: Steps | None = None
         self._step: Step | Ended = Ended("no current protocol")
         self._key: Key | None = None
@@ -70,7 +70,7 @@ class Conversation:
         """
         try:
             reply = await self._rpc(verb, data, room)
-        except Wanted as e:
+        except WantedKey as e:
             reply = b"needkey " + str(e).encode()
         except Phase as e:
             reply = b"phase " + str(e).encode()
@@ -107,7 +107,7 @@ class Conversation:
         attrs = parse(_utf(data))
         row, role = self._chosen(attrs)
         agent = self._agent
-        self._start = Start(attrs, agent.env, row.params, self._uname, agent.owner)
+        self._start = ConvStart(attrs, agent.env, row.params, self._uname, agent.owner)
         self._steps = row.roles[role](self._start)
         try:
             self._send(None)

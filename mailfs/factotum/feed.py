@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from mailfs.attr import Attrs, parse, value
-from mailfs.errors import MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
 
 DEPTH = 128  # messages kept for a reader that is slow or not there yet; the oldest go
 MIN_READ = 5  # octets: room for one, the dots and a newline
@@ -34,7 +34,7 @@ class Feed:
         What was cut off ends in three dots and is lost.
         """
         if count < MIN_READ:
-            raise P9Error("factotum: read request count too short")
+            raise Refused("factotum: read request count too short")
         while not self._messages:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
@@ -90,18 +90,18 @@ class Questions(Feed):
             del self._asked[tag]
 
     def write(self, text: str) -> None:
-        """Take ``tag=N`` and what else the answer says.  Raises P9Error."""
+        """Take ``tag=N`` and what else the answer says.  Raises Refused."""
         if not text.strip():
-            raise P9Error("empty write")
+            raise Refused("empty write")
         attrs = parse(text)
         tag = value(attrs, "tag")
         if tag is None:
-            raise P9Error("no tag")
+            raise Refused("no tag")
         if self.verb == "confirm":
             _check_answer(value(attrs, "answer"))
         waiter = self._asked.get(int(tag)) if _is_number(tag) else None
         if waiter is None or waiter.done():
-            raise P9Error("tag not found")
+            raise Refused("tag not found")
         waiter.set_result(attrs)
 
     def close(self) -> None:
@@ -119,6 +119,6 @@ def _is_number(text: str) -> bool:
 
 def _check_answer(answer: str | None) -> None:
     if answer is None:
-        raise P9Error("no answer")
+        raise Refused("no answer")
     if answer not in ("yes", "no"):
-        raise P9Error("bad answer")
+        raise Refused("bad answer")

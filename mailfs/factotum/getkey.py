@@ -14,7 +14,7 @@ AskSecret = Callable[[str], Secret]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class KeyTemplate:
     """A key to ask for, and if it replaces another, which and why."""
 
     attrs: Attrs
@@ -22,7 +22,7 @@ class Wanted:
     because: str = ""
 
 
-def wanted(text: str) -> Wanted:
+def wanted(text: str) -> KeyTemplate:
     """Parse a template, or the three lines of badkey: old key, reason, template.
 
     Raises MailfsError if the template itself holds a secret: it was on a command line
@@ -34,10 +34,12 @@ def wanted(text: str) -> Wanted:
     attrs = parse(template)
     if any(a.private and a.value is not None for a in attrs):
         raise MailfsError("a secret does not belong there: write !name? to be asked")
-    return Wanted(attrs, parse(bad[0]), bad[1]) if bad else Wanted(attrs)
+    return KeyTemplate(attrs, parse(bad[0]), bad[1]) if bad else KeyTemplate(attrs)
 
 
-def getkey(key: Wanted, user: str, *, say: Say, ask: Ask, ask_secret: AskSecret) -> str:
+def getkey(
+    key: KeyTemplate, user: str, *, say: Say, ask: Ask, ask_secret: AskSecret
+) -> str:
     """Return the control message that adds a key.
 
     Queries are asked for, public ones first; user is the default of ``user``.

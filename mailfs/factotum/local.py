@@ -8,6 +8,7 @@ from mailfs.errors import MailfsError
 from mailfs.factotum.key import Key
 from mailfs.factotum.step import (
     AuthInfo,
+    ConvStart,
     Find,
     Poll,
     Proto,
@@ -16,7 +17,6 @@ from mailfs.factotum.step import (
     Refuse,
     Renew,
     Send,
-    Start,
     Step,
     Verdict,
     Work,
@@ -26,7 +26,7 @@ from mailfs.factotum.step import (
 class Local:
     """Runs a row of the protocol table; the keys are all it will find."""
 
-    def __init__(self, row: Proto, start: Start, *keys: Key) -> None:
+    def __init__(self, row: Proto, start: ConvStart, *keys: Key) -> None:
         self.keys = list(keys)
         self.info: AuthInfo | None = None
         self.ended = False

@@ -35,7 +35,7 @@ class OAuthError(MailfsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class OAuthProvider:
     """The endpoints of an authorisation server, and what to ask it for."""
 
     issuer: str
@@ -47,7 +47,7 @@ class Provider:
     servers: tuple[str, ...] = ()  # hosts the tokens are good for
 
 
-GOOGLE = Provider(
+GOOGLE = OAuthProvider(
     issuer="https://accounts.google.com",
     authorize="https://accounts.google.com/o/oauth2/v2/auth",
     token="https://oauth2.googleapis.com/token",  # noqa: S106
@@ -58,7 +58,7 @@ GOOGLE = Provider(
 )
 _LOGIN = "https://login.microsoftonline.com/common/oauth2/v2.0"
 _OUTLOOK = "https://outlook.office.com"
-MICROSOFT = Provider(
+MICROSOFT = OAuthProvider(
     issuer="https://login.microsoftonline.com/common/v2.0",
     authorize=f"{_LOGIN}/authorize",
     token=f"{_LOGIN}/token",
@@ -67,10 +67,10 @@ MICROSOFT = Provider(
     f" {_OUTLOOK}/SMTP.Send offline_access",
     servers=("outlook.office365.com", "smtp.office365.com"),
 )
-PROVIDERS: Mapping[str, Provider] = {"google": GOOGLE, "microsoft": MICROSOFT}
+PROVIDERS: Mapping[str, OAuthProvider] = {"google": GOOGLE, "microsoft": MICROSOFT}
 
 
-def provider(name: str, fetch: Fetch) -> Provider:
+def provider(name: str, fetch: Fetch) -> OAuthProvider:
     """Return the provider of a preset's name or an issuer's URL.
 
     An issuer without a preset is asked for its endpoints; RFC 8414, OpenID discovery.
@@ -82,7 +82,7 @@ def provider(name: str, fetch: Fetch) -> Provider:
     _, data = _get(fetch, f"{issuer}/.well-known/openid-configuration")
     if str(data.get("issuer", "")).rstrip("/") != issuer:
         raise MailfsError(f"{issuer}: the server there calls itself something else")
-    return Provider(
+    return OAuthProvider(
         issuer=name,
         authorize=str(data.get("authorization_endpoint", "")),
         token=str(data.get("token_endpoint", "")),
@@ -90,16 +90,16 @@ def provider(name: str, fetch: Fetch) -> Provider:
     )
 
 
-def scoped(given: Provider, scope: str) -> Provider:
+def scoped(given: OAuthProvider, scope: str) -> OAuthProvider:
     """Return the provider with another scope to ask for."""
     return replace(given, scope=scope)
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class OAuthClient:
     """What we are to a provider; it gave out the id and, to some, a secret."""
 
-    provider: Provider
+    provider: OAuthProvider
     id: str
     secret: Secret
 
@@ -144,7 +144,7 @@ class Client:
         form = self.form(grant_type="refresh_token", refresh_token=token.text())
         return self._tokens(fetch, form)
 
-    def device(self, fetch: Fetch) -> "Device":
+    def device(self, fetch: Fetch) -> "DeviceGrant":
         """Begin the device flow; RFC 8628 section 3.1."""
         if not self.provider.device:
             raise MailfsError(f"{self.provider.issuer}: no device flow for mail")
@@ -154,7 +154,7 @@ class Client:
         if status != 200:
             raise _refusal(self.provider.issuer, data)
         try:
-            return Device.parse(data)
+            return DeviceGrant.parse(data)
         except (KeyError, TypeError, ValueError):
             raise MailfsError(f"{self.provider.issuer}: malformed answer") from None
 
@@ -223,7 +223,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceGrant:
     """What a person needs to agree on another machine; RFC 8628 section 3.2."""
 
     code: Secret
@@ -233,7 +233,7 @@ class Device:
     interval: float  # seconds between polls
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any]) -> "Device":
+    def parse(cls, data: Mapping[str, Any]) -> "DeviceGrant":
         """Check the answer of a device endpoint.  Raises KeyError and its like."""
         url = data.get("verification_uri") or data["verification_url"]
         return cls(
@@ -245,13 +245,13 @@ class Device:
         )
 
 
-def client_of(key: Key, fetch: Fetch) -> Client:
+def client_of(key: Key, fetch: Fetch) -> OAuthClient:
     """Return the client a key was made by."""
     secret = key.secret("!clientsecret") if key.has("!clientsecret") else Secret(b"")
     found = provider(key.get("issuer"), fetch)
     if url := key.get("tokenurl"):
         found = replace(found, token=url)
-    return Client(found, key.get("clientid"), secret)
+    return OAuthClient(found, key.get("clientid"), secret)
 
 
 def access(key: Key, now: float) -> Secret | None:

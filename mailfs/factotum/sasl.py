@@ -15,13 +15,19 @@ from dataclasses import dataclass
 from mailfs.attr import Attr, Attrs, parse, value, without
 from mailfs.errors import MailfsError
 from mailfs.factotum.authsrv import asker
-from mailfs.factotum.client import BadKey, Factotum, FactotumError, Rpc, is_digest
+from mailfs.factotum.client import (
+    Factotum,
+    FactotumError,
+    KeyRefused,
+    RpcClient,
+    is_digest,
+)
 from mailfs.factotum.fetch import fetcher
 from mailfs.factotum.key import Key
 from mailfs.factotum.local import Local
 from mailfs.factotum.proto import PROTOS
 from mailfs.factotum.proto.bearer import AGAIN
-from mailfs.factotum.step import Env, Start
+from mailfs.factotum.step import ConvStart, Env
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,7 @@ class Sasl:
         """
         try:
             self._conv.read()
-        except BadKey:
+        except KeyRefused:
             return False
         except FactotumError as e:
             return str(e) == AGAIN
@@ -151,7 +157,9 @@ def _bind(row: Mechanism, binding: Binding, offered: set[str]) -> Attrs:
     return (Attr("cb", "y"),) if could else ()
 
 
-def _start(keys: Factotum, row: Mechanism, attrs: Attrs, bind: Attrs) -> Rpc | Local:
+def _start(
+    keys: Factotum, row: Mechanism, attrs: Attrs, bind: Attrs
+) -> RpcClient | Local:
     text = " ".join(a.reveal() for a in attrs + bind)
     try:
         return keys.start(text)
@@ -165,7 +173,7 @@ def _start(keys: Factotum, row: Mechanism, attrs: Attrs, bind: Attrs) -> Rpc | L
         (Attr("proto", row.proto), Attr("user", login.user)),
         (("!password", login.password),),
     )
-    start = Start(attrs + bind, environment())
+    start = ConvStart(attrs + bind, environment())
     return Local(PROTOS[row.proto], start, key)
 
 

@@ -148,7 +148,7 @@ class Env:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ConvStart:
     """How a conversation was started."""
 
     attrs: Attrs
@@ -162,7 +162,7 @@ class Start:
         found = value(self.attrs, name)
         return default if found is None else found
 
-    def adding(self, **attrs: str) -> "Start":
+    def adding(self, **attrs: str) -> "ConvStart":
         """Return the start with some attributes set."""
         rest = without(self.attrs, *attrs)
         return replace(self, attrs=(*rest, *(Attr(n, v) for n, v in attrs.items())))
@@ -188,7 +188,7 @@ def send(data: bytes) -> Generator[Step, Any, None]:
 
 
 def find(
-    start: Start, prompt: str, *, explicit: bool = False, **attrs: str
+    start: ConvStart, prompt: str, *, explicit: bool = False, **attrs: str
 ) -> Generator[Step, Any, Key]:
     """Wait for a key that matches the start list, attrs and the prompt; see Find."""
     template = start.template(prompt, **attrs)
@@ -197,7 +197,7 @@ def find(
 
 
 def find_any(
-    start: Start, prompt: str, protos: tuple[str, ...]
+    start: ConvStart, prompt: str, protos: tuple[str, ...]
 ) -> Generator[Step, Any, Key]:
     """Wait for a key of the first protocol; one of the others will do meanwhile."""
     for proto in protos:
@@ -219,7 +219,7 @@ class Proto:
     """A row of the protocol table."""
 
     name: str
-    roles: dict[str, Callable[[Start], Steps]]
+    roles: dict[str, Callable[[ConvStart], Steps]]
     prompt: str = ""  # what a key needs
     params: frozenset[str] = frozenset()
     default: str = ""  # the role if start names none

@@ -107,7 +107,7 @@ class Authenticator:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class TicketForm:
     """How tickets are laid out and sealed."""
 
     key: int  # octets of the key a ticket carries
@@ -187,5 +187,5 @@ def _unseal_aead(key: bytes, num: int, data: bytes) -> bytes:
         raise TicketError("cannot decrypt ticket or authenticator") from None
 
 
-FORM0 = Form(key=7, rand=4, seal=_seal_des, unseal=_unseal_des, extra=1)
-FORM1 = Form(key=32, rand=32, seal=_seal_aead, unseal=_unseal_aead, extra=12 + 16)
+FORM0 = TicketForm(key=7, rand=4, seal=_seal_des, unseal=_unseal_des, extra=1)
+FORM1 = TicketForm(key=32, rand=32, seal=_seal_aead, unseal=_unseal_aead, extra=12 + 16)

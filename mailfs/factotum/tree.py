@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from weakref import WeakSet
 
-from mailfs.errors import ENOENT, EPERM, MailfsError, P9Error
+from mailfs.errors import ENOENT, EPERM, MailfsError, Refused
 from mailfs.factotum.agent import Agent
 from mailfs.factotum.conv import Conversation
 from mailfs.factotum.feed import Feed, Questions
@@ -30,7 +30,7 @@ MAX_RPC = 4096  # octets of a request, verb included; AuthRpcMax of auth(3)
 _NEED = {OREAD: 4, OWRITE: 2, ORDWR: 6, OEXEC: 1}
 
 
-class Service:
+class FactotumService:
     """One factotum as its files see it."""
 
     def __init__(self, agent: Agent, clock: Callable[[], float] = time.time) -> None:
@@ -38,18 +38,18 @@ class Service:
         self.clock = clock
         self.convs: WeakSet[Conversation] = WeakSet()
 
-    def root(self, uname: str) -> "Root":
+    def root(self, uname: str) -> "FactotumRoot":
         """Return the tree as uname sees it."""
-        return Root(self, uname)
+        return FactotumRoot(self, uname)
 
 
-class Node(File):
+class FactotumNode(File):
     """What root and files share: the owner's bits or the others', no group."""
 
     __slots__ = ("mode", "name", "path", "service", "uname")
 
     def __init__(
-        self, service: Service, uname: str, name: str, path: int, mode: int
+        self, service: FactotumService, uname: str, name: str, path: int, mode: int
     ) -> None:
         self.service = service
         self.uname = uname
@@ -71,19 +71,19 @@ class Node(File):
         )
 
     def permit(self, mode: int) -> None:
-        """Raise P9Error unless uname may open the file so."""
+        """Raise Refused unless uname may open the file so."""
         need = _NEED.get(mode & ~OTRUNC)
         shift = 6 if self.uname == self.service.agent.owner else 0
         if need is None or self.mode >> shift & need != need:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
 
 
-class Root(Node):
+class FactotumRoot(FactotumNode):
     """The directory."""
 
     __slots__ = ()
 
-    def __init__(self, service: Service, uname: str) -> None:
+    def __init__(self, service: FactotumService, uname: str) -> None:
         super().__init__(service, uname, "factotum", 0, DMDIR | 0o555)
 
     def walk(self, name: str) -> File:
@@ -93,7 +93,7 @@ class Root(Node):
         for path, (known, mode, _) in enumerate(FILES, 1):
             if name == known:
                 return Leaf(self.service, self.uname, name, path, mode)
-        raise P9Error(ENOENT)
+        raise Refused(ENOENT)
 
     def open(self, mode: int) -> Handle:
         """Open the listing."""
@@ -106,7 +106,7 @@ class RootHandle(DirHandle):
 
     __slots__ = ("_root",)
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: FactotumRoot) -> None:
         super().__init__()
         self._root = root
 
@@ -118,7 +118,7 @@ class RootHandle(DirHandle):
             yield leaf.stat().pack()
 
 
-class Leaf(Node):
+class Leaf(FactotumNode):
     """A file; its row says what opening it gives."""
 
     __slots__ = ()
@@ -153,7 +153,7 @@ class Ctl(Text):
 
     __slots__ = ("_service",)
 
-    def __init__(self, service: Service, uname: str) -> None:
+    def __init__(self, service: FactotumService, uname: str) -> None:
         super().__init__(lambda: service.agent.listing(uname))
         self._service = service
 
@@ -163,16 +163,16 @@ class Ctl(Text):
             self._service.agent.control(_text(data))
         except MailfsError as e:
             self._service.agent.note(f"write ctl: {e}")
-            raise P9Error(str(e)) from None
+            raise Refused(str(e)) from None
         return len(data)
 
 
-class Rpc(Handle):
+class RpcFile(Handle):
     """A private conversation: a write is a request, a read carries it out."""
 
     __slots__ = ("_conv", "_lock", "_request")
 
-    def __init__(self, service: Service, uname: str) -> None:
+    def __init__(self, service: FactotumService, uname: str) -> None:
         self._conv = Conversation(service.agent, uname)
         service.convs.add(self._conv)
         self._request: bytes | None = None
@@ -181,9 +181,9 @@ class Rpc(Handle):
     def write(self, offset: int, data: bytes) -> int:
         """Take ``verb`` or ``verb data``."""
         if len(data) >= MAX_RPC:
-            raise P9Error("rpc too large")
+            raise Refused("rpc too large")
         if self._request is not None or self._lock.locked():
-            raise P9Error("rpc already pending; read to clear")
+            raise Refused("rpc already pending; read to clear")
         self._request = bytes(data)
         return len(data)
 
@@ -193,8 +193,8 @@ class Rpc(Handle):
         if request is not None:
             return self._carry_out(request, count)
         if self._lock.locked():
-            raise P9Error("read already pending")
-        raise P9Error("no rpc pending")
+            raise Refused("read already pending")
+        raise Refused("no rpc pending")
 
     async def _carry_out(self, request: bytes, count: int) -> bytes:
         verb, _, data = request.partition(b" ")
@@ -202,7 +202,7 @@ class Rpc(Handle):
             known = verb.decode("ascii", "replace")
             reply = await self._conv.rpc(known, data, count)
         if len(reply) > count:
-            raise P9Error("rpc read too small")
+            raise Refused("rpc read too small")
         return reply
 
     def close(self) -> None:
@@ -217,7 +217,7 @@ class Exclusive(Handle):
 
     def __init__(self, feed: Feed) -> None:
         if feed.opened:
-            raise P9Error(EINUSE)
+            raise Refused(EINUSE)
         feed.opened = True
         self._feed = feed
 
@@ -228,11 +228,11 @@ class Exclusive(Handle):
     def write(self, offset: int, data: bytes) -> int:
         """Take an answer, where answers are wanted."""
         if not isinstance(self._feed, Questions):
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         try:
             self._feed.write(_text(data))
         except MailfsError as e:
-            raise P9Error(str(e)) from None
+            raise Refused(str(e)) from None
         return len(data)
 
     def close(self) -> None:
@@ -244,23 +244,23 @@ def _text(data: bytes) -> str:
     try:
         return bytes(data).decode()
     except UnicodeDecodeError:
-        raise P9Error("text is not UTF-8") from None
+        raise Refused("text is not UTF-8") from None
 
 
-def _proto(service: Service, uname: str) -> Handle:
+def _proto(service: FactotumService, uname: str) -> Handle:
     return Text(lambda: "".join(f"{name}\n" for name in sorted(service.agent.protos)))
 
 
-def _conv(service: Service, uname: str) -> Handle:
+def _conv(service: FactotumService, uname: str) -> Handle:
     return Text(lambda: "".join(f"conv {conv}\n" for conv in service.convs))
 
 
-Open = Callable[[Service, str], Handle]
+Open = Callable[[FactotumService, str], Handle]
 FILES: tuple[tuple[str, int, Open], ...] = (
     ("confirm", DMEXCL | 0o600, lambda s, _: Exclusive(s.agent.confirm)),
     ("needkey", DMEXCL | 0o600, lambda s, _: Exclusive(s.agent.needkey)),
     ("ctl", 0o644, Ctl),
-    ("rpc", 0o666, Rpc),
+    ("rpc", 0o666, RpcFile),
     ("proto", 0o444, _proto),
     ("log", DMEXCL | 0o400, lambda s, _: Exclusive(s.agent.log)),
     ("conv", 0o400, _conv),

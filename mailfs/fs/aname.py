@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
-from mailfs.errors import P9Error
-from mailfs.fs.scope import EVERYTHING, Scope
+from mailfs.errors import Refused
+from mailfs.mailboxes.scope import EVERYTHING, Scope
 
 UPAS, KEYED = "upas", "mailfs"
 DIALECTS = (UPAS, KEYED)
@@ -31,7 +31,7 @@ class Aname:
 
 
 def parse(text: str) -> Aname:
-    """Read an attach name.  Raises P9Error with its first part that makes no sense."""
+    """Read an attach name.  Raises Refused with its first part that makes no sense."""
     if not text:
         return Aname()
     dialect, *elements = text.split("/")
@@ -52,8 +52,8 @@ def parse(text: str) -> Aname:
     return Aname(dialect, everything, scope)
 
 
-def _unknown(element: str) -> P9Error:
-    return P9Error(f"unknown attach name {element!r}"[:64])
+def _unknown(element: str) -> Refused:
+    return Refused(f"unknown attach name {element!r}"[:64])
 
 
 def _box(scope: Scope, name: str) -> Scope:

@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Callable
 
-from mailfs.fs.event import NEW, Event
-from mailfs.fs.item import Item
-from mailfs.fs.shelf import Shelf
-from mailfs.fs.tell import Teller
+from mailfs.mailboxes.entity import Entity
+from mailfs.mailboxes.events import NEW, Event
+from mailfs.mailboxes.notify import Notifier
+from mailfs.mailboxes.scopedset import ScopedMailboxes
 
 
 class Biff:
     """Shows who wrote what, as mail comes."""
 
-    def __init__(self, shelf: Shelf, show: Callable[[str], None]) -> None:
+    def __init__(self, shelf: ScopedMailboxes, show: Callable[[str], None]) -> None:
         """Do nothing yet; show is given whole lines, without their ends."""
         self._show = show
-        self._tell = Teller(shelf, self._biff)
+        self._tell = Notifier(shelf, self._biff)
 
     async def run(self) -> None:
         """Show until cancelled."""
@@ -34,7 +34,7 @@ class Biff:
                 self._show(text)
 
 
-def line(item: Item) -> str:
+def line(item: Entity) -> str:
     """Return ``[ from / subject / length ]``, with nothing a terminal would obey."""
     values = item.envelope
     text = f"[ {values.from_} / {values.subject} / {item.size()} ]"

@@ -2,11 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-from mailfs.errors import ENOENT, EPERM, P9Error
+from mailfs.errors import ENOENT, EPERM, Refused
 from mailfs.fs import boxctl
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
-from mailfs.fs.item import Item
 from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.node import (
     BOX,
@@ -14,8 +13,8 @@ from mailfs.fs.node import (
     EVENT,
     MESSAGE,
     STATUS,
-    Attachment,
-    Listing,
+    Attach,
+    DirListing,
     Writable,
     directory,
     packer,
@@ -23,20 +22,12 @@ from mailfs.fs.node import (
     plain,
     without_suffix,
 )
-from mailfs.fs.window import Window
-from mailfs.mbox.driver import Flag
-from mailfs.mbox.message import version
-from mailfs.mbox.view import View
-from mailfs.p9.fcall import (
-    DMDIR,
-    OEXEC,
-    OREAD,
-    OTRUNC,
-    QTDIR,
-    QTFILE,
-    Qid,
-    Stat,
-)
+from mailfs.mailbox.kinds import Flag
+from mailfs.mailbox.message import version
+from mailfs.mailbox.view import View
+from mailfs.mailboxes.entity import Entity
+from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.p9.fcall import DMDIR, OEXEC, OREAD, OTRUNC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later
 
 
@@ -45,7 +36,7 @@ class BoxDir(File):
 
     __slots__ = ("attachment", "box", "parent")
 
-    def __init__(self, attachment: Attachment, parent: File, box: Window) -> None:
+    def __init__(self, attachment: Attach, parent: File, box: ScopedMailbox) -> None:
         self.attachment = attachment
         self.parent = parent
         self.box = box
@@ -96,14 +87,14 @@ class BoxDir(File):
             return self.event()
         bare = without_suffix(name)
         if bare is None:
-            raise P9Error(ENOENT)
+            raise Refused(ENOENT)
         return self.walk(bare)
 
     def _message(self, name: str) -> MessageDir:
         message = self.box.message(int(name[:9]))
         if message is None or str(message.number) != name:
-            raise P9Error(ENOENT)
-        item = Item(self.box, message, self.attachment.boxes.ignore)
+            raise Refused(ENOENT)
+        item = Entity(self.box, message, self.attachment.boxes.ignore)
         return MessageDir(self.attachment, self, item, message.number)
 
     def event(self) -> EventFile:
@@ -118,7 +109,7 @@ class BoxDir(File):
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return Listing(self.listed)
+        return DirListing(self.listed)
 
     def listed(self) -> Later[Iterable[bytes]]:
         """Return the packed entries as things are now."""
@@ -178,7 +169,7 @@ class BoxCtl(Writable):
     def open(self, mode: int) -> Handle:
         """Open it for commands, or to be read."""
         if mode & 3 == OEXEC:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         box = self.dir.box
         return CtlHandle(lambda line: boxctl.command(box, line), self.text())
 
@@ -211,5 +202,5 @@ class BoxStatus(File):
     def open(self, mode: int) -> Handle:
         """Open it to be read; it shows the moment it was opened."""
         if mode & 3 != OREAD or mode & OTRUNC:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         return CtlHandle(None, self.text())

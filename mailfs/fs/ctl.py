@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from mailfs.errors import EFBIG, EPERM, MailfsError, P9Error
+from mailfs.errors import EFBIG, EPERM, MailfsError, Refused
 from mailfs.p9.file import Handle, Later
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,11 @@ class CtlHandle(Handle):
     def _joined(self, offset: int, data: bytes) -> bytes:
         """Return data behind what is held, if it continues it; nothing is held then."""
         if self._command is None:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         whole = self._held + data if offset == self._end else data
         self._held = b""
         if len(whole) > MAX_COMMAND:
-            raise P9Error(EFBIG)
+            raise Refused(EFBIG)
         return whole
 
     async def _do(self, command: bytes, count: int) -> int:

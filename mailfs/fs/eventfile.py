@@ -13,9 +13,10 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from mailfs.errors import EINTERRUPTED, EPERM, P9Error
-from mailfs.fs.event import Event
+from mailfs.errors import EPERM, Refused
 from mailfs.fs.node import plain
+from mailfs.mailboxes.events import Event
+from mailfs.p9.errstr import EINTERRUPTED
 from mailfs.p9.fcall import OREAD, OTRUNC, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later
 
@@ -49,7 +50,7 @@ class EventFile(File):
     async def open(self, mode: int) -> Handle:
         """Open it to be read."""
         if mode & 3 != OREAD or mode & OTRUNC:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         handle = EventHandle()
         handle.stop = await self._begin(handle)
         return handle
@@ -65,7 +66,7 @@ class EventHandle(Handle):
         self._room = room
         self._lines: deque[bytes] = deque()
         self._lost = 0
-        self._ended: P9Error | bool = False
+        self._ended: Refused | bool = False
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.many = False  # it hears of many mailboxes: the end of one is not its own
         self.stop: Callable[[], None] = lambda: None
@@ -87,7 +88,7 @@ class EventHandle(Handle):
 
     def abandon(self) -> None:
         """Refuse the reads that wait: their fid is gone."""
-        self._ended = P9Error(EINTERRUPTED)
+        self._ended = Refused(EINTERRUPTED)
         self._lines.clear()
         self._wake()
 
@@ -110,7 +111,7 @@ class EventHandle(Handle):
                 self._wake()  # it may have been our turn: the next one's, then
                 raise
             queue = self._waiting.appendleft  # another took the lines meanwhile
-        if isinstance(self._ended, P9Error):
+        if isinstance(self._ended, Refused):
             raise self._ended
         return self._take(count)
 

@@ -8,10 +8,10 @@ does otherwise: references, the headers and the From_ line.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailfs.fs import flags
-from mailfs.fs.item import Item
-from mailfs.mbox.message import Need
-from mailfs.mbox.octets import Memory, Octets
+from mailfs.mailbox.message import Need
+from mailfs.mailbox.octets import Memory, Octets
+from mailfs.mailboxes import flags
+from mailfs.mailboxes.entity import Entity
 from mailfs.msg import decoded
 
 NO_DIGEST = "<nildigest>"  # what 9front's upas/fs shows for a part
@@ -19,41 +19,41 @@ NO_FILEID = "0.00"
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FileRow:
     """One file of a message's directory; code tells it from others in qids."""
 
     code: int
     need: Need
-    render: Callable[[Item], Octets]
-    length: Callable[[Item], int] | None = None  # where rendering costs more
+    render: Callable[[Entity], Octets]
+    length: Callable[[Entity], int] | None = None  # where rendering costs more
     mode: int = 0o444
 
 
-def text(value: Callable[[Item], str]) -> Callable[[Item], Octets]:
+def text(value: Callable[[Entity], str]) -> Callable[[Entity], Octets]:
     """Return a renderer for a file that holds one value."""
     return lambda item: Memory(value(item).encode("utf-8", "replace"))
 
 
-def _date(item: Item) -> str:
+def _date(item: Entity) -> str:
     return item.envelope.date or item.unix_date()
 
 
-def _digest(item: Item) -> str:
+def _digest(item: Entity) -> str:
     return item.message.digest if item.top else NO_DIGEST
 
 
-def _fileid(item: Item) -> str:
+def _fileid(item: Entity) -> str:
     return item.message.fileid if item.top else NO_FILEID
 
 
 # The lines of info, in order; each is also the file of that name.  Clients know them
 # by position; upasfs(4).
-INFO: dict[str, tuple[Need, Callable[[Item], str]]] = {
+INFO: dict[str, tuple[Need, Callable[[Entity], str]]] = {
     "from": (Need.HEAD, lambda item: item.envelope.from_),
     "to": (Need.HEAD, lambda item: item.envelope.to),
     "cc": (Need.HEAD, lambda item: item.envelope.cc),
     "replyto": (Need.HEAD, lambda item: item.envelope.replyto),
-    "unixdate": (Need.HEAD, Item.unix_date),
+    "unixdate": (Need.HEAD, Entity.unix_date),
     "subject": (Need.HEAD, lambda item: item.envelope.subject),
     "type": (Need.HEAD, lambda item: item.envelope.type),
     "disposition": (Need.HEAD, lambda item: item.envelope.disposition),
@@ -72,51 +72,51 @@ INFO: dict[str, tuple[Need, Callable[[Item], str]]] = {
 }
 
 
-def _info(item: Item) -> str:
+def _info(item: Entity) -> str:
     return "".join(f"{value(item)}\n" for _, value in INFO.values())
 
 
-def _references(item: Item) -> str:
+def _references(item: Entity) -> str:
     return "".join(f"{one}\n" for one in item.envelope.references)
 
 
-def _header(item: Item) -> Octets:
+def _header(item: Entity) -> Octets:
     return Memory(decoded.header(item.header, item.ignore) if item.whole else b"")
 
 
-def _rawheader(item: Item) -> Octets:
+def _rawheader(item: Entity) -> Octets:
     return Memory(item.raw_header() if item.whole else b"")
 
 
-def _mimeheader(item: Item) -> Octets:
+def _mimeheader(item: Entity) -> Octets:
     return Memory(b"" if item.whole else item.raw_header())
 
 
-def _unixheader(item: Item) -> Octets:
+def _unixheader(item: Entity) -> Octets:
     return Memory(item.unix_header())
 
 
 # What is no line of info: what it needs, how it is rendered, how long it is.
-_OTHERS: dict[str, tuple[Need, Callable[[Item], Octets]]] = {
-    "body": (Need.WHOLE, Item.body),
+_OTHERS: dict[str, tuple[Need, Callable[[Entity], Octets]]] = {
+    "body": (Need.WHOLE, Entity.body),
     "header": (Need.HEADER, _header),
     "info": (Need.INFO, text(_info)),
     "mimeheader": (Need.HEADER, _mimeheader),
-    "raw": (Need.OCTETS, Item.raw),
-    "rawbody": (Need.OCTETS, Item.raw_body),
+    "raw": (Need.OCTETS, Entity.raw),
+    "rawbody": (Need.OCTETS, Entity.raw_body),
     "rawheader": (Need.HEADER, _rawheader),
-    "rawunix": (Need.OCTETS, Item.raw_unix),
+    "rawunix": (Need.OCTETS, Entity.raw_unix),
     "references": (Need.HEAD, text(_references)),
     "unixheader": (Need.HEAD, _unixheader),
 }
 
 _ROWS = {name: (need, text(value)) for name, (need, value) in INFO.items()} | _OTHERS
 
-FILES: dict[str, File] = {
-    name: File(
+FILES: dict[str, FileRow] = {
+    name: FileRow(
         code,
         *_ROWS[name],
-        length=Item.body_length if name == "body" else None,
+        length=Entity.body_length if name == "body" else None,
         mode=0o666 if name == "flags" else 0o444,
     )
     for code, name in enumerate(sorted(_ROWS))

@@ -3,25 +3,26 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, EWSTAT, P9Error
-from mailfs.fs import flags
+from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, Refused
 from mailfs.fs.files import FILES
-from mailfs.fs.files import File as Row
-from mailfs.fs.item import Item
+from mailfs.fs.files import FileRow as Row
 from mailfs.fs.node import (
     MESSAGE,
-    Attachment,
-    Listing,
+    Attach,
+    DirListing,
     Writable,
     directory,
     path,
     plain,
     without_suffix,
 )
-from mailfs.mbox.driver import Stale
-from mailfs.mbox.message import Need, version
-from mailfs.mbox.octets import Memory, Octets, Streamed
-from mailfs.mbox.view import View
+from mailfs.mailbox.kinds import Stale
+from mailfs.mailbox.message import Need, version
+from mailfs.mailbox.octets import Memory, Octets, Streamed
+from mailfs.mailbox.view import View
+from mailfs.mailboxes import flags
+from mailfs.mailboxes.entity import Entity
+from mailfs.p9.errstr import EWSTAT
 from mailfs.p9.fcall import (
     OEXEC,
     ORDWR,
@@ -52,9 +53,9 @@ class MessageDir(File):
 
     def __init__(
         self,
-        attachment: Attachment,
+        attachment: Attach,
         parent: File,
-        item: Item,
+        item: Entity,
         number: int,
     ) -> None:
         """Make the node called number in its parent."""
@@ -114,18 +115,18 @@ class MessageDir(File):
             return when(self, Need.OUTLINE, lambda: self._part(name))
         bare = without_suffix(name)
         if bare is None:
-            raise P9Error(ENOENT)
+            raise Refused(ENOENT)
         return self.walk(bare)
 
     def _part(self, name: str) -> "MessageDir":
         item = self.item
         number = int(name[:9])
         if str(number) != name or not 0 < number <= len(item.outline):
-            raise P9Error(ENOENT)
+            raise Refused(ENOENT)
         return type(self)(self.attachment, self, item.child(number), number)
 
     def renew(self) -> None:
-        """Look the message up again.  Raises P9Error if it has gone."""
+        """Look the message up again.  Raises Refused if it has gone."""
         item = self.item
         if not item.top:
             assert isinstance(self.parent, MessageDir)
@@ -134,12 +135,12 @@ class MessageDir(File):
             return
         message = item.box.message(item.message.number)
         if message is None:
-            raise P9Error(EGONE)
-        self.item = Item(item.box, message, item.ignore)
+            raise Refused(EGONE)
+        self.item = Entity(item.box, message, item.ignore)
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return Listing(lambda: when(self, Need.ENTRIES, self.entries))
+        return DirListing(lambda: when(self, Need.ENTRIES, self.entries))
 
     def entries(self) -> list[bytes]:
         """Return the packed entries: files, then parts."""
@@ -153,9 +154,9 @@ class MessageDir(File):
     def remove(self) -> Later[None]:
         """Delete the message; a part cannot be."""
         if not self.item.top:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         if self.item.box.place.readonly:
-            raise P9Error(EROFS)
+            raise Refused(EROFS)
         return self.item.box.delete([self.item.message.number])
 
 
@@ -207,16 +208,16 @@ class MessageFile(Writable):
         if access == OREAD and not mode & OTRUNC:
             return when(self.dir, self.row.need, self._reader)
         if self.name != "flags" or not self.dir.item.top or access == OEXEC:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         if self.dir.item.box.place.readonly:
-            raise P9Error(EROFS)
+            raise Refused(EROFS)
         assert access in (OREAD, OWRITE, ORDWR)
         return self.dir.flags_handle()
 
     def wstat(self, stat: Stat) -> None:
         """Accept what leaves flags as they are."""
         if self.name != "flags" or not self.dir.item.top:
-            raise P9Error(EWSTAT)
+            raise Refused(EWSTAT)
         super().wstat(stat)
 
     def _reader(self) -> Handle:
@@ -260,7 +261,7 @@ class FlagsHandle(Handle):
         add, drop = flags.parse(data.decode("utf-8", "replace").strip())
         item = self._dir.item
         if item.box.view.row(item.message.number) is None:
-            raise P9Error(EGONE)
+            raise Refused(EGONE)
         await item.box.set_flags([(item.message.number, add, drop)])
         return len(data)
 
@@ -291,7 +292,7 @@ async def _later(of: MessageDir, need: Need, job: Callable[[], T]) -> T:
     try:
         return await box.run(job)
     except Stale as e:
-        raise P9Error(EIO) from e
+        raise Refused(EIO) from e
 
 
 def refusing(job: Callable[[], T]) -> T:
@@ -299,4 +300,4 @@ def refusing(job: Callable[[], T]) -> T:
     try:
         return job()
     except Stale as e:
-        raise P9Error(EGONE) from e
+        raise Refused(EGONE) from e

@@ -7,18 +7,10 @@ and 6 that tell the file.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from mailfs.errors import EWSTAT, P9Error
-from mailfs.fs.shelf import Shelf
-from mailfs.p9.fcall import (
-    DMDIR,
-    ENTRY,
-    NOTOUCH,
-    QTDIR,
-    QTFILE,
-    Qid,
-    Stat,
-    owners,
-)
+from mailfs.errors import Refused
+from mailfs.mailboxes.scopedset import ScopedMailboxes
+from mailfs.p9.errstr import EWSTAT
+from mailfs.p9.fcall import DMDIR, ENTRY, NOTOUCH, QTDIR, QTFILE, Qid, Stat, owners
 from mailfs.p9.file import DirHandle, File, Later
 
 MAX_BOX = (1 << 16) - 1
@@ -37,10 +29,10 @@ def path(box: int, number: int, part: int, code: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class Attach:
     """What one attach sees: the mailboxes, and how much of our own is listed."""
 
-    boxes: Shelf
+    boxes: ScopedMailboxes
     everything: bool = False  # list names that upas/fs does not have
 
     @property
@@ -54,7 +46,7 @@ class Attachment:
         return self.boxes.place.user
 
 
-class Listing(DirHandle):
+class DirListing(DirHandle):
     """A directory, open; give returns its packed entries, now or later."""
 
     __slots__ = ("_give",)
@@ -77,7 +69,7 @@ class Writable(File):
         """Accept a length of 0, which Linux sends at an open that truncates."""
         rest = stat._replace(length=0, atime=NOTOUCH.atime, mtime=NOTOUCH.mtime)
         if stat.length or rest != NOTOUCH._replace(length=0):
-            raise P9Error(EWSTAT)
+            raise Refused(EWSTAT)
 
 
 def directory(

@@ -17,16 +17,16 @@ from functools import partial
 from pathlib import Path
 
 from mailfs.attr import quote
-from mailfs.errors import MailfsError, P9Error
-from mailfs.fs.event import DELETE, MODIFY, NEW, Event
-from mailfs.fs.item import Item
+from mailfs.errors import MailfsError, Refused
 from mailfs.fs.keyed.files import ctime
 from mailfs.fs.keyed.people import pairs, people
-from mailfs.fs.shelf import Shelf
-from mailfs.fs.tell import Teller
+from mailfs.mailboxes.entity import Entity
+from mailfs.mailboxes.events import DELETE, MODIFY, NEW, Event
+from mailfs.mailboxes.notify import Notifier
+from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.p9.client import Client, OpenFile
 from mailfs.p9.fcall import OWRITE
-from mailfs.where import Address
+from mailfs.where import DialString
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ MOUNT = "/mail/fs"  # where upas/fs is mounted unless told otherwise
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class PlumbForm:
     """What a message looks like.
 
     wdir    its working directory
@@ -50,9 +50,9 @@ class Form:
     wdir: str
     data: str
     whats: frozenset[str]
-    attrs: Callable[[Event, Item | None], list[tuple[str, str]]]
+    attrs: Callable[[Event, Entity | None], list[tuple[str, str]]]
 
-    def message(self, event: Event, item: Item | None) -> bytes:
+    def message(self, event: Event, item: Entity | None) -> bytes:
         """Return a plumb message; plumb(6)."""
         data = f"{self.data}/{event.box}/{event.number}".encode()
         attrs = [("filetype", "mail"), *self.attrs(event, item)]
@@ -73,7 +73,7 @@ def _digest(event: Event) -> list[tuple[str, str]]:
     return [("digest", event.digest)] if event.digest else []
 
 
-def _upas(event: Event, item: Item | None) -> list[tuple[str, str]]:
+def _upas(event: Event, item: Entity | None) -> list[tuple[str, str]]:
     sender, length, date = "", 0, ""
     if item is not None:
         sender, length, date = item.envelope.from_, item.size(), item.unix_date()
@@ -86,7 +86,7 @@ def _upas(event: Event, item: Item | None) -> list[tuple[str, str]]:
     ]
 
 
-def _keyed(event: Event, item: Item | None) -> list[tuple[str, str]]:
+def _keyed(event: Event, item: Entity | None) -> list[tuple[str, str]]:
     attrs = [("mailtype", event.what)]
     if item is None:
         return [*attrs, *_digest(event)]
@@ -99,20 +99,20 @@ def _keyed(event: Event, item: Item | None) -> list[tuple[str, str]]:
     ]
 
 
-def upas(mount: str = MOUNT) -> Form:
+def upas(mount: str = MOUNT) -> PlumbForm:
     """Return the form upas/fs sends; 9front's programs understand modify."""
-    return Form(mount, mount, frozenset({NEW, DELETE, MODIFY}), _upas)
+    return PlumbForm(mount, mount, frozenset({NEW, DELETE, MODIFY}), _upas)
 
 
-def keyed() -> Form:
+def keyed() -> PlumbForm:
     """Return the form plan9port's programs know; of modify they complain."""
-    return Form("/", "Mail", frozenset({NEW, DELETE}), _keyed)
+    return PlumbForm("/", "Mail", frozenset({NEW, DELETE}), _keyed)
 
 
 class Sender:
     """The thread that talks to the plumber."""
 
-    def __init__(self, address: Address, timeout: float = TIMEOUT) -> None:
+    def __init__(self, address: DialString, timeout: float = TIMEOUT) -> None:
         self._address = address
         self._timeout = timeout
         self._queue: queue.Queue[bytes | None] = queue.Queue(WAITING)
@@ -147,7 +147,7 @@ class Sender:
                         port = port or self._dial(stack)
                         port.write(message)
                         break
-                    except P9Error as e:  # nobody wants it, or no rule sends it on
+                    except Refused as e:  # nobody wants it, or no rule sends it on
                         log.info("plumb: %s", e)
                         break
                     except MailfsError as e:
@@ -164,14 +164,18 @@ class Plumbing:
     """Sends a message for each event of a shelf, while there is a plumber."""
 
     def __init__(
-        self, shelf: Shelf, form: Form, address: Address, look: float = LOOK
+        self,
+        shelf: ScopedMailboxes,
+        form: PlumbForm,
+        address: DialString,
+        look: float = LOOK,
     ) -> None:
         """Do nothing yet; look is in seconds."""
         self._form = form
         self._path = Path(address.host)
         self._look = look
         self._sender = Sender(address)
-        self._tell = Teller(shelf, self._plumb)
+        self._tell = Notifier(shelf, self._plumb)
 
     async def run(self) -> None:
         """Plumb until cancelled."""

@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 
-from mailfs.errors import ENOBOX, ENOENT, EPERM, P9Error
+from mailfs.errors import ENOBOX, ENOENT, EPERM, Refused
 from mailfs.fs import aname as names
 from mailfs.fs import rootctl
 from mailfs.fs.aname import KEYED, UPAS, Aname
 from mailfs.fs.boxdir import BoxDir
-from mailfs.fs.boxes import Boxes
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
 from mailfs.fs.keyed.root import KeyedRoot
@@ -16,16 +15,17 @@ from mailfs.fs.node import (
     CTL,
     EVENT,
     ROOT,
-    Attachment,
-    Listing,
+    Attach,
+    DirListing,
     Writable,
     directory,
     path,
     plain,
     without_suffix,
 )
-from mailfs.fs.outbox import Outbox, may_send
-from mailfs.fs.shelf import Shelf
+from mailfs.fs.outbox.tree import Outbox, may_send
+from mailfs.mailboxes.registry import MailboxRegistry
+from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle
 
@@ -35,7 +35,7 @@ class Root(File):
 
     __slots__ = ("attachment",)
 
-    def __init__(self, attachment: Attachment) -> None:
+    def __init__(self, attachment: Attach) -> None:
         self.attachment = attachment
 
     @property
@@ -63,7 +63,7 @@ class Root(File):
             return Outbox(self.attachment, self)
         bare = without_suffix(name)
         if bare is None:
-            raise P9Error(ENOENT)
+            raise Refused(ENOENT)
         return self.walk(bare)
 
     def event(self) -> EventFile:
@@ -79,7 +79,7 @@ class Root(File):
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return Listing(self.entries)
+        return DirListing(self.entries)
 
     def entries(self) -> Iterator[bytes]:
         """Give the packed entries: files, then the mailboxes as they were opened."""
@@ -97,7 +97,7 @@ class RootCtl(Writable):
 
     __slots__ = ("attachment",)
 
-    def __init__(self, attachment: Attachment) -> None:
+    def __init__(self, attachment: Attach) -> None:
         self.attachment = attachment
 
     @property
@@ -113,16 +113,16 @@ class RootCtl(Writable):
     def open(self, mode: int) -> Handle:
         """Open it for commands; reading shows nothing."""
         if mode & 3 == OEXEC:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         boxes = self.attachment.boxes
         return CtlHandle(lambda line: rootctl.command(boxes, line))
 
 
-DIALECTS: dict[str, Callable[[Attachment], File]] = {UPAS: Root, KEYED: KeyedRoot}
+DIALECTS: dict[str, Callable[[Attach], File]] = {UPAS: Root, KEYED: KeyedRoot}
 
 
 def attach(
-    boxes: Boxes,
+    boxes: MailboxRegistry,
     uname: str,
     aname: str,
     bound: Aname = Aname(),  # noqa: B008  # a value
@@ -130,16 +130,16 @@ def attach(
     """Return the root for an attach.
 
     Only the mailboxes' user may attach.  What aname asks for is narrowed to what bound
-    allows; the dialect is aname's, else bound's, else upas.  Raises P9Error for other
+    allows; the dialect is aname's, else bound's, else upas.  Raises Refused for other
     users, and for an attach name that means nothing or names no mailbox there is.
     """
     if uname != boxes.place.user:
-        raise P9Error(EPERM)
+        raise Refused(EPERM)
     asked = names.parse(aname)
-    shelf = Shelf(boxes, bound.scope.narrowed(asked.scope))
+    shelf = ScopedMailboxes(boxes, bound.scope.narrowed(asked.scope))
     for name in asked.scope.boxes or ():
         if shelf.get(name) is None:
-            raise P9Error(ENOBOX)
+            raise Refused(ENOBOX)
     everything = bound.everything or asked.everything
     dialect = asked.dialect or bound.dialect or UPAS
-    return DIALECTS[dialect](Attachment(shelf, everything))
+    return DIALECTS[dialect](Attach(shelf, everything))

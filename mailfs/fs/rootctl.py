@@ -8,87 +8,79 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mailfs.attr import tokenize
-from mailfs.errors import (
-    EARGS,
-    ECTL,
-    EFLAGS,
-    ENOBOX,
-    EROFS,
-    MailfsError,
-    P9Error,
-)
-from mailfs.fs import flags, transfer
-from mailfs.fs.shelf import Shelf
-from mailfs.fs.window import Window
-from mailfs.mbox.driver import Flag
+from mailfs.errors import EARGS, ECTL, EFLAGS, ENOBOX, EROFS, MailfsError, Refused
+from mailfs.mailbox.kinds import Flag
+from mailfs.mailboxes import flags, transfer
+from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.mailboxes.scopedset import ScopedMailboxes
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One command: what does it, and how many words may follow."""
 
-    do: Callable[[Shelf, list[str]], Awaitable[None]]
+    do: Callable[[ScopedMailboxes, list[str]], Awaitable[None]]
     least: int
     most: int | None = None
     writes: bool = False  # refused when nothing may be changed
 
 
-async def _open(boxes: Shelf, words: list[str]) -> None:
+async def _open(boxes: ScopedMailboxes, words: list[str]) -> None:
     await boxes.open(boxes.expand(words[0]), *words[1:])
 
 
-async def _create(boxes: Shelf, words: list[str]) -> None:
+async def _create(boxes: ScopedMailboxes, words: list[str]) -> None:
     await boxes.create(boxes.expand(words[0]), *words[1:])
 
 
-async def _close(boxes: Shelf, words: list[str]) -> None:
+async def _close(boxes: ScopedMailboxes, words: list[str]) -> None:
     for name in words:
         await boxes.close(name)
 
 
-async def _delete(boxes: Shelf, words: list[str]) -> None:
+async def _delete(boxes: ScopedMailboxes, words: list[str]) -> None:
     await _box(boxes, words[0]).delete(_numbers(words[1:]))
 
 
-async def _flag(boxes: Shelf, words: list[str]) -> None:
+async def _flag(boxes: ScopedMailboxes, words: list[str]) -> None:
     """Take ``mbox flags n...`` and, as 9front's code has it, ``mbox n flags ...``."""
     box = _box(boxes, words[0])
     rest = words[1:]
     if _is_number(rest[0]):
         if len(rest) % 2:
-            raise P9Error(EFLAGS)
+            raise Refused(EFLAGS)
         pairs = [(rest[i], rest[i + 1]) for i in range(0, len(rest), 2)]
     else:
         if len(rest) < 2:
-            raise P9Error(EARGS)
+            raise Refused(EARGS)
         pairs = [(number, rest[0]) for number in rest[1:]]
     changes: list[tuple[int, Flag, Flag]] = []
     for number, letters in pairs:
         if _is_number(letters):
-            raise P9Error(EFLAGS)
+            raise Refused(EFLAGS)
         add, drop = flags.parse(letters)
         changes.append((_numbers([number])[0], add, drop))
     await box.set_flags(changes)
 
 
-async def _expunge(boxes: Shelf, words: list[str]) -> None:
+async def _expunge(boxes: ScopedMailboxes, words: list[str]) -> None:
     await _box(boxes, words[0]).expunge(_numbers(words[1:]))
 
 
-async def _move(boxes: Shelf, words: list[str]) -> None:
+async def _move(boxes: ScopedMailboxes, words: list[str]) -> None:
     box, numbers = _box(boxes, words[0]), _numbers(words[1:-1])
     await transfer.move(boxes, box, numbers, words[-1])
 
 
-async def _copy(boxes: Shelf, words: list[str]) -> None:
+async def _copy(boxes: ScopedMailboxes, words: list[str]) -> None:
     box, numbers = _box(boxes, words[0]), _numbers(words[1:-1])
     await transfer.copy(boxes, box, numbers, words[-1])
 
 
-async def _remove(boxes: Shelf, words: list[str]) -> None:
+async def _remove(boxes: ScopedMailboxes, words: list[str]) -> None:
     options, paths = _options(words, "rt")
     if not paths:
-        raise P9Error(EARGS)
+        raise Refused(EARGS)
     failed: MailfsError | OSError | None = None
     for path in paths:
         try:
@@ -101,10 +93,10 @@ async def _remove(boxes: Shelf, words: list[str]) -> None:
         raise failed
 
 
-async def _rename(boxes: Shelf, words: list[str]) -> None:
+async def _rename(boxes: ScopedMailboxes, words: list[str]) -> None:
     options, paths = _options(words, "t")
     if len(paths) != 2:
-        raise P9Error(EARGS)
+        raise Refused(EARGS)
     old, new = (boxes.expand(path) for path in paths)
     await boxes.rename(old, new, keep="t" in options)
 
@@ -123,24 +115,24 @@ VERBS: dict[str, Verb] = {
 }
 
 
-async def command(boxes: Shelf, line: str) -> None:
-    """Do one command.  Raises P9Error, MailfsError or OSError if it cannot be done."""
+async def command(boxes: ScopedMailboxes, line: str) -> None:
+    """Do one command.  Raises Refused, MailfsError or OSError if it cannot be done."""
     words = tokenize(line)
     verb = VERBS.get(words[0]) if words else None
     if verb is None:
-        raise P9Error(ECTL)
+        raise Refused(ECTL)
     count = len(words) - 1
     if count < verb.least or (verb.most is not None and count > verb.most):
-        raise P9Error(EARGS)
+        raise Refused(EARGS)
     if verb.writes and boxes.place.readonly:
-        raise P9Error(EROFS)
+        raise Refused(EROFS)
     await verb.do(boxes, words[1:])
 
 
-def _box(boxes: Shelf, name: str) -> Window:
+def _box(boxes: ScopedMailboxes, name: str) -> ScopedMailbox:
     box = boxes.get(name)
     if box is None:
-        raise P9Error(ENOBOX)
+        raise Refused(ENOBOX)
     return box
 
 
@@ -152,7 +144,7 @@ def _numbers(words: list[str]) -> list[int]:
     """Read message numbers; plan9port's clients write them as ``12/``."""
     numbers = [word.removesuffix("/") for word in words]
     if not all(_is_number(number) for number in numbers):
-        raise P9Error(EARGS)
+        raise Refused(EARGS)
     return [int(number[:18]) for number in numbers]
 
 
@@ -165,6 +157,6 @@ def _options(words: list[str], known: str) -> tuple[str, list[str]]:
         if not word.startswith("-") or word == "-":
             return options, words[i:]
         if set(word[1:]) - set(known):
-            raise P9Error(EARGS)
+            raise Refused(EARGS)
         options += word[1:]
     return options, []

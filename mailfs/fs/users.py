@@ -20,15 +20,15 @@ from pathlib import Path
 
 from mailfs import where
 from mailfs.attr import parse
-from mailfs.errors import EPERM, MailfsError, P9Error, UsageError, reason
+from mailfs.errors import EPERM, MailfsError, Refused, UsageError, reason
 from mailfs.factotum.guard import peer_uid
 from mailfs.fs import aname as names
 from mailfs.fs.aname import Aname
-from mailfs.fs.boxes import Boxes
-from mailfs.fs.boxspec import named
 from mailfs.fs.root import attach
-from mailfs.fs.scope import Scope
-from mailfs.mbox.driver import Place
+from mailfs.mailbox.driver import Place
+from mailfs.mailboxes.registry import MailboxRegistry
+from mailfs.mailboxes.scope import Scope
+from mailfs.mailboxes.spec import named
 from mailfs.p9.file import File
 
 MAX_FILE = 1 << 20  # octets; ten thousand users
@@ -88,22 +88,25 @@ class Users:
     """The mailboxes of each user, opened when the user first attaches."""
 
     def __init__(
-        self, users: dict[str, User], make: Callable[[Place], Boxes], place: Place
+        self,
+        users: dict[str, User],
+        make: Callable[[Place], MailboxRegistry],
+        place: Place,
     ) -> None:
-        """Open none yet.  make gives a user's Boxes; place is the server's own."""
+        """Open none yet.  make gives a user's mailboxes; place is the server's own."""
         self._users = users
         self._make = make
         self._place = place
-        self._opening: dict[str, asyncio.Task[Boxes]] = {}
+        self._opening: dict[str, asyncio.Task[MailboxRegistry]] = {}
 
     async def attach(self, uname: str, aname: str, bound: Aname) -> File:
         """Return the root for an attach by a user who is proved.
 
-        Raises P9Error for one who is not in the list; otherwise as fs.root.attach.
+        Raises Refused for one who is not in the list; otherwise as fs.root.attach.
         """
         user = self._users.get(uname)
         if user is None:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         limit = Aname(
             bound.dialect or user.bound.dialect,
             bound.everything or user.bound.everything,
@@ -111,7 +114,7 @@ class Users:
         )
         return attach(await self._boxes(user), uname, aname, limit)
 
-    async def _boxes(self, user: User) -> Boxes:
+    async def _boxes(self, user: User) -> MailboxRegistry:
         opening = self._opening.get(user.name)
         if opening is None:
             opening = asyncio.ensure_future(self._open(user))
@@ -122,7 +125,7 @@ class Users:
             self._opening.pop(user.name, None)  # it may go well the next time
             raise
 
-    async def _open(self, user: User) -> Boxes:
+    async def _open(self, user: User) -> MailboxRegistry:
         boxes = self._make(replace(self._place, user=user.name))
         try:
             for name, path in named(user.boxes or (default(boxes.place),)):

@@ -9,7 +9,7 @@ import asyncio
 
 from mailfs.errors import MailfsError
 from mailfs.fuse.entry import Entry
-from mailfs.fuse.node import FRESH, Listing, Node
+from mailfs.fuse.node import FRESH, FuseNode, NodeListing
 from mailfs.fuse.openfile import AHEAD
 from mailfs.fuse.tree import Tree
 
@@ -28,7 +28,7 @@ class Ahead:
         self._files: dict[Key, tuple[Entry, bytes, float]] = {}
         self._batches: dict[Key, asyncio.Task[None]] = {}
 
-    def opening(self, node: Node) -> asyncio.Task[None] | None:
+    def opening(self, node: FuseNode) -> asyncio.Task[None] | None:
         """Note that a file is being opened; return what to wait for, if anything.
 
         After that, take may have it.
@@ -45,7 +45,7 @@ class Ahead:
             self._begin(parent, listing, place + 1)
         return self._batches.get((parent.id, name))
 
-    def take(self, node: Node) -> bytes | None:
+    def take(self, node: FuseNode) -> bytes | None:
         """Return the whole of a file, if it has been read and is as we know it."""
         if node.parent is None:
             return None
@@ -57,7 +57,7 @@ class Ahead:
     def _old(self, seen: float) -> bool:
         return seen <= self._tree.clock() - FRESH
 
-    def _begin(self, parent: Node, listing: Listing, start: int) -> None:
+    def _begin(self, parent: FuseNode, listing: NodeListing, start: int) -> None:
         """Read files from a place in a listing on."""
         for key, (_, _, seen) in list(self._files.items()):
             if self._old(seen):
@@ -79,14 +79,14 @@ class Ahead:
             for entry in chosen:
                 self._batches[parent.id, entry.name] = task
 
-    def _wanted(self, parent: Node, entry: Entry) -> bool:
+    def _wanted(self, parent: FuseNode, entry: Entry) -> bool:
         """Return whether a file can be read ahead and need be."""
         child = parent.children.get(entry.name)
         if entry.is_dir or not entry.vers or not 0 < entry.length <= AHEAD:
             return False
         return child is None or child.cached != entry.version
 
-    async def _read(self, parent: Node, chosen: list[Entry]) -> None:
+    async def _read(self, parent: FuseNode, chosen: list[Entry]) -> None:
         """Read files whole; what cannot be, or is another by now, is left out."""
         tree = self._tree
         try:

@@ -8,7 +8,8 @@ import errno
 import os
 
 from mailfs import errors
-from mailfs.errors import MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
+from mailfs.p9 import errstr
 
 _SYSTEM = {os.strerror(number): number for number in errno.errorcode}
 _OURS = {
@@ -24,9 +25,9 @@ _OURS = {
     errors.EFBIG: errno.EFBIG,
     errors.EFULL: errno.ENOSPC,
     errors.EINUSE: errno.EBUSY,
-    errors.EWSTAT: errno.EPERM,
-    errors.ESTAT: errno.EINVAL,
-    errors.EAUTH: errno.EACCES,
+    errstr.EWSTAT: errno.EPERM,
+    errstr.ESTAT: errno.EINVAL,
+    errstr.EAUTH: errno.EACCES,
     "phase error": errno.EPIPE,
     "not implemented": errno.ENOSYS,
 }
@@ -67,7 +68,7 @@ _PARTS = (
 
 def errno_of(error: MailfsError) -> int:
     """Return the errno of a refusal; EIO where its text says nothing that we know."""
-    if not isinstance(error, P9Error):
+    if not isinstance(error, Refused):
         return errno.EIO  # the line is lost, or the server makes no sense
     text = str(error).strip().lower()
     if text in _WHOLE:

@@ -4,9 +4,9 @@ import errno
 import os
 
 from mailfs.fuse.abi import OPEN_OUT, Fopen
-from mailfs.fuse.node import Node
+from mailfs.fuse.node import FuseNode
 from mailfs.fuse.opendir import OpenDir
-from mailfs.fuse.openfile import OpenFile
+from mailfs.fuse.openfile import FuseFile
 from mailfs.p9.fcall import ORDWR, OREAD, OTRUNC, OWRITE
 
 _ACCESS = {os.O_RDONLY: OREAD, os.O_WRONLY: OWRITE, os.O_RDWR: ORDWR}
@@ -16,10 +16,10 @@ class Handles:
     """All open files and directories."""
 
     def __init__(self) -> None:
-        self._handles: dict[int, OpenFile | OpenDir] = {}
+        self._handles: dict[int, FuseFile | OpenDir] = {}
         self._next = 1
 
-    def add(self, handle: OpenFile | OpenDir, how: int = 0) -> bytes:
+    def add(self, handle: FuseFile | OpenDir, how: int = 0) -> bytes:
         """Return the kernel's answer to an open, that it be treated so."""
         number = self._next
         self._next += 1
@@ -27,14 +27,14 @@ class Handles:
         handle.node.opens += 1
         return OPEN_OUT.pack(number, how, 0)
 
-    def add_direct(self, file: OpenFile) -> bytes:
+    def add_direct(self, file: FuseFile) -> bytes:
         """Do the same for a file of which the kernel keeps nothing."""
         return self.add(file, Fopen.DIRECT_IO)
 
-    def file(self, number: int) -> OpenFile:
+    def file(self, number: int) -> FuseFile:
         """Return an open file.  Raises OSError if there is none of that number."""
         file = self._handles.get(number)
-        if not isinstance(file, OpenFile):
+        if not isinstance(file, FuseFile):
             raise OSError(errno.EBADF, "no such open file")
         return file
 
@@ -45,7 +45,7 @@ class Handles:
             raise OSError(errno.EBADF, "no such open directory")
         return directory
 
-    def directories(self, node: Node) -> list[OpenDir]:
+    def directories(self, node: FuseNode) -> list[OpenDir]:
         """Return what a directory is open as."""
         handles = self._handles.values()
         return [h for h in handles if isinstance(h, OpenDir) and h.node is node]

@@ -10,7 +10,7 @@ from mailfs.fuse.entry import Entry
 FRESH = 1.0  # seconds that a name and what is known of it are believed
 
 
-class Listing:
+class NodeListing:
     """What was read from a directory of late, entries by name."""
 
     __slots__ = ("_places", "ahead", "entries", "found", "last", "seen")
@@ -38,7 +38,7 @@ class Listing:
         return self.entries[place]
 
 
-class Node:
+class FuseNode:
     """A file below the mount point.  It is known by its directory and its name."""
 
     __slots__ = (
@@ -58,18 +58,18 @@ class Node:
         "size",
     )
 
-    def __init__(self, number: int, parent: "Node | None", entry: Entry) -> None:
+    def __init__(self, number: int, parent: "FuseNode | None", entry: Entry) -> None:
         self.id = number
         self.parent = parent  # None for the root
         self.entry = entry
-        self.children: dict[bytes, Node] = {}
+        self.children: dict[bytes, FuseNode] = {}
         self.lookups = 0  # how often the kernel was given it and has not forgotten
         self.seen = 0.0  # when the server told us what entry says; the loop's time
         self.given = 0.0  # when the kernel was last told it
         self.cached: tuple[int, int] | None = None  # what the kernel keeps octets of
         self.opens = 0  # handles that are open
         self.fid: int | None = None  # walked to it and not used yet
-        self.listing: Listing | None = None
+        self.listing: NodeListing | None = None
         self.listings = 0  # that have been made and may be believed still
         self.size = 0  # entries in the last listing
         self.missed = 0  # names asked for since, that no listing knew
@@ -86,7 +86,7 @@ class Node:
             node = node.parent
         return tuple(reversed(names))
 
-    def list(self, listing: Listing) -> None:
+    def list(self, listing: NodeListing) -> None:
         """Keep what was read from a directory, until unlist is called for it."""
         self.listing = listing
         self.listings += 1
@@ -121,25 +121,25 @@ class Nodes:
     """All nodes, and what the kernel was told of them of late."""
 
     def __init__(self, root: Entry, clock: Callable[[], float]) -> None:
-        self.root = Node(ROOT, None, root)
+        self.root = FuseNode(ROOT, None, root)
         self.root.seen = clock()
         self._clock = clock
         self._nodes = {ROOT: self.root}
         self._next = ROOT + 1
-        self._recent: deque[Node] = deque()  # by the time the kernel was told them
+        self._recent: deque[FuseNode] = deque()  # by the time the kernel was told them
         self._changed = 0.0  # what was seen until then may have changed
 
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def find(self, number: int) -> Node:
+    def find(self, number: int) -> FuseNode:
         """Return a node by its number."""
         node = self._nodes.get(number)
         if node is None:
             raise OSError(errno.ESTALE, "forgotten")
         return node
 
-    def known(self, parent: Node, name: bytes) -> Node | None:
+    def known(self, parent: FuseNode, name: bytes) -> FuseNode | None:
         """Return the node of a name that need not be asked for again, if it is one.
 
         It stays known only if give follows.
@@ -153,7 +153,9 @@ class Nodes:
         entry = listing.find(name)
         return entry and self.enter(parent, entry, listing.seen)
 
-    def enter(self, parent: Node, entry: Entry, seen: float | None = None) -> Node:
+    def enter(
+        self, parent: FuseNode, entry: Entry, seen: float | None = None
+    ) -> FuseNode:
         """Return the node of an entry just read: the one there was, if it is that.
 
         It stays known only if give follows.
@@ -163,18 +165,18 @@ class Nodes:
             entry.path,
             entry.kind,
         ):
-            node = Node(self._next, parent, entry)
+            node = FuseNode(self._next, parent, entry)
             self._next += 1
         else:
             node.update(entry)
         node.seen = self._clock() if seen is None else seen
         return node
 
-    def saw(self, node: Node) -> None:
+    def saw(self, node: FuseNode) -> None:
         """Note that the server has just told what is known of a node."""
         node.seen = self._clock()
 
-    def rename(self, parent: Node, old: bytes, new: bytes) -> None:
+    def rename(self, parent: FuseNode, old: bytes, new: bytes) -> None:
         """Note that a file has another name in its directory now."""
         node = parent.children.pop(old, None)
         if node is not None:
@@ -185,11 +187,11 @@ class Nodes:
         """Whether what was seen then need not be asked for again."""
         return seen > max(self._changed, self._clock() - FRESH)
 
-    def left(self, node: Node) -> int:
+    def left(self, node: FuseNode) -> int:
         """Return how long a node may be believed still, in nanoseconds."""
         return max(0, int((node.seen + FRESH - self._clock()) * 1e9))
 
-    def give(self, node: Node) -> None:
+    def give(self, node: FuseNode) -> None:
         """Note that the kernel is told the node once more."""
         now = self._clock()
         if not node.lookups:
@@ -231,7 +233,7 @@ class Nodes:
                 yield node.parent.id, node.entry.name
 
 
-def entry_out(node: Node, left: int) -> bytes:
+def entry_out(node: FuseNode, left: int) -> bytes:
     """Return what LOOKUP wants to know, to be believed for so many nanoseconds."""
     seconds, rest = divmod(left, 10**9)
     return ENTRY_OUT.pack(node.id, 0, seconds, seconds, rest, rest) + node.entry.attr()

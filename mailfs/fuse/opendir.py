@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mailfs.fuse.abi import DIRENT, DIRENTPLUS, padding
 from mailfs.fuse.entry import Entry
-from mailfs.fuse.node import Node
+from mailfs.fuse.node import FuseNode
 from mailfs.fuse.tree import Opened, Tree
 from mailfs.p9.fcall import FormatError, Rread, Tread
 from mailfs.p9.mux import Call
@@ -34,7 +34,7 @@ class OpenDir:
         "pid",
     )
 
-    def __init__(self, tree: Tree, node: Node, opened: Opened, pid: int) -> None:
+    def __init__(self, tree: Tree, node: FuseNode, opened: Opened, pid: int) -> None:
         self.node = node
         self.pid = pid  # of who opened it
         self._tree = tree

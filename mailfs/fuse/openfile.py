@@ -4,14 +4,14 @@ import errno
 from collections.abc import Coroutine
 from typing import Any
 
-from mailfs.fuse.node import Node
+from mailfs.fuse.node import FuseNode
 from mailfs.fuse.tree import Opened, Tree
 from mailfs.p9.fcall import ORDWR, OREAD, OWRITE, Rread, Rwrite, Tread, Twrite
 
 AHEAD = 128 << 10  # octets of a file that are read with its opening
 
 
-class OpenFile:
+class FuseFile:
     """An open file."""
 
     __slots__ = (
@@ -28,7 +28,7 @@ class OpenFile:
     def __init__(
         self,
         tree: Tree,
-        node: Node,
+        node: FuseNode,
         opened: Opened | None = None,
         mode: int = OREAD,
         *,

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from mailfs.fuse.abi import Fopen
 from mailfs.fuse.ahead import Ahead
 from mailfs.fuse.handles import Handles
-from mailfs.fuse.node import Node, Nodes
-from mailfs.fuse.openfile import AHEAD, OpenFile
+from mailfs.fuse.node import FuseNode, Nodes
+from mailfs.fuse.openfile import AHEAD, FuseFile
 from mailfs.fuse.tree import Tree
 from mailfs.p9.fcall import OREAD
 
@@ -31,14 +31,14 @@ class Opening:
         self._store = store
         self._ahead = Ahead(tree)
 
-    def open(self, node: Node) -> bytes | Awaitable[bytes]:
+    def open(self, node: FuseNode) -> bytes | Awaitable[bytes]:
         """Return the answer to the open of a file that has a version."""
         entry = node.entry
         if not self._nodes.fresh(node.seen) or not entry.mode & 0o444:
             return self._open(node, None)
         if not entry.length or node.cached == entry.version:
             node.cached = entry.version
-            return self._handles.add(OpenFile(self._tree, node), Fopen.KEEP_CACHE)
+            return self._handles.add(FuseFile(self._tree, node), Fopen.KEEP_CACHE)
         coming = self._ahead.opening(node)
         if coming is None:
             data = self._ahead.take(node)
@@ -46,7 +46,7 @@ class Opening:
                 return self._open_whole(node, data)
         return self._open(node, coming)
 
-    async def _open(self, node: Node, coming: "asyncio.Task[None] | None") -> bytes:
+    async def _open(self, node: FuseNode, coming: "asyncio.Task[None] | None") -> bytes:
         if coming is not None:
             await asyncio.wait([coming])
             data = self._ahead.take(node)
@@ -58,16 +58,16 @@ class Opening:
         opened = await tree.open(node, OREAD, ahead)
         if (opened.qid.path, opened.qid.vers) != entry.version:
             # The kernel believes another length.
-            return self._handles.add_direct(OpenFile(tree, node, opened, direct=True))
+            return self._handles.add_direct(FuseFile(tree, node, opened, direct=True))
         kept = kept or self._stored(node, opened.data)
-        return self._add(OpenFile(tree, node, opened), kept=kept)
+        return self._add(FuseFile(tree, node, opened), kept=kept)
 
-    def _open_whole(self, node: Node, data: bytes) -> bytes:
+    def _open_whole(self, node: FuseNode, data: bytes) -> bytes:
         """Open a file that has been read already."""
         kept = self._stored(node, data)
-        return self._add(OpenFile(self._tree, node, data=data), kept=kept)
+        return self._add(FuseFile(self._tree, node, data=data), kept=kept)
 
-    def _stored(self, node: Node, data: bytes | None) -> bool:
+    def _stored(self, node: FuseNode, data: bytes | None) -> bool:
         """Hand over the whole of a file at once, so that nobody need ask for it.
 
         While others have it open the kernel may be waiting for us to read it.
@@ -76,6 +76,6 @@ class Opening:
             return False
         return self._store(node.id, data)
 
-    def _add(self, file: OpenFile, *, kept: bool) -> bytes:
+    def _add(self, file: FuseFile, *, kept: bool) -> bytes:
         file.node.cached = file.node.entry.version
         return self._handles.add(file, Fopen.KEEP_CACHE if kept else 0)

@@ -1,7 +1,7 @@
 """What the kernel asks of a file system, answered from a 9P tree.
 
 An operation returns its answer at once where it can, else a coroutine.  It raises
-P9Error with the server's refusal, or OSError with an errno of ours.
+Refused with the server's refusal, or OSError with an errno of ours.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from mailfs.errors import EPERM, P9Error
+from mailfs.errors import EPERM, Refused
 from mailfs.fuse import abi, handles, recursion
 from mailfs.fuse.abi import Op, Request, Valid
 from mailfs.fuse.device import MAX_WRITE
 from mailfs.fuse.entry import Entry, fit
 from mailfs.fuse.errstr import errno_of
 from mailfs.fuse.handles import Handles
-from mailfs.fuse.node import FRESH, Node, Nodes, entry_out, text
+from mailfs.fuse.node import FRESH, FuseNode, Nodes, entry_out, text
 from mailfs.fuse.opendir import OpenDir
-from mailfs.fuse.openfile import OpenFile
+from mailfs.fuse.openfile import FuseFile
 from mailfs.fuse.opening import Opening, Store
 from mailfs.fuse.relist import Relist
 from mailfs.fuse.tree import Opened, Tree
@@ -102,7 +102,7 @@ class Ops:
         return self._lookup(parent, name, self._relist.missed(parent))
 
     async def _lookup(
-        self, parent: Node, name: bytes, listing: "asyncio.Task[None] | None"
+        self, parent: FuseNode, name: bytes, listing: "asyncio.Task[None] | None"
     ) -> bytes:
         if listing is not None:
             await asyncio.wait([listing])
@@ -114,11 +114,11 @@ class Ops:
         self.tree.keep(node, fid)
         return self._given(node)
 
-    def _given(self, node: Node) -> bytes:
+    def _given(self, node: FuseNode) -> bytes:
         self.nodes.give(node)
         return entry_out(node, self._left(node))
 
-    def _left(self, node: Node) -> int:
+    def _left(self, node: FuseNode) -> int:
         """Return how long the kernel may believe what it is told, in nanoseconds."""
         return self.nodes.left(node) if self._expires else 0
 
@@ -144,15 +144,15 @@ class Ops:
             return self._attr(node)
         return self._getattr(node)
 
-    async def _getattr(self, node: Node) -> bytes:
+    async def _getattr(self, node: FuseNode) -> bytes:
         self._told(node, await self.tree.stat(node))
         return self._attr(node)
 
-    def _attr(self, node: Node) -> bytes:
+    def _attr(self, node: FuseNode) -> bytes:
         seconds, rest = divmod(self._left(node), 10**9)
         return abi.ATTR_OUT.pack(seconds, rest, 0) + node.entry.attr()
 
-    def _told(self, node: Node, entry: Entry) -> None:
+    def _told(self, node: FuseNode, entry: Entry) -> None:
         node.update(entry)
         self.nodes.saw(node)
 
@@ -204,12 +204,12 @@ class Ops:
             return self._opening.open(node)
         return self._open_direct(node, mode)
 
-    async def _open_direct(self, node: Node, mode: int) -> bytes:
+    async def _open_direct(self, node: FuseNode, mode: int) -> bytes:
         """Open a file whose octets the kernel does not keep, nor knows how many."""
         opened = await self.tree.open(node, mode)
         if mode & OTRUNC:
             await self._changed()
-        file = OpenFile(self.tree, node, opened, mode, direct=True)
+        file = FuseFile(self.tree, node, opened, mode, direct=True)
         return self._handles.add_direct(file)
 
     def read(self, request: Request) -> Answer:
@@ -272,7 +272,7 @@ class Ops:
         name = abi.name(request.body, abi.CREATE_IN.size)
         mode = handles.mode(flags) & ~OTRUNC
         opened, node = await self._made(parent, name, perm & 0o777, mode)
-        file = OpenFile(self.tree, node, opened, mode, direct=True)
+        file = FuseFile(self.tree, node, opened, mode, direct=True)
         return self._given(node) + self._handles.add_direct(file)
 
     async def mkdir(self, request: Request) -> bytes:
@@ -285,8 +285,8 @@ class Ops:
         return self._given(node)
 
     async def _made(
-        self, parent: Node, name: bytes, perm: int, mode: int
-    ) -> tuple[Opened, Node]:
+        self, parent: FuseNode, name: bytes, perm: int, mode: int
+    ) -> tuple[Opened, FuseNode]:
         if not fit(name):
             raise OSError(errno.EINVAL, "no name for a file")
         opened = await self.tree.create(parent, name, perm, mode)
@@ -307,7 +307,7 @@ class Ops:
         if not parent.writable:
             if self._recursive(parent, request.pid):
                 return b""
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         await self.tree.remove(parent, abi.name(request.body))
         self._change_soon()
         return b""
@@ -317,7 +317,7 @@ class Ops:
         parent = self.nodes.find(request.node)
         try:
             await self.tree.remove(parent, abi.name(request.body))
-        except P9Error as e:
+        except Refused as e:
             refused = errno_of(e) in (errno.EACCES, errno.EPERM)
             if not refused or not self._recursive(parent, request.pid):
                 raise
@@ -325,7 +325,7 @@ class Ops:
         self._change_soon()
         return b""
 
-    def _recursive(self, directory: Node | None, thread: int) -> bool:
+    def _recursive(self, directory: FuseNode | None, thread: int) -> bool:
         """Return whether a thread is taking away a whole directory."""
         if directory is None or directory.writable:
             return False
@@ -372,7 +372,7 @@ class Ops:
         return b""
 
     async def _rename(
-        self, parent: Node, name: bytes, fid: int, *, replace: bool
+        self, parent: FuseNode, name: bytes, fid: int, *, replace: bool
     ) -> None:
         """Give the file at fid a name, in place of another that has it.
 
@@ -381,7 +381,7 @@ class Ops:
         changes = NOTOUCH._replace(name=text(name))
         try:
             await self.tree.mux.send(Twstat(fid, changes))
-        except P9Error as e:
+        except Refused as e:
             if not replace or errno_of(e) != errno.EEXIST:
                 raise
             await self.tree.remove(parent, name)

@@ -7,7 +7,7 @@ listing told has grown stale.  A listing more costs less than so many walks.
 import asyncio
 
 from mailfs.fuse.entry import Entry
-from mailfs.fuse.node import Node
+from mailfs.fuse.node import FuseNode
 from mailfs.fuse.tree import Tree
 from mailfs.p9.fcall import OREAD, Rread, Tread
 
@@ -22,7 +22,7 @@ class Relist:
         self._tree = tree
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
-    def missed(self, node: Node) -> asyncio.Task[None] | None:
+    def missed(self, node: FuseNode) -> asyncio.Task[None] | None:
         """Note that a name in a directory is not known; return what to wait for.
 
         That is a listing under way, or one that is worth it now.
@@ -38,12 +38,12 @@ class Relist:
         task.add_done_callback(lambda done: self._done(node, done))
         return task
 
-    def _done(self, node: Node, task: asyncio.Task[None]) -> None:
+    def _done(self, node: FuseNode, task: asyncio.Task[None]) -> None:
         del self._tasks[node.id]
         if not task.cancelled():
             task.exception()  # whoever waited walks, and is told
 
-    async def _list(self, node: Node) -> None:
+    async def _list(self, node: FuseNode) -> None:
         tree, mux = self._tree, self._tree.mux
         opened = await tree.open(node, OREAD)
         entries: list[Entry] = []

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailfs.errors import ENOTDIR, MailfsError, P9Error
+from mailfs.errors import ENOTDIR, MailfsError, Refused
 from mailfs.fuse.device import Device
 from mailfs.fuse.entry import owner
 from mailfs.fuse.mountpoint import Mountpoint
 from mailfs.fuse.node import Nodes
-from mailfs.fuse.session import Session
+from mailfs.fuse.session import FuseSession
 from mailfs.fuse.tree import Tree
 from mailfs.p9.client import Prove
 from mailfs.p9.mux import Mux
@@ -54,7 +54,7 @@ async def mount(
         mountpoint = await asyncio.to_thread(Mountpoint, directory, _options(mux.name))
         try:
             mounted = True
-            session = Session(Device(mountpoint.fd), tree, nodes)
+            session = FuseSession(Device(mountpoint.fd), tree, nodes)
             try:
                 session.begin()
                 ready()
@@ -91,11 +91,11 @@ async def _root(mux: Mux, attach: Attach) -> tuple[Tree, Nodes]:
 
 
 async def _attach(mux: Mux, attach: Attach) -> int:
-    refused: P9Error | None = None
+    refused: Refused | None = None
     for aname in attach.anames:
         try:
             return (await mux.attach(attach.uname, aname, attach.prove))[0]
-        except P9Error as e:
+        except Refused as e:
             refused = refused or e
     raise MailfsError(f"{mux.name}: {refused}")
 

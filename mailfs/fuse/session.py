@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 FAREWELL = 1.0  # seconds for the server to answer what is flushed at the end
 
 
-class Session:
+class FuseSession:
     """A mounted tree.  It belongs to the running event loop."""
 
     def __init__(self, device: Device, tree: Tree, nodes: Nodes) -> None:

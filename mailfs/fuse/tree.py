@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from mailfs.errors import ENOENT, P9Error
+from mailfs.errors import ENOENT, Refused
 from mailfs.fuse.entry import Entry, Owner, entries, entry
-from mailfs.fuse.node import FRESH, Listing, Node, text
+from mailfs.fuse.node import FRESH, FuseNode, NodeListing, text
 from mailfs.p9.fcall import (
     HEADER,
     MAXWELEM,
@@ -85,13 +85,13 @@ class Tree:
         self.root = root
         self.owner = owner
         self._unlisted = unlisted
-        self._spare: OrderedDict[int, tuple[Node, float]] = OrderedDict()
+        self._spare: OrderedDict[int, tuple[FuseNode, float]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def look(self, parent: Node, name: bytes) -> tuple[Entry, int]:
+    async def look(self, parent: FuseNode, name: bytes) -> tuple[Entry, int]:
         """Return what a name in parent is, and a fid for it.
 
-        Raises P9Error if there is no such file.
+        Raises Refused if there is no such file.
         """
         names = (*parent.names(), text(name))
         fid, (asked,) = await self._walk(names, Tstat)
@@ -102,7 +102,7 @@ class Tree:
             self.mux.clunk(fid)
             raise
 
-    async def stat(self, node: Node) -> Entry:
+    async def stat(self, node: FuseNode) -> Entry:
         """Return what the server tells of a node now."""
         fid, (asked,) = await self._walk(node.names(), Tstat)
         try:
@@ -122,7 +122,7 @@ class Tree:
         except FormatError as e:
             raise self.mux.nonsense(str(e)) from None
 
-    async def open(self, node: Node, mode: int, ahead: int = 0) -> Opened:
+    async def open(self, node: FuseNode, mode: int, ahead: int = 0) -> Opened:
         """Open a node; read ahead octets of it if that is not 0."""
         after: list[Callable[[int], Request]] = [lambda fid: Topen(fid, mode)]
         if ahead:
@@ -145,11 +145,11 @@ class Tree:
         for call in calls:
             try:
                 return self.mux.reply(await call, Rread).data
-            except P9Error:
+            except Refused:
                 return None
         return None
 
-    def fetch(self, parent: Node, entry: Entry) -> Fetch:
+    def fetch(self, parent: FuseNode, entry: Entry) -> Fetch:
         """Begin to read a file of parent whole; it is as long as entry says.
 
         Raises OSError where that cannot be asked at one stroke.
@@ -180,13 +180,15 @@ class Tree:
         try:
             qid = self.mux.reply(await open_, Ropen).qid
             data = self.mux.reply(await read, Rread).data
-        except P9Error:
+        except Refused:
             return (0, 0), b""
         finally:
             self.mux.clunk(fid)
         return (qid.path, qid.vers), data
 
-    async def create(self, parent: Node, name: bytes, perm: int, mode: int) -> Opened:
+    async def create(
+        self, parent: FuseNode, name: bytes, perm: int, mode: int
+    ) -> Opened:
         """Make a file in parent and open it."""
         fid, _ = await self._walk(parent.names())
         try:
@@ -196,7 +198,7 @@ class Tree:
             raise
         return Opened(fid, made.qid, self._unit(made.iounit))
 
-    async def remove(self, parent: Node, name: bytes) -> None:
+    async def remove(self, parent: FuseNode, name: bytes) -> None:
         """Remove a file.  Fids kept for what is below it are let go first."""
         for node, _ in list(self._spare.values()):
             if _below(node, parent, name):
@@ -204,7 +206,7 @@ class Tree:
         fid, _ = await self._walk((*parent.names(), text(name)))
         try:
             await self.mux.send(Tremove(fid))
-        except P9Error:
+        except Refused:
             self.mux.free(fid)  # it is gone nevertheless; remove(5)
             raise
         except BaseException:
@@ -212,7 +214,9 @@ class Tree:
             raise
         self.mux.free(fid)
 
-    async def wstat(self, node: Node, changes: Stat, fid: int | None = None) -> None:
+    async def wstat(
+        self, node: FuseNode, changes: Stat, fid: int | None = None
+    ) -> None:
         """Change a node's directory entry, by an open fid if there is one."""
         if fid is not None:
             await self.mux.send(Twstat(fid, changes))
@@ -232,12 +236,12 @@ class Tree:
             if found.length or found.kind or found.name not in self._unlisted:
                 yield found
 
-    def keep_listing(self, node: Node, entries: list[Entry]) -> None:
+    def keep_listing(self, node: FuseNode, entries: list[Entry]) -> None:
         """Let a listing just read answer for the names in a directory for a while."""
-        node.list(Listing(entries, self.clock()))
+        node.list(NodeListing(entries, self.clock()))
         self.mux.loop.call_later(FRESH, node.unlist)
 
-    def keep(self, node: Node, fid: int) -> None:
+    def keep(self, node: FuseNode, fid: int) -> None:
         """Keep a fid for the node's next open, instead of one that it has."""
         self.drop(node)
         node.fid = fid
@@ -248,7 +252,7 @@ class Tree:
         if self._timer is None:
             self._timer = loop.call_later(SPARE_SECONDS, self._expire)
 
-    def _oldest(self) -> tuple[Node, float]:
+    def _oldest(self) -> tuple[FuseNode, float]:
         return next(iter(self._spare.values()))
 
     def _expire(self) -> None:
@@ -262,13 +266,13 @@ class Tree:
                 return
             self.drop(node)
 
-    def drop(self, node: Node) -> None:
+    def drop(self, node: FuseNode) -> None:
         """Let go of a node's fid, if it has one."""
         fid = self._take(node)
         if fid is not None:
             self.mux.clunk(fid)
 
-    def _take(self, node: Node) -> int | None:
+    def _take(self, node: FuseNode) -> int | None:
         fid, node.fid = node.fid, None
         if fid is not None:
             del self._spare[node.id]
@@ -282,7 +286,7 @@ class Tree:
     ) -> tuple[int, list[Call]]:
         """Return a fid for what names lead to, and the requests sent after the walk.
 
-        Raises P9Error if they lead nowhere.
+        Raises Refused if they lead nowhere.
         """
         mux, at, fid = self.mux, self.root, self.mux.fid()
         todo = tuple(names)
@@ -300,12 +304,12 @@ class Tree:
         return fid, calls
 
     def _check(self, frame: bytes, wanted: int) -> None:
-        """Raise P9Error unless an Rwalk says that all names were walked."""
+        """Raise Refused unless an Rwalk says that all names were walked."""
         done = int.from_bytes(frame[HEADER.size : RWALK], "little")
         if len(frame) != RWALK + done * QID.size or done > wanted:
             raise self.mux.nonsense("Rwalk of other than was asked")
         if done < wanted:
-            raise P9Error(ENOENT)  # of the first name it would have told the reason
+            raise Refused(ENOENT)  # of the first name it would have told the reason
 
     def _lost(self, fid: int, calls: Sequence[Call], *, walked: bool) -> None:
         """Let go of a fid that did not get where it should."""
@@ -320,13 +324,13 @@ class Tree:
         """Return the reply to what was sent after a walk, or to msg if refused."""
         try:
             return await call
-        except P9Error:
+        except Refused:
             return await self.mux.send(msg)
 
 
-def _below(node: Node, parent: Node, name: bytes) -> bool:
+def _below(node: FuseNode, parent: FuseNode, name: bytes) -> bool:
     """Return whether a node is what name means in parent, or is below that."""
-    at: Node | None = node
+    at: FuseNode | None = node
     while at is not None:
         if at.parent is parent and at.entry.name == name:
             return True

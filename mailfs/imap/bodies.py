@@ -12,11 +12,11 @@ from typing import IO, NamedTuple
 
 from mailfs.imap.error import ImapError
 from mailfs.imap.fetched import fetched
-from mailfs.imap.ranges import Ranges
+from mailfs.imap.grammar.ranges import Ranges
+from mailfs.imap.grammar.tokens import Malformed, string
 from mailfs.imap.reader import PIECE
-from mailfs.imap.tokens import Malformed, string
 from mailfs.imap.window import MAX_SET
-from mailfs.imap.wire import Wire
+from mailfs.imap.wire import ImapWire
 
 FLIGHTS = 32  # commands under way at once
 MAX_ASKED = 1000  # messages asked for and not come; all have to come before a new word
@@ -30,7 +30,7 @@ _USUAL = re.compile(
 _NAME = re.compile(rb"BODY\[\](?:<([0-9]{1,18})>)?\Z")
 
 
-class Request(NamedTuple):
+class BodyRequest(NamedTuple):
     """Octets [start, start + length) of a message; length None is to its end."""
 
     uid: int
@@ -38,7 +38,7 @@ class Request(NamedTuple):
     length: int | None = None
 
 
-class Piece(NamedTuple):
+class FetchedPiece(NamedTuple):
     """Octets of a message from start on; whole if the message ends after them."""
 
     uid: int
@@ -62,7 +62,7 @@ class _Job(NamedTuple):
 MAX_LENGTH = (1 << 32) - 1  # nz-number of RFC 9051
 
 
-def _jobs(requests: Sequence[Request]) -> Iterator[_Job]:
+def _jobs(requests: Sequence[BodyRequest]) -> Iterator[_Job]:
     """Put together what one command can ask for, in the order of the requests."""
     groups: dict[tuple[int, int | None], list[int]] = {}
     for uid, start, length in requests:
@@ -74,10 +74,10 @@ def _jobs(requests: Sequence[Request]) -> Iterator[_Job]:
                 yield _Job(part, start, to_end)
 
 
-class Fetch:
+class BodyFetch:
     """One batch of requests on one wire."""
 
-    def __init__(self, wire: Wire, requests: Sequence[Request]) -> None:
+    def __init__(self, wire: ImapWire, requests: Sequence[BodyRequest]) -> None:
         self._wire = wire
         self._jobs = deque(_jobs(requests))
         self._wanted: dict[tuple[int, int], list[int | None]] = {}
@@ -87,7 +87,7 @@ class Fetch:
         self._answered: set[tuple[int, int]] = set()
         self._failure: ImapError | None = None
 
-    def run(self) -> Iterator[Piece]:
+    def run(self) -> Iterator[FetchedPiece]:
         """Give what comes.
 
         A message that is gone, or that the server cannot read, is passed over; if
@@ -131,7 +131,7 @@ class Fetch:
                     if (uid, job.start) not in self._answered:
                         self._jobs.append(job._replace(uids=Ranges.of([uid])))
 
-    def _next(self) -> Iterator[Piece]:
+    def _next(self) -> Iterator[FetchedPiece]:
         """Take one response, and give the pieces in it."""
         reader = self._wire.reader
         while (found := reader.framed(_USUAL)) is not None:
@@ -180,7 +180,7 @@ class Fetch:
 
     def _late(
         self, raw: bytes, held: list[tuple[int | None, IO[bytes], int]]
-    ) -> Iterator[Piece]:
+    ) -> Iterator[FetchedPiece]:
         """Give what had to wait for its uid."""
         self._news(raw)
         uid = _uid(raw)
@@ -190,7 +190,7 @@ class Fetch:
                     pieces = iter(lambda spool=spool: spool.read(PIECE), b"")  # type: ignore[misc]
                     yield from self._give(uid, origin, pieces, size)
 
-    def _short(self, raw: bytes) -> Iterator[Piece]:
+    def _short(self, raw: bytes) -> Iterator[FetchedPiece]:
         """Take a response without literals: a short body may come quoted."""
         row = fetched(raw)
         if row is None:
@@ -218,7 +218,7 @@ class Fetch:
 
     def _give(
         self, uid: int, origin: int | None, pieces: Iterator[bytes], size: int
-    ) -> Iterator[Piece]:
+    ) -> Iterator[FetchedPiece]:
         """Give the octets of one answer, if they are one."""
         start, ends = self._match(uid, origin, size)
         if start is None:
@@ -229,7 +229,7 @@ class Fetch:
         left = size
         for piece in pieces if size else (b"",):
             left -= len(piece)
-            yield Piece(uid, at, piece, ends and not left)
+            yield FetchedPiece(uid, at, piece, ends and not left)
             at += len(piece)
         self._answered.add((uid, start))
 

@@ -8,8 +8,8 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from mailfs.imap.flags import Flags
-from mailfs.imap.ranges import Ranges
+from mailfs.imap.grammar.flags import Flags
+from mailfs.imap.grammar.ranges import Ranges
 
 MAX_FLAGGED = 100_000  # changes kept; beyond, the folder had better be listed again
 MAX_EXISTS = (1 << 32) - 1

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from mailfs.imap import flags as flag
-from mailfs.imap.date import Dates
 from mailfs.imap.fetched import Fetched, fetched
-from mailfs.imap.flags import Flags
-from mailfs.imap.ranges import MAX_UID
-from mailfs.imap.tokens import Malformed
-from mailfs.imap.wire import Wire
+from mailfs.imap.grammar import flags as flag
+from mailfs.imap.grammar.date import Dates
+from mailfs.imap.grammar.flags import Flags
+from mailfs.imap.grammar.ranges import MAX_UID
+from mailfs.imap.grammar.tokens import Malformed
+from mailfs.imap.wire import ImapWire
 
 ITEMS = b"UID FLAGS INTERNALDATE RFC822.SIZE"
 MAX_SIZE = (1 << 63) - 1  # octets
@@ -42,7 +42,7 @@ class _Sets(dict[bytes, Flags]):
 
 
 @dataclass(slots=True)
-class Columns:
+class FetchedColumns:
     """Rows in the order the server sent them, which is by uid on all we know.
 
     dates are seconds since the epoch, 0 for what is no date; modseqs 0 if unknown.
@@ -57,9 +57,9 @@ class Columns:
     def __len__(self) -> int:
         return len(self.uids)
 
-    def keep(self, rows: Iterable[int]) -> "Columns":
+    def keep(self, rows: Iterable[int]) -> "FetchedColumns":
         """Return some of the rows."""
-        out = Columns()
+        out = FetchedColumns()
         for i in rows:
             out.uids.append(self.uids[i])
             out.sizes.append(self.sizes[i])
@@ -68,7 +68,7 @@ class Columns:
             out.modseqs.append(self.modseqs[i])
         return out
 
-    def tidy(self, least: int = 1) -> "Columns":
+    def tidy(self, least: int = 1) -> "FetchedColumns":
         """Return the rows by uid, each once, the last word of it, from least on.
 
         ``n:*`` gives the last message even if its uid is below n.
@@ -99,13 +99,13 @@ class Reading:
         self._required = frozenset(required)
         self._meet = meet
         self._answered = answered
-        self.columns = Columns()
+        self.columns = FetchedColumns()
         self._sets = _Sets()
         self._dates = Dates()
         self._form: re.Pattern[bytes] | None = None
         self._order: list[bytes] = []
 
-    def run(self, wire: Wire, tag: bytes) -> None:
+    def run(self, wire: ImapWire, tag: bytes) -> None:
         """Read until the command is answered; all else goes where it belongs."""
         reader = wire.reader
         while not wire.answered(tag):
@@ -117,7 +117,7 @@ class Reading:
                     continue
             self._by_line(wire, tag, block)
 
-    def _by_line(self, wire: Wire, tag: bytes, block: bytes) -> None:
+    def _by_line(self, wire: ImapWire, tag: bytes, block: bytes) -> None:
         at = 0
         while at < len(block):
             end = block.index(b"\n", at) + 1
@@ -135,7 +135,7 @@ class Reading:
                 self._other(wire, text)
             at = end
 
-    def _other(self, wire: Wire, raw: bytes) -> None:
+    def _other(self, wire: ImapWire, raw: bytes) -> None:
         """Take one response that fits no form, or teaches one."""
         row = fetched(raw)
         if row is None or not self._required <= row.items.keys():

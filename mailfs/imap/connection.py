@@ -9,7 +9,6 @@ import time
 from typing import Self
 
 from mailfs.factotum.client import Factotum
-from mailfs.imap import flags as flag
 from mailfs.imap import greet, ident, quirks
 from mailfs.imap.account import Account
 from mailfs.imap.changes import Changes, Tracker
@@ -17,13 +16,14 @@ from mailfs.imap.error import ImapError, broken
 from mailfs.imap.fetched import fetched
 from mailfs.imap.folder import Selected, small
 from mailfs.imap.folders import read_status
+from mailfs.imap.grammar import flags as flag
+from mailfs.imap.grammar.names import Literal, astring, encode
+from mailfs.imap.grammar.ranges import MAX_UID, BadRanges, Ranges
+from mailfs.imap.grammar.tokens import Malformed
 from mailfs.imap.greet import Dial, capabilities
 from mailfs.imap.idle import Idle
 from mailfs.imap.line import Clock
 from mailfs.imap.login import Login
-from mailfs.imap.names import Literal, astring, encode
-from mailfs.imap.ranges import MAX_UID, BadRanges, Ranges
-from mailfs.imap.tokens import Malformed
 from mailfs.imap.wire import NONSYNC, Status, named, status
 from mailfs.tls.trust import Trust
 
@@ -37,7 +37,7 @@ ENABLE = ("CONDSTORE", "QRESYNC", "UTF8=ACCEPT")
 _ANSWERS = frozenset({"COPYUID", "APPENDUID", "MODIFIED"})
 
 
-class Connection:
+class ImapConnection:
     """What a Session stands on; made by open.
 
     user          who is logged in, as the server was told; empty if only it knows

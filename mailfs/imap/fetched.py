@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
-from mailfs.imap import flags as flag
-from mailfs.imap.flags import Flags
-from mailfs.imap.ranges import MAX_UID
-from mailfs.imap.tokens import Malformed, attributes, number, values
+from mailfs.imap.grammar import flags as flag
+from mailfs.imap.grammar.flags import Flags
+from mailfs.imap.grammar.ranges import MAX_UID
+from mailfs.imap.grammar.tokens import Malformed, attributes, number, values
 
 _HEAD = re.compile(rb"(?i)\* ([0-9]{1,10}) FETCH[ ]+(?=\()")
 MAX_MODSEQ = (1 << 63) - 1  # RFC 7162 section 7

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from mailfs.imap.changes import Flagged
 from mailfs.imap.fetched import MAX_MODSEQ
-from mailfs.imap.flags import Flags, parse
-from mailfs.imap.ranges import MAX_UID, Ranges
+from mailfs.imap.grammar.flags import Flags, parse
+from mailfs.imap.grammar.ranges import MAX_UID, Ranges
 
 _NUMBER = re.compile(rb"[0-9]{1,19}")
 

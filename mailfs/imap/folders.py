@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from mailfs.imap.account import INBOX
 from mailfs.imap.changes import FolderStatus
 from mailfs.imap.fetched import MAX_MODSEQ
-from mailfs.imap.names import BadName, decode, encode
-from mailfs.imap.ranges import MAX_UID
-from mailfs.imap.tokens import Malformed, Value, number, values
+from mailfs.imap.grammar.names import BadMailboxName, decode, encode
+from mailfs.imap.grammar.ranges import MAX_UID
+from mailfs.imap.grammar.tokens import Malformed, Value, number, values
 
 MAX_FOLDERS = 100_000  # of one account
 
@@ -171,7 +171,7 @@ def odd(folders: Iterable[FolderInfo], *, utf8: bool) -> dict[str, bytes]:
     for info in folders:
         try:
             raw = encode(info.name, utf8=utf8)
-        except BadName:
+        except BadMailboxName:
             raw = b""
         if raw != info.raw and info.name != INBOX:
             found[info.name] = info.raw

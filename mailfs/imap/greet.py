@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from mailfs.factotum.sasl import NONE, Binding
 from mailfs.imap.account import Account
 from mailfs.imap.error import ImapError, broken
-from mailfs.imap.line import Clock, Line
-from mailfs.imap.wire import Status, Wire, named, status
+from mailfs.imap.line import Clock, Transport
+from mailfs.imap.wire import ImapWire, Status, named, status
 from mailfs.tls.trust import Trust
 
 Dial = Callable[[str, int, float], socket.socket]
@@ -32,7 +32,7 @@ class Greeted:
     known   whether the member capabilities is the server's word for this state
     """
 
-    wire: Wire
+    wire: ImapWire
     greeting: Status
     secure: bool
     capabilities: frozenset[str]
@@ -63,9 +63,9 @@ def connect(
         raise OSError(e.errno or errno.EIO, f"{server}: {why}") from e
     seconds = clock() - began
     local = _local(sock)
-    line = Line(sock, server, timeout, clock)
+    line = Transport(sock, server, timeout, clock)
     line.trip = seconds
-    wire = Wire(line, hear)
+    wire = ImapWire(line, hear)
     try:
         if account.service == "imaps":
             line.start_tls(peer, trust)
@@ -81,7 +81,7 @@ def connect(
     return found
 
 
-def _greeting(wire: Wire) -> Status:
+def _greeting(wire: ImapWire) -> Status:
     """Read the greeting; RFC 9051 section 7.1.4."""
     raw = wire.reader.response()
     said = status(raw) if raw.startswith(b"* ") else None
@@ -145,7 +145,7 @@ def _local(sock: socket.socket) -> bool:
     return host.startswith(LOOPBACK)
 
 
-def binding(line: Line) -> Binding:
+def binding(line: Transport) -> Binding:
     """Return what SCRAM can bind to: the server's certificate; RFC 5929 section 4."""
     tls = line.tls
     cert = tls.getpeercert(binary_form=True) if tls is not None else None

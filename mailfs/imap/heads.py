@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from mailfs.imap.error import ImapError
 from mailfs.imap.fetched import fetched
-from mailfs.imap.ranges import Ranges
-from mailfs.imap.tokens import Malformed, string
-from mailfs.imap.window import Window
-from mailfs.imap.wire import Wire
+from mailfs.imap.grammar.ranges import Ranges
+from mailfs.imap.grammar.tokens import Malformed, string
+from mailfs.imap.window import Batching
+from mailfs.imap.wire import ImapWire
 
-WINDOW = Window(first=100, largest=2000)
+WINDOW = Batching(first=100, largest=2000)
 
 # As servers answer what we ask for; whatever differs is read attribute by attribute.
 _USUAL = re.compile(
@@ -21,7 +21,7 @@ _USUAL = re.compile(
 )
 
 
-class Head(NamedTuple):
+class FetchedHead(NamedTuple):
     """A message's header fields, the blank line included, and its BODYSTRUCTURE."""
 
     uid: int
@@ -39,13 +39,13 @@ def items(fields: Sequence[str], *, structure: bool) -> bytes:
 
 
 def heads(
-    wire: Wire,
+    wire: ImapWire,
     uids: Ranges,
     fields: Sequence[str],
     *,
     structure: bool,
-    window: Window = WINDOW,
-) -> Iterator[Head]:
+    window: Batching = WINDOW,
+) -> Iterator[FetchedHead]:
     """Give the header of each message that is there; none is given twice.
 
     A command the server refuses is asked again message by message, so that one it
@@ -78,8 +78,8 @@ def heads(
 
 
 def _singly(
-    wire: Wire, refused: Sequence[Ranges], seen: set[int], what: bytes
-) -> Iterator[Head]:
+    wire: ImapWire, refused: Sequence[Ranges], seen: set[int], what: bytes
+) -> Iterator[FetchedHead]:
     for part in refused:
         for uid in part:
             if uid in seen:
@@ -89,7 +89,7 @@ def _singly(
             _agreed(wire, tag)
 
 
-def _agreed(wire: Wire, tag: bytes) -> bool:
+def _agreed(wire: ImapWire, tag: bytes) -> bool:
     """Whether a command succeeded; a refusal that passes is raised."""
     try:
         wire.finish(tag)
@@ -100,19 +100,19 @@ def _agreed(wire: Wire, tag: bytes) -> bool:
     return True
 
 
-def _answers(wire: Wire, tag: bytes) -> Iterator[Head]:
+def _answers(wire: ImapWire, tag: bytes) -> Iterator[FetchedHead]:
     """Read until a command is answered."""
     reader = wire.reader
     while not wire.answered(tag):
         while (found := reader.framed(_USUAL)) is not None:
             m, header = found
-            yield Head(int(m[1]), header, m[2] or b"")
+            yield FetchedHead(int(m[1]), header, m[2] or b"")
         head = _other(wire, reader.response())
         if head is not None:
             yield head
 
 
-def _other(wire: Wire, raw: bytes) -> Head | None:
+def _other(wire: ImapWire, raw: bytes) -> FetchedHead | None:
     """Take a response in an unusual form, or none of ours."""
     row = fetched(raw)
     if row is None:
@@ -127,6 +127,6 @@ def _other(wire: Wire, raw: bytes) -> Head | None:
         header = string(raw, *row.items[name])
         if header is None:  # NIL: the server has none to give
             return None
-        return Head(row.uid, header, row.value(b"BODYSTRUCTURE") or b"")
+        return FetchedHead(row.uid, header, row.value(b"BODYSTRUCTURE") or b"")
     except Malformed:
         return None

@@ -4,7 +4,7 @@ Some servers open no folder to a client that has not told its name.
 """
 
 from mailfs import __version__
-from mailfs.imap.tokens import Malformed, values
+from mailfs.imap.grammar.tokens import Malformed, values
 
 COMMAND = f'ID ("name" "mailfs" "version" "{__version__}")'.encode()
 MAX_FIELDS = 30  # pairs; RFC 2971 section 3.3

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from mailfs.imap.line import Clock, ready
-from mailfs.imap.wire import Wire
+from mailfs.imap.wire import ImapWire
 
 RENEW = 9 * 60.0  # seconds of one IDLE; servers end it at 30 min, some routers at 10
 
@@ -11,7 +11,7 @@ RENEW = 9 * 60.0  # seconds of one IDLE; servers end it at 30 min, some routers 
 class Idle:
     """The IDLE of one connection, if any is under way."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: ImapWire) -> None:
         self._wire = wire
         self._clock: Clock = wire.line.clock
         self._tag: bytes | None = None

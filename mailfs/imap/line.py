@@ -24,7 +24,7 @@ RAW_DEFLATE = -15  # RFC 4978 section 3: no zlib header
 Clock = Callable[[], float]
 
 
-class Line:
+class Transport:
     """Octets to and from one server.  Errors are OSError and name the server.
 
     timeout is how many seconds the server may say nothing while we wait for it.

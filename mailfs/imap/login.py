@@ -10,8 +10,8 @@ from mailfs.factotum.client import Factotum, FactotumError, NeedKey
 from mailfs.factotum.sasl import MECHANISMS, Sasl, choose
 from mailfs.imap.account import Account
 from mailfs.imap.error import ImapError, LoginRefused
+from mailfs.imap.grammar.names import astring
 from mailfs.imap.greet import Greeted, binding
-from mailfs.imap.names import astring
 from mailfs.imap.wire import Status
 
 MAX_CHALLENGE = 1 << 16  # octets of a server's challenge

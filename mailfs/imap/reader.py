@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from mailfs.imap.error import ImapError
-from mailfs.imap.line import Line
+from mailfs.imap.line import Transport
 
 MAX_LINE = 16 << 20  # octets of a line; SEARCH names two million uids in it
 MAX_INLINE = 1 << 20  # octets of a literal kept inside a response; longer is passed by
@@ -17,10 +17,10 @@ _LITERAL = re.compile(rb"~?\{([0-9]{1,18})\+?\}\Z")
 _TEXT = re.compile(rb"(?i)(?:\S+ (?:OK|NO|BAD|BYE|PREAUTH)\b|\+)")
 
 
-class Reader:
+class ImapReader:
     """Reads responses from a line; a literal's header never fools it."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Transport) -> None:
         self.line = line
         self._buffer = b""
         self._at = 0

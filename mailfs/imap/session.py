@@ -6,24 +6,25 @@ changes().
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from mailfs.imap import folders, search
-from mailfs.imap.bodies import Fetch, Piece, Request
+from mailfs.imap import folders
+from mailfs.imap.bodies import BodyFetch, BodyRequest, FetchedPiece
 from mailfs.imap.changes import Flagged, FolderStatus
-from mailfs.imap.columns import ITEMS, Columns, Reading
-from mailfs.imap.connection import Connection
-from mailfs.imap.date import show as show_date
+from mailfs.imap.columns import ITEMS, FetchedColumns, Reading
+from mailfs.imap.connection import ImapConnection
 from mailfs.imap.error import ImapError
 from mailfs.imap.fetched import fetched
-from mailfs.imap.flags import Flags, System
 from mailfs.imap.folder import Known, Selected, small
 from mailfs.imap.folders import FolderInfo
-from mailfs.imap.heads import Head, heads
-from mailfs.imap.names import Literal
-from mailfs.imap.ranges import MAX_UID, BadRanges, Ranges
-from mailfs.imap.structure import Structure
-from mailfs.imap.structure import parse as parse_structure
-from mailfs.imap.tokens import Malformed
-from mailfs.imap.transfer import Stored, append_limit, copied, header
+from mailfs.imap.grammar import search
+from mailfs.imap.grammar.date import show as show_date
+from mailfs.imap.grammar.flags import Flags, System
+from mailfs.imap.grammar.names import Literal
+from mailfs.imap.grammar.ranges import MAX_UID, BadRanges, Ranges
+from mailfs.imap.grammar.structure import Structure
+from mailfs.imap.grammar.structure import parse as parse_structure
+from mailfs.imap.grammar.tokens import Malformed
+from mailfs.imap.heads import FetchedHead, heads
+from mailfs.imap.transfer import StoredUids, append_limit, copied, header
 from mailfs.imap.window import MAX_SET
 from mailfs.imap.wire import named
 
@@ -31,7 +32,7 @@ ENOUIDPLUS = "server can expunge only all deleted messages, not just these"
 MAX_KNOWN = 4000  # octets of the known uids in SELECT; more are left for it to guess
 
 
-class Session(Connection):
+class ImapSession(ImapConnection):
     """A connection on which folders are selected, read and changed."""
 
     # Folders
@@ -81,7 +82,7 @@ class Session(Connection):
 
     # Reading
 
-    def columns(self, uids: Ranges | str = "1:*") -> Columns:
+    def columns(self, uids: Ranges | str = "1:*") -> FetchedColumns:
         """Return uid, size, date, flags and modseq of messages, by uid.
 
         uids may be ``N:*``; rows below N, which servers add, are left out.
@@ -89,10 +90,12 @@ class Session(Connection):
         items = ITEMS + (b" MODSEQ" if self._modseqs else b"")
         text = str(uids)
         if not text:
-            return Columns()
+            return FetchedColumns()
         return self._rows(text, b" (" + items + b")", (b"UID", b"RFC822.SIZE"))
 
-    def _rows(self, uids: str, what: bytes, required: tuple[bytes, ...]) -> Columns:
+    def _rows(
+        self, uids: str, what: bytes, required: tuple[bytes, ...]
+    ) -> FetchedColumns:
         self._much()
         self.wire.line.begin_flow()
         tag = self.wire.send(b"UID FETCH ", uids.encode(), what)
@@ -105,14 +108,14 @@ class Session(Connection):
         least = int(uids.partition(":")[0]) if uids.endswith("*") else 1
         return reading.columns.tidy(least)
 
-    def flags(self, uids: Ranges | str = "1:*", since: int = 0) -> Columns:
+    def flags(self, uids: Ranges | str = "1:*", since: int = 0) -> FetchedColumns:
         """Return the flags of messages, sizes and dates left 0, by uid.
 
         since is a modification: only what changed after it is given (CONDSTORE).
         """
         text = str(uids)
         if not text:
-            return Columns()
+            return FetchedColumns()
         what = b" (UID FLAGS)"
         if since:
             what += b" (CHANGEDSINCE %d)" % since
@@ -145,7 +148,7 @@ class Session(Connection):
         fields: Sequence[str] = (),
         *,
         structure: bool = True,
-    ) -> Iterator[Head]:
+    ) -> Iterator[FetchedHead]:
         """Give header fields (all, if none are named) and structures, newest first.
 
         Messages that have gone are passed over.
@@ -154,10 +157,10 @@ class Session(Connection):
         self._much()
         return heads(self.wire, wanted, fields, structure=structure)
 
-    def fetch(self, requests: Sequence[Request]) -> Iterator[Piece]:
+    def fetch(self, requests: Sequence[BodyRequest]) -> Iterator[FetchedPiece]:
         """Give the octets asked for, in pieces, in whatever order they come."""
         self._much()
-        return Fetch(self.wire, requests).run()
+        return BodyFetch(self.wire, requests).run()
 
     def structure(self, uid: int) -> Structure:
         """Return a message's parts.
@@ -211,7 +214,7 @@ class Session(Connection):
 
     def store(
         self, uids: Ranges, sign: str, flags: Flags, unchangedsince: int = 0
-    ) -> Stored:
+    ) -> StoredUids:
         """Add (+) or remove (-) exactly these flags; all others stay as they are.
 
         With unchangedsince, messages modified later are left alone and named in the
@@ -222,7 +225,7 @@ class Session(Connection):
         done: list[Flagged] = []
         modified = Ranges()
         if not words:
-            return Stored(done, modified)
+            return StoredUids(done, modified)
         condition = b" (UNCHANGEDSINCE %d)" % unchangedsince if unchangedsince else b""
         self._idle.end()
         for part in uids.chunks(MAX_SET):
@@ -234,7 +237,7 @@ class Session(Connection):
             )
             done += self._settled(raws)
             modified |= self._told_ranges("MODIFIED")
-        return Stored(done, modified)
+        return StoredUids(done, modified)
 
     def _settled(self, raws: Iterable[bytes]) -> Iterator[Flagged]:
         """Give what the answers to STORE tell."""

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from mailfs.imap.changes import Flagged
-from mailfs.imap.ranges import BadRanges, Ranges
+from mailfs.imap.grammar.ranges import BadRanges, Ranges
 
 MAX_COPIED = 1_000_000  # uids in one COPYUID
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredUids:
     """The flags that messages have now, and those that were left alone (MODIFIED)."""
 
     flagged: list[Flagged] = field(default_factory=list)

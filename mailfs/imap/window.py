@@ -7,13 +7,13 @@ after another waits a round trip for each.  So a few are kept in flight, and the
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mailfs.imap.ranges import Ranges
+from mailfs.imap.grammar.ranges import Ranges
 
 MAX_SET = 4000  # octets of a set of uids in a command; servers take 8192 in a line
 
 
 @dataclass(slots=True)
-class Window:
+class Batching:
     """Sizes of the sets, in messages: the first, the largest, and how many at once."""
 
     first: int

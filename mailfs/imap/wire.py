@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mailfs.imap.error import ImapError, broken, refusal, shown
-from mailfs.imap.line import Line
-from mailfs.imap.names import Literal
-from mailfs.imap.reader import Reader
+from mailfs.imap.grammar.names import Literal
+from mailfs.imap.line import Transport
+from mailfs.imap.reader import ImapReader
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +54,17 @@ Wanted = Callable[[bytes], bool]
 """Whether an untagged response is part of the answer."""
 
 
-class Wire:
+class ImapWire:
     """One connection, spoken on by one thread at a time.
 
     hear    takes each response that is nobody's answer, whole
     literal what LITERAL+ or LITERAL- allows to be sent at once, octets; -1 is any size
     """
 
-    def __init__(self, line: Line, hear: Callable[[bytes], None]) -> None:
+    def __init__(self, line: Transport, hear: Callable[[bytes], None]) -> None:
         self.line = line
         self.server = line.server
-        self.reader = Reader(line)
+        self.reader = ImapReader(line)
         self.hear = hear
         self.literal = 0
         self._count = 0

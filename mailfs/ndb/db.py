@@ -24,7 +24,7 @@ Stamp = tuple[int, int, int]  # inode, octets, nanoseconds: what a change alters
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class NdbMatch:
     """An entry that was found, and the line of it that matched."""
 
     lines: Lines
@@ -57,8 +57,8 @@ class Ndb:
     ) -> None:
         """Take entries in the order of their search, and what they were read from."""
         self._stamps = stamps
-        self._by: dict[tuple[str, str], list[Match]] = {}
-        self._first: dict[str, list[Match]] = {}
+        self._by: dict[tuple[str, str], list[NdbMatch]] = {}
+        self._first: dict[str, list[NdbMatch]] = {}
         for lines in lists:
             seen: set[tuple[str, str]] = set()
             for line in lines:
@@ -66,11 +66,11 @@ class Ndb:
                     if pair in seen:
                         continue
                     seen.add(pair)
-                    match = Match(lines, line)
+                    match = NdbMatch(lines, line)
                     self._by.setdefault(pair, []).append(match)
                     self._first.setdefault(pair[0], []).append(match)
 
-    def search(self, attr: str, value: str) -> Iterator[Match]:
+    def search(self, attr: str, value: str) -> Iterator[NdbMatch]:
         """Yield the entries with attr=value, in order; ndbsearch of ndb(2).
 
         ``*`` as the value stands for any.  Everything is case-sensitive.

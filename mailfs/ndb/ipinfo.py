@@ -8,7 +8,7 @@ address lies in, the narrowest first: clear the lowest bit of the address, look 
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-from mailfs.ndb.db import Match, Ndb
+from mailfs.ndb.db import Ndb, NdbMatch
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -37,7 +37,7 @@ def ipinfo(ndb: Ndb, attr: str, value: str, wanted: Iterable[str]) -> dict[str, 
     return found
 
 
-def _take(match: Match, missing: dict[str, None], found: dict[str, str]) -> None:
+def _take(match: NdbMatch, missing: dict[str, None], found: dict[str, str]) -> None:
     for name in list(missing):
         value = match.value(name)
         if value is not None:
@@ -45,7 +45,7 @@ def _take(match: Match, missing: dict[str, None], found: dict[str, str]) -> None
             del missing[name]
 
 
-def _networks(ndb: Ndb, address: Address) -> Iterator[Match]:
+def _networks(ndb: Ndb, address: Address) -> Iterator[NdbMatch]:
     """Yield the entries of the networks an address lies in, the narrowest first."""
     bits = address.max_prefixlen
     number = int(address)
@@ -63,7 +63,7 @@ def _networks(ndb: Ndb, address: Address) -> Iterator[Match]:
         number &= number - 1
 
 
-def _mask(match: Match, net: Address) -> int:
+def _mask(match: NdbMatch, net: Address) -> int:
     """Return the length of an entry's mask; by class where it has none."""
     text = match.value("ipmask")
     if text is None:
@@ -79,7 +79,7 @@ def _mask(match: Match, net: Address) -> int:
     return net.max_prefixlen if mask is None else int(mask).bit_count()
 
 
-def _addresses(match: Match) -> list[Address]:
+def _addresses(match: NdbMatch) -> list[Address]:
     found = (_address(text) for name, text in match.pairs if name == "ip")
     return [address for address in found if address is not None]
 

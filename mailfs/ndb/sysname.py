@@ -13,7 +13,7 @@ from mailfs.ndb.ipinfo import ipinfo
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class SystemNames:
     r"""The names of this machine.
 
     site    $site if set, else sysname: what ``\l`` means in rewrite rules first
@@ -46,7 +46,7 @@ class Names:
         return f"{self.site}.{self.domain.partition('.')[2]}"
 
 
-def names(ndb: Ndb, env: Mapping[str, str], host: str | None = None) -> Names:
+def names(ndb: Ndb, env: Mapping[str, str], host: str | None = None) -> SystemNames:
     """Return this machine's names; host is what the system calls itself.
 
     A host that has no entry ``sys=`` may have one without its domain, or one with it
@@ -65,10 +65,12 @@ def names(ndb: Ndb, env: Mapping[str, str], host: str | None = None) -> Names:
         ]
         if doms:
             break
-    return Names(site, sysname, tuple(dict.fromkeys(doms)))
+    return SystemNames(site, sysname, tuple(dict.fromkeys(doms)))
 
 
-def attribute(ndb: Ndb, names: Names, wanted: str, address: str = "") -> str | None:
+def attribute(
+    ndb: Ndb, names: SystemNames, wanted: str, address: str = ""
+) -> str | None:
     """Return an attribute of this machine or its network, such as ``smtp``.
 
     address is the one it has by now, for the networks of a machine that has no

@@ -7,7 +7,8 @@ written through the afid is no part of 9P.
 import time
 from collections.abc import Callable
 
-from mailfs.errors import EBADUSE, P9Error
+from mailfs.errors import Refused
+from mailfs.p9.errstr import EBADUSE
 from mailfs.p9.fcall import DMAUTH, QTAUTH, Qid, Stat
 from mailfs.p9.file import File, Handle, Later
 
@@ -48,8 +49,8 @@ class AuthFile(File):
 
     def wstat(self, stat: Stat) -> None:
         """Refuse."""
-        raise P9Error(EBADUSE)
+        raise Refused(EBADUSE)
 
     def remove(self) -> None:
         """Refuse."""
-        raise P9Error(EBADUSE)
+        raise Refused(EBADUSE)

@@ -7,7 +7,7 @@
             if entry.qid.type & QTDIR:
                 print(mail.read(f"/mbox/{entry.name}/subject").decode())
 
-Refusals are P9Error with the server's text, everything else that can go wrong is
+Refusals are Refused with the server's text, everything else that can go wrong is
 MailfsError.  A Client serves one thread; it does not import asyncio.
 """
 
@@ -18,7 +18,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from mailfs.errors import EISDIR, ENOTDIR, MailfsError, P9Error
+from mailfs.errors import EISDIR, ENOTDIR, MailfsError, Refused
 from mailfs.p9.dial import dial
 from mailfs.p9.fcall import (
     IOHDRSZ,
@@ -58,7 +58,7 @@ from mailfs.p9.fcall import (
     unpack_stats,
 )
 from mailfs.p9.rpc import Line
-from mailfs.where import Address, dialstring, user
+from mailfs.where import DialString, dialstring, user
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -68,7 +68,7 @@ SERVICE = "upasfs"  # what a mail file server is posted as
 
 R = TypeVar("R")
 
-Dial = Callable[[Address, float | None], socket.socket]
+Dial = Callable[[DialString, float | None], socket.socket]
 """Return a socket connected to an address; the number is seconds for each try."""
 
 Prove = Callable[[Callable[[Request], Reply], int, str, str], bool]
@@ -89,7 +89,7 @@ class Client:
 
     def __init__(
         self,
-        address: Address | str = SERVICE,
+        address: DialString | str = SERVICE,
         *,
         aname: str = "",
         uname: str | None = None,
@@ -134,7 +134,7 @@ class Client:
         fid = self._new_fid()
         try:
             qid = self._rpc(Tattach(fid, afid, uname, aname), Rattach).qid
-        except P9Error:
+        except Refused:
             self._free.append(fid)
             raise
         finally:
@@ -162,11 +162,11 @@ class Client:
     def entries(self, path: str = "/") -> Iterator[Stat]:
         """Give the entries of a directory as they come.
 
-        Raises P9Error if it is none.
+        Raises Refused if it is none.
         """
         with self.open(path) as file:
             if not file.qid.type & QTDIR:
-                raise P9Error(ENOTDIR)
+                raise Refused(ENOTDIR)
             while data := file.read(file.iounit):
                 try:
                     yield from unpack_stats(data)
@@ -177,7 +177,7 @@ class Client:
         """Return all octets of a file."""
         with self.open(path) as file:
             if file.qid.type & QTDIR:
-                raise P9Error(EISDIR)
+                raise Refused(EISDIR)
             return file.readall()
 
     def write(self, path: str, data: bytes, mode: int = OWRITE | OTRUNC) -> int:
@@ -237,7 +237,7 @@ class Client:
     def walk(self, path: str) -> int:
         """Return a fid for path; the caller clunks it.
 
-        Raises P9Error if there is no such file.
+        Raises Refused if there is no such file.
         """
         assert self._root is not None
         todo = [name for name in path.split("/") if name not in ("", ".")]
@@ -264,12 +264,12 @@ class Client:
         """Forget a fid; what the server has to say to that is not told."""
         if self._line.closed:
             return
-        with suppress(P9Error):  # it is gone nevertheless; clunk(5)
+        with suppress(Refused):  # it is gone nevertheless; clunk(5)
             self.rpc(Tclunk(fid))
         self._free.append(fid)
 
     def rpc(self, msg: Request) -> Reply:
-        """Send any message and return its reply.  Raises P9Error if refused."""
+        """Send any message and return its reply.  Raises Refused if refused."""
         return self._line.rpc(msg)
 
     def _rpc(self, msg: Request, kind: type[R]) -> R:
@@ -354,7 +354,7 @@ class OpenFile(io.RawIOBase):
     def write(self, data: "ReadableBuffer", /) -> int:
         """Write all of data, an empty one too; return its octets.
 
-        Raises P9Error if refused, MailfsError if the server takes only a part.
+        Raises Refused if refused, MailfsError if the server takes only a part.
         """
         self._check_open()
         octets = bytes(data)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from mailfs.errors import EPROTO
 from mailfs.p9.auth import Auth
 from mailfs.p9.dial import keep_alive
+from mailfs.p9.errstr import EPROTO
 from mailfs.p9.fcall import HEADER, FormatError, show, unpack
 from mailfs.p9.openfd import AGAIN, Passing, passed
 from mailfs.p9.session import Attach, Hangup, Limits, Session

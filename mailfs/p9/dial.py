@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from mailfs.errors import MailfsError, reason
-from mailfs.where import Address
+from mailfs.where import DialString
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ KEEP_INTERVAL = 15  # seconds between such questions
 KEEP_COUNT = 4  # questions without an answer before it is taken for dead
 
 
-def dial(address: Address, timeout: float | None = None) -> socket.socket:
+def dial(address: DialString, timeout: float | None = None) -> socket.socket:
     """Return a socket connected to address; timeout is seconds for each try.
 
     Raises MailfsError with the address in it.
@@ -64,7 +64,7 @@ def keep_alive(sock: socket.socket) -> None:
 class Announced:
     """Listening sockets at one address."""
 
-    def __init__(self, address: Address, sockets: list[socket.socket]) -> None:
+    def __init__(self, address: DialString, sockets: list[socket.socket]) -> None:
         self.address = address
         self.sockets = sockets
         self._inode = _inode(address.host) if address.net == "unix" else None
@@ -87,7 +87,7 @@ class Announced:
             sock.close()
 
 
-def announce(address: Address, mode: int = 0o600) -> Announced:
+def announce(address: DialString, mode: int = 0o600) -> Announced:
     """Return listening sockets for address; ``*`` means every address there is.
 
     With port 0 the system chooses, and the result's address tells.  mode is a Unix
@@ -157,7 +157,7 @@ def _is_dead(path: str) -> bool:
         return False
 
 
-def _announce_tcp(address: Address) -> Announced:
+def _announce_tcp(address: DialString) -> Announced:
     host = None if address.host == "*" else address.host
     found = socket.getaddrinfo(
         host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -178,7 +178,7 @@ def _announce_tcp(address: Address) -> Announced:
         for sock in sockets:
             sock.close()
         raise
-    return Announced(Address(address.net, address.host, port), sockets)
+    return Announced(DialString(address.net, address.host, port), sockets)
 
 
 def _inode(path: str) -> tuple[int, int] | None:
@@ -189,7 +189,7 @@ def _inode(path: str) -> tuple[int, int] | None:
     return st.st_dev, st.st_ino
 
 
-def failing(address: Address, job: Callable[[], T]) -> T:
+def failing(address: DialString, job: Callable[[], T]) -> T:
     """Do job; say what went wrong as dial does."""
     try:
         return job()
@@ -197,7 +197,7 @@ def failing(address: Address, job: Callable[[], T]) -> T:
         raise _failure(address, e) from e
 
 
-def _failure(address: Address, error: OSError) -> MailfsError:
+def _failure(address: DialString, error: OSError) -> MailfsError:
     if error.errno == errno.EADDRINUSE:
         return MailfsError(f"{address}: address in use")
     return MailfsError(f"{address}: {reason(error)}")

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from mailfs.errors import EBADFID, EFIDUSE, MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
+from mailfs.p9.errstr import EBADFID, EFIDUSE
 from mailfs.p9.fcall import NOFID, ORCLOSE, ORDWR, OWRITE
 from mailfs.p9.file import File, Handle, Later
 
@@ -59,20 +60,20 @@ class Fids:
         self._background = background
 
     def find(self, number: int) -> Fid:
-        """Return the fid.  Raises P9Error if there is none."""
+        """Return the fid.  Raises Refused if there is none."""
         fid = self.table.get(number)
         if fid is None:
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         return fid
 
     def check_free(self, number: int) -> None:
-        """Raise P9Error unless number can become a fid."""
+        """Raise Refused unless number can become a fid."""
         if number == NOFID:
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         if number in self.table or number in self._reserved:
-            raise P9Error(EFIDUSE)
+            raise Refused(EFIDUSE)
         if len(self.table) + len(self._reserved) >= self._limit:
-            raise P9Error(EFIDS)
+            raise Refused(EFIDS)
 
     def reserve(self, number: int) -> object:
         """Promise number, known to be free, to the holder of the token returned."""
@@ -85,14 +86,14 @@ class Fids:
             del self._reserved[number]
 
     def bind(self, number: int, token: object, fid: Fid) -> None:
-        """Keep the promise.  Raises P9Error if the session has ended since."""
+        """Keep the promise.  Raises Refused if the session has ended since."""
         if self._reserved.get(number) is not token:
             self.release(fid)
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         self.table[number] = fid
 
     def pop(self, number: int) -> Fid:
-        """Return the fid and forget its number.  Raises P9Error if there is none."""
+        """Return the fid and forget its number.  Raises Refused if there is none."""
         fid = self.find(number)
         del self.table[number]
         fid.clunked = True

@@ -2,7 +2,7 @@
 
 A method answers at once, or returns an awaitable when it has to wait; only then is
 a task made.  All run on the server's event loop, so a method must not block.  To
-refuse, raise P9Error with the text the client shall see.  Every default refuses.
+refuse, raise Refused with the text the client shall see.  Every default refuses.
 
 What is awaited is cancelled when the client flushes its request, unless that was a
 clunk or a remove: a coroutine then gets CancelledError where it waits, and leaves
@@ -16,15 +16,8 @@ file's own affair.
 from collections.abc import Awaitable, Iterable, Iterator
 from typing import TypeAlias, TypeVar
 
-from mailfs.errors import (
-    EDIROFFSET,
-    EISDIR,
-    ENOENT,
-    ENOTDIR,
-    EPERM,
-    EWSTAT,
-    P9Error,
-)
+from mailfs.errors import EISDIR, ENOENT, ENOTDIR, EPERM, Refused
+from mailfs.p9.errstr import EDIROFFSET, EWSTAT
 from mailfs.p9.fcall import QTDIR, Qid, Stat
 
 T = TypeVar("T")
@@ -38,11 +31,11 @@ class Handle:
 
     def read(self, offset: int, count: int) -> Later[bytes]:
         """Return at most count octets from offset; fewer only at the end."""
-        raise P9Error(EPERM)
+        raise Refused(EPERM)
 
     def write(self, offset: int, data: bytes) -> Later[int]:
         """Take data at offset and return how many octets were taken."""
-        raise P9Error(EPERM)
+        raise Refused(EPERM)
 
     def write_full(self, offset: int, data: bytes) -> Later[int]:
         """Write as many octets as a message carries: the rest may come in another.
@@ -87,7 +80,7 @@ class File:
 
         Called for directories only.  The parent of the root is the root.
         """
-        raise P9Error(ENOENT)
+        raise Refused(ENOENT)
 
     def open(self, mode: int) -> Later[Handle]:
         """Return a handle; mode is OREAD, OWRITE, ORDWR or OEXEC.
@@ -95,22 +88,22 @@ class File:
         OTRUNC may be or'ed in, and ORCLOSE, which the session sees to.  A directory is
         opened for reading only and should return a DirHandle.
         """
-        raise P9Error(EPERM)
+        raise Refused(EPERM)
 
     def create(self, name: str, perm: int, mode: int) -> "Later[tuple[File, Handle]]":
         """Make a child and open it; called for directories only; open(5)."""
-        raise P9Error(EPERM)
+        raise Refused(EPERM)
 
     def remove(self) -> Later[None]:
         """Remove the node; the fid is clunked whatever happens."""
-        raise P9Error(EPERM)
+        raise Refused(EPERM)
 
     def wstat(self, stat: Stat) -> Later[None]:
         """Change what stat does not leave alone (all ones, empty); all or nothing.
 
         A stat that changes nothing at all asks for the file to be on disk; stat(5).
         """
-        raise P9Error(EWSTAT)
+        raise Refused(EWSTAT)
 
     @property
     def is_dir(self) -> bool:
@@ -145,7 +138,7 @@ class DirHandle(Handle):
                 return self._restart(found, count)
             self._rewind(found)
         elif offset != self._offset:
-            raise P9Error(EDIROFFSET)
+            raise Refused(EDIROFFSET)
         return self._fill(count)
 
     async def _restart(self, found: Awaitable[Iterable[bytes]], count: int) -> bytes:
@@ -171,19 +164,19 @@ class DirHandle(Handle):
             # Zero octets would say that the directory ends here.  But whoever has
             # asked for more before may get them: Linux fills the rest of its buffer
             # with a small read, takes nothing at all if that fails, and comes back.
-            raise P9Error("directory entry larger than the count")
+            raise Refused("directory entry larger than the count")
         data = b"".join(records)
         self._offset += len(data)
         return data
 
 
 def check_dir(file: File) -> None:
-    """Raise P9Error unless file is a directory."""
+    """Raise Refused unless file is a directory."""
     if not file.is_dir:
-        raise P9Error(ENOTDIR)
+        raise Refused(ENOTDIR)
 
 
 def refuse_dir(file: File) -> None:
-    """Raise P9Error if file is a directory."""
+    """Raise Refused if file is a directory."""
     if file.is_dir:
-        raise P9Error(EISDIR)
+        raise Refused(EISDIR)

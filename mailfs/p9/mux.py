@@ -17,7 +17,7 @@ import socket
 import ssl
 from typing import TypeVar, cast
 
-from mailfs.errors import MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
 from mailfs.p9.client import MSIZE, Dial, Prove
 from mailfs.p9.dial import dial
 from mailfs.p9.fcall import (
@@ -44,7 +44,7 @@ from mailfs.p9.fcall import (
     unpack,
 )
 from mailfs.p9.wrapped import Wrapped
-from mailfs.where import Address
+from mailfs.where import DialString
 
 MAX_TAGS = NOTAG  # requests in flight; a tag has 16 bits and the last has a meaning
 
@@ -126,7 +126,7 @@ class Mux(asyncio.Protocol):
     def send(self, msg: Request) -> Call:
         """Send a request; what is sent before the loop's next turn leaves together.
 
-        The result, awaited, raises P9Error with the server's text if it refuses, and
+        The result, awaited, raises Refused with the server's text if it refuses, and
         MailfsError once the line is lost.
         """
         call = self._call(msg)
@@ -174,7 +174,7 @@ class Mux(asyncio.Protocol):
             self._timer = self.loop.call_later(IDLE, self.push)
 
     def _clunked(self, fid: int, call: "asyncio.Future[bytes]") -> None:
-        if not call.cancelled() and isinstance(call.exception(), P9Error | None):
+        if not call.cancelled() and isinstance(call.exception(), Refused | None):
             self.free(fid)  # it is gone even if the server complained; clunk(5)
 
     def flush(self, call: Call) -> None:
@@ -210,7 +210,7 @@ class Mux(asyncio.Protocol):
                 afid = NOFID
         try:
             return fid, await self.rpc(Tattach(fid, afid, uname, aname), Rattach)
-        except P9Error:
+        except Refused:
             self.free(fid)
             raise
         finally:
@@ -303,7 +303,7 @@ class Mux(asyncio.Protocol):
             self.nonsense(f"{type(reply).__name__} tag {tag}")
         elif isinstance(reply, Rerror):
             self._release(call)
-            call.fail(P9Error(reply.ename))
+            call.fail(Refused(reply.ename))
         else:
             asked = TYPES[call.wants - 1].__name__
             self.nonsense(f"{type(reply).__name__} to {asked}")
@@ -368,6 +368,6 @@ async def over(sock: socket.socket, name: str) -> Mux:
     return mux
 
 
-async def connect(address: Address, dial: Dial = dial) -> Mux:
+async def connect(address: DialString, dial: Dial = dial) -> Mux:
     """Dial address and begin a session.  Raises MailfsError."""
     return await over(await asyncio.to_thread(dial, address, None), str(address))

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from mailfs.errors import EINTERRUPTED, EIO, MailfsError, P9Error
+from mailfs.errors import EIO, MailfsError, Refused
+from mailfs.p9.errstr import EINTERRUPTED
 from mailfs.p9.fcall import Rflush
 from mailfs.p9.reply import empty, refusal, rerror
 
@@ -72,13 +73,13 @@ class Pending:
     ) -> None:
         """Let the request tag wait for later; then send what commit makes of it.
 
-        After runs in any case, flushed or refused included.  Raises P9Error if too
+        After runs in any case, flushed or refused included.  Raises Refused if too
         much is waiting already.
         """
         if len(self.tags) >= self._limit or cost > self._room:
             discard(later)
             after()
-            raise P9Error(ETOOMANY)
+            raise Refused(ETOOMANY)
         task = asyncio.ensure_future(later)
         waiting = Waiting(tag, task, commit, after, cost=cost, stay=stay)
         self.tags[tag] = waiting

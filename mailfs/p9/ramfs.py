@@ -16,9 +16,9 @@ from mailfs.errors import (
     ENOENT,
     ENOTEMPTY,
     EPERM,
-    EWSTAT,
-    P9Error,
+    Refused,
 )
+from mailfs.p9.errstr import EWSTAT
 from mailfs.p9.fcall import (
     DMAPPEND,
     DMDIR,
@@ -69,14 +69,14 @@ class Ram:
     def grow(self, octets: int) -> None:
         """Count octets that a file gains, or loses if negative.
 
-        Raises P9Error if they are more than the tree may hold.
+        Raises Refused if they are more than the tree may hold.
         """
         if self.size + octets > self.max_size:
-            raise P9Error(EFULL)
+            raise Refused(EFULL)
         self.size += octets
 
 
-class Node(File):
+class RamNode(File):
     """What files and directories have in common."""
 
     __slots__ = ("mode", "mtime", "name", "opens", "parent", "path", "ram", "vers")
@@ -115,19 +115,19 @@ class Node(File):
         self.mtime = int(self.ram.clock())
 
     def check_open(self, mode: int) -> None:
-        """Raise P9Error unless the node may be opened so."""
+        """Raise Refused unless the node may be opened so."""
         need = _NEEDS.get(mode & 3, 0o100) | (0o200 if mode & OTRUNC else 0)
         if self.mode & need != need:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         if self.mode & DMEXCL and self.opens:
-            raise P9Error(EINUSE)
+            raise Refused(EINUSE)
         if mode & ORCLOSE:
             self.holder().check_write()
 
     def holder(self) -> "RamDir":
-        """Return the directory the node is in.  Raises P9Error if it is in none."""
+        """Return the directory the node is in.  Raises Refused if it is in none."""
         if self.parent is None:
-            raise P9Error(EPERM if self is self.ram.root else EGONE)
+            raise Refused(EPERM if self is self.ram.root else EGONE)
         return self.parent
 
     def remove(self) -> None:
@@ -160,16 +160,16 @@ class Node(File):
         for field in ("type", "dev", "qid", "atime", "uid", "gid", "muid"):
             asked = getattr(stat, field)
             if asked not in (getattr(NOTOUCH, field), getattr(now, field)):
-                raise P9Error(EWSTAT)
+                raise Refused(EWSTAT)
         if stat.mode != NOTOUCH.mode and (stat.mode ^ self.mode) & DMDIR:
-            raise P9Error(EWSTAT)
+            raise Refused(EWSTAT)
         if stat.name and stat.name != self.name:
             self.holder().check_name(stat.name)
         if stat.length != NOTOUCH.length:
             self.check_length(stat.length)
 
     def check_length(self, length: int) -> None:
-        """Raise P9Error unless the node can be made that long."""
+        """Raise Refused unless the node can be made that long."""
         raise NotImplementedError
 
     def set_length(self, length: int) -> None:
@@ -177,7 +177,7 @@ class Node(File):
         raise NotImplementedError
 
 
-class RamFile(Node):
+class RamFile(RamNode):
     """A plain file."""
 
     __slots__ = ("data",)
@@ -200,11 +200,11 @@ class RamFile(Node):
         return RamHandle(self)
 
     def check_length(self, length: int) -> None:
-        """Raise P9Error unless the file may be written and there is room."""
+        """Raise Refused unless the file may be written and there is room."""
         if not self.mode & 0o200:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         if length - len(self.data) > self.ram.max_size - self.ram.size:
-            raise P9Error(EFULL)
+            raise Refused(EFULL)
 
     def set_length(self, length: int) -> None:
         """Cut the file, or lengthen it with zeros."""
@@ -261,46 +261,46 @@ class RamHandle(Handle):
         self.file.release()
 
 
-class RamDir(Node):
+class RamDir(RamNode):
     """A directory."""
 
     __slots__ = ("children",)
 
     def __init__(self, ram: Ram, parent: "RamDir | None", name: str, mode: int) -> None:
         super().__init__(ram, parent, name, mode)
-        self.children: dict[str, Node] = {}
+        self.children: dict[str, RamNode] = {}
 
     def check_write(self) -> None:
-        """Raise P9Error unless names may be added and taken away."""
+        """Raise Refused unless names may be added and taken away."""
         if not self.mode & 0o200:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
 
     def check_name(self, name: str) -> None:
-        """Raise P9Error unless name may be added here."""
+        """Raise Refused unless name may be added here."""
         self.check_write()
         if name in (".", "..") or name in self.children:
-            raise P9Error(EEXIST)
+            raise Refused(EEXIST)
 
-    def walk(self, name: str) -> Node:
+    def walk(self, name: str) -> RamNode:
         """Return the child, or the parent for ``..``."""
         if name == "..":
             return self.parent or self
         if not self.mode & 0o100:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         try:
             return self.children[name]
         except KeyError:
-            raise P9Error(ENOENT) from None
+            raise Refused(ENOENT) from None
 
     def open(self, mode: int) -> "RamDirHandle":
         """Open for reading."""
         self.check_open(mode)
         return RamDirHandle(self)
 
-    def create(self, name: str, perm: int, mode: int) -> "tuple[Node, Handle]":
+    def create(self, name: str, perm: int, mode: int) -> "tuple[RamNode, Handle]":
         """Make a child; its permissions are no more than the directory's; open(5)."""
         if self.parent is None and self is not self.ram.root:
-            raise P9Error(EGONE)
+            raise Refused(EGONE)
         self.check_name(name)
         node: RamFile | RamDir
         handle: Handle
@@ -317,13 +317,13 @@ class RamDir(Node):
     def remove(self) -> None:
         """Take the directory out of its own; it must be empty."""
         if self.children:
-            raise P9Error(ENOTEMPTY)
+            raise Refused(ENOTEMPTY)
         super().remove()
 
     def check_length(self, length: int) -> None:
-        """Raise P9Error unless length is 0, which a directory's is."""
+        """Raise Refused unless length is 0, which a directory's is."""
         if length:
-            raise P9Error(EWSTAT)
+            raise Refused(EWSTAT)
 
     def set_length(self, length: int) -> None:
         """Do nothing: it is 0."""

@@ -5,7 +5,7 @@ Every Struct comes from the message's declaration; the sizes follow from the Str
 
 from struct import Struct
 
-from mailfs.errors import EIO, MailfsError, P9Error, reason
+from mailfs.errors import EIO, MailfsError, Refused, reason
 from mailfs.p9.fcall import (
     HEADER,
     LAYOUTS,
@@ -83,11 +83,11 @@ def rwrite(tag: int, count: int, taken: int) -> bytes:
 
 
 def rstat(tag: int, msize: int, stat: Stat) -> bytes:
-    """Return Rstat.  Raises P9Error if it would be longer than msize; intro(5)."""
+    """Return Rstat.  Raises Refused if it would be longer than msize; intro(5)."""
     octets = stat.pack()
     size = _RSTAT.size + len(octets)
     if size > msize:
-        raise P9Error("directory entry too long for a message")
+        raise Refused("directory entry too long for a message")
     return _RSTAT.pack(size, _NSTAT, tag, len(octets)) + octets
 
 

@@ -2,7 +2,7 @@
 
 import socket
 
-from mailfs.errors import MailfsError, P9Error, reason
+from mailfs.errors import MailfsError, Refused, reason
 from mailfs.p9.fcall import (
     HEADER,
     NOTAG,
@@ -42,7 +42,7 @@ class Line:
     def rpc(self, msg: Request) -> Reply:
         """Send a request and return the reply that belongs to it.
 
-        Raises P9Error with the server's text if refused, and MailfsError if the line
+        Raises Refused with the server's text if refused, and MailfsError if the line
         is broken or the server makes no sense.
         """
         tag = NOTAG if isinstance(msg, Tversion) else 0
@@ -118,7 +118,7 @@ class Line:
         except FormatError as e:
             raise self.nonsense(str(e)) from None
         if isinstance(reply, Rerror) and got in (tag, NOTAG):
-            raise P9Error(reply.ename)
+            raise Refused(reply.ename)
         if got != tag:
             raise self.nonsense(f"tag {got}")
         if NUMBERS[type(reply)] != NUMBERS[type(msg)] + 1:

@@ -14,20 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mailfs.errors import (
-    EAUTH,
-    EBADTYPE,
-    EBADUSE,
-    EIO,
-    EISDIR,
-    EMODE,
-    ENOAUTH,
-    EOPEN,
-    EPROTO,
-    MailfsError,
-    P9Error,
-)
+from mailfs.errors import EIO, EISDIR, MailfsError, Refused
 from mailfs.p9.auth import Auth, AuthFile, AuthHandle
+from mailfs.p9.errstr import EAUTH, EBADTYPE, EBADUSE, EMODE, ENOAUTH, EOPEN, EPROTO
 from mailfs.p9.fcall import (
     IOHDRSZ,
     LAYOUTS,
@@ -172,7 +161,7 @@ class Session(Transactions):
         """Begin a session, if the version is one we speak; version(5)."""
         msg = LAYOUTS[Tversion].decode(data, pos, end)
         if msg.msize < MIN_MSIZE:
-            raise P9Error(EMSIZE)
+            raise Refused(EMSIZE)
         msize = min(msg.msize, self.limits.msize)
         if msg.version.partition(".")[0] != VERSION:
             self.replies.append(pack(tag, Rversion(msize, "unknown")))
@@ -195,7 +184,7 @@ class Session(Transactions):
         """Make a fid to authenticate through; attach(5)."""
         msg = LAYOUTS[Tauth].decode(data, pos, end)
         if self._auth is None or (self.known and self.known == msg.uname):
-            raise P9Error(ENOAUTH if self.known != "" else EAUTH)
+            raise Refused(ENOAUTH if self.known != "" else EAUTH)
         file = AuthFile(msg.uname, msg.aname)
         self.fids.check_free(msg.afid)
 
@@ -240,11 +229,11 @@ class Session(Transactions):
         fid = self.fids.find(msg.fid)
         mode = msg.mode & ~OCEXEC
         if fid.handle is not None or fid.opening:
-            raise P9Error(EOPEN)
+            raise Refused(EOPEN)
         if mode & ~OTRUNC not in (OREAD, OWRITE):
-            raise P9Error(EMODE)
+            raise Refused(EMODE)
         if fid.file.is_dir:
-            raise P9Error(EISDIR)
+            raise Refused(EISDIR)
 
         def commit(handle: Handle) -> bytes:
             self._opened(fid, handle, mode)
@@ -263,18 +252,18 @@ class Session(Transactions):
         self._open_later(tag, fid, fid.file.open(mode), commit)
 
     def _check_afid(self, msg: Tattach) -> None:
-        """Raise P9Error unless afid or line prove the user, where that is asked."""
+        """Raise Refused unless afid or line prove the user, where that is asked."""
         if msg.afid == NOFID:
             needed = self._auth is not None or self.known is not None
             if needed and not (self.known and self.known == msg.uname):
-                raise P9Error(EAUTH)
+                raise Refused(EAUTH)
             return
         fid = self.fids.find(msg.afid)
         if not isinstance(fid.file, AuthFile) or not isinstance(fid.handle, AuthHandle):
-            raise P9Error(EBADUSE)
+            raise Refused(EBADUSE)
         proved = (fid.file.uname, fid.file.aname, fid.handle.user)
         if not msg.uname or proved != (msg.uname, msg.aname, msg.uname):
-            raise P9Error(EAUTH)
+            raise Refused(EAUTH)
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, int, bytes, int, int], None]] = {

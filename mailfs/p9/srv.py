@@ -14,7 +14,7 @@ from mailfs.p9.dial import Announced, announce
 from mailfs.p9.secure import Context, SecureListener
 from mailfs.p9.session import Attach, Limits
 from mailfs.p9.stdio import connect_stdio
-from mailfs.where import Address
+from mailfs.where import DialString
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Door:
     auth      proves who comes; the server's own if None
     """
 
-    address: Address
+    address: DialString
     attach: Attach | None = None
     identify: Identify | None = None
     context: Context | None = None
@@ -73,12 +73,12 @@ class Server:
         self._listeners: list[asyncio.AbstractServer | SecureListener] = []
         self._settling: set[asyncio.Task[None]] = set()
 
-    async def listen(self, at: Address | Door) -> Address:
+    async def listen(self, at: DialString | Door) -> DialString:
         """Serve at an address; return it with the port that it really has.
 
         Raises MailfsError if it is in use, or would let in anybody unproved.
         """
-        door = Door(at) if isinstance(at, Address) else at
+        door = Door(at) if isinstance(at, DialString) else at
         address = door.address
         auth = door.auth or (self.auth if address.net in ("tcp", "tls") else None)
         self._check(door, auth)
@@ -159,7 +159,7 @@ async def _wait(what: "set[asyncio.Future[None]]") -> None:
         await asyncio.wait(what, timeout=FAREWELL)
 
 
-async def serve(server: Server, addresses: Iterable[Address | Door]) -> None:
+async def serve(server: Server, addresses: Iterable[DialString | Door]) -> None:
     """Serve on addresses until SIGINT or SIGTERM, or the end of stdio if that is all.
 
     Raises MailfsError if one of them cannot be served on.

@@ -14,21 +14,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from mailfs.errors import (
-    EBADFID,
-    EBADUSE,
-    ECOUNT,
-    EISDIR,
-    EMODE,
-    ENAME,
-    ENOTDIR,
-    EOFFSET,
-    EOPEN,
-    ESTAT,
-    MailfsError,
-    P9Error,
-)
+from mailfs.errors import EISDIR, ENAME, ENOTDIR, MailfsError, Refused
 from mailfs.p9.auth import AuthFile
+from mailfs.p9.errstr import EBADFID, EBADUSE, ECOUNT, EMODE, EOFFSET, EOPEN, ESTAT
 from mailfs.p9.fcall import (
     DMDIR,
     IOHDRSZ,
@@ -130,16 +118,16 @@ class Transactions:
         names = _names(data, pos + _TWALK.size, end, count)
         fid = self._fid(number)
         if fid is None:
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         if newnumber != number:
             # The manual forbids a walk from an open fid; Linux does it, and it does
             # no harm while that fid itself stays where it is.
             self.fids.check_free(newnumber)
         elif fid.handle is not None or fid.opening:
-            raise P9Error(EOPEN)
+            raise Refused(EOPEN)
         file = fid.file
         if isinstance(file, AuthFile):
-            raise P9Error(EBADUSE)
+            raise Refused(EBADUSE)
         flat: list[int] = []
         for i, name in enumerate(names):
             try:
@@ -179,7 +167,7 @@ class Transactions:
                 self.fids.bind(newnumber, token, Fid(file))
             elif file is not None:
                 if fid.clunked or fid.opening or fid.handle is not None:
-                    raise P9Error(EBADUSE)
+                    raise Refused(EBADUSE)
                 fid.file = file
             return rwalk(tag, flat)
 
@@ -199,9 +187,9 @@ class Transactions:
         number, mode = _TOPEN.unpack_from(data, pos)
         fid = self._fid(number)
         if fid is None:
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         if fid.handle is not None or fid.opening:
-            raise P9Error(EOPEN)
+            raise Refused(EOPEN)
         mode &= ~OCEXEC
         if mode:
             _check_mode(mode, is_dir=fid.file.is_dir)
@@ -222,11 +210,11 @@ class Transactions:
         msg = LAYOUTS[Tcreate].decode(data, pos, end)
         fid = self.fids.find(msg.fid)
         if fid.handle is not None or fid.opening:
-            raise P9Error(EOPEN)
+            raise Refused(EOPEN)
         if not fid.file.is_dir:
-            raise P9Error(ENOTDIR)
+            raise Refused(ENOTDIR)
         if msg.name in ("", ".", "..") or "/" in msg.name:
-            raise P9Error(ENAME)
+            raise Refused(ENAME)
         mode = msg.mode & ~OCEXEC
         _check_mode(mode, is_dir=bool(msg.perm & DMDIR))
 
@@ -241,7 +229,7 @@ class Transactions:
     def _opened(self, fid: Fid, handle: Handle, mode: int) -> None:
         if fid.clunked:
             handle.close()
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         fid.opened(handle, mode)
 
     def _open_later(
@@ -263,11 +251,11 @@ class Transactions:
         number, offset, count = _TREAD.unpack_from(data, pos)
         fid = self._fid(number)
         if fid is None:
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         if fid.reader is None:
-            raise P9Error(EBADUSE)
+            raise Refused(EBADUSE)
         if offset > MAX_OFFSET:
-            raise P9Error(EOFFSET)
+            raise Refused(EOFFSET)
         if count > self.iounit:
             count = self.iounit
         octets = fid.reader.read(offset, count)
@@ -293,13 +281,13 @@ class Transactions:
             raise FormatError("Twrite: count disagrees with the message")
         fid = self._fid(number)
         if fid is None:
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         if fid.writer is None:
-            raise P9Error(EBADUSE)
+            raise Refused(EBADUSE)
         if offset > MAX_OFFSET - count:
-            raise P9Error(EOFFSET)
+            raise Refused(EOFFSET)
         if count > self.iounit:
-            raise P9Error(ECOUNT)
+            raise Refused(ECOUNT)
         handle = fid.writer
         write = handle.write if count < self.iounit else handle.write_full
         taken = write(offset, data[pos:end])
@@ -340,7 +328,7 @@ class Transactions:
             raise FormatError("Tstat: wrong size")
         fid = self._fid(*_TSTAT.unpack_from(data, pos))
         if fid is None:
-            raise P9Error(EBADFID)
+            raise Refused(EBADFID)
         later = fid.file.stat()
         if isinstance(later, Stat):
             self.replies.append(rstat(tag, self.msize, later))
@@ -355,9 +343,9 @@ class Transactions:
         try:
             msg = LAYOUTS[Twstat].decode(data, pos, end)
         except FormatError:
-            raise P9Error(ESTAT) from None
+            raise Refused(ESTAT) from None
         if "/" in msg.stat.name:
-            raise P9Error(ENAME)
+            raise Refused(ENAME)
         done = _constant(empty(tag, Rwstat))
         self._answer(tag, fid, fid.file.wstat(msg.stat), done)
 
@@ -382,7 +370,7 @@ def _constant(reply: bytes) -> Commit:
 def _names(data: bytes, pos: int, end: int, count: int) -> list[str]:
     """Return the names of a Twalk, which fill data[pos:end].
 
-    Raises FormatError if they do not, and P9Error for what no file can be called.
+    Raises FormatError if they do not, and Refused for what no file can be called.
     """
     if count > MAXWELEM:
         raise FormatError("Twalk: too many names")
@@ -397,14 +385,14 @@ def _names(data: bytes, pos: int, end: int, count: int) -> list[str]:
         raise FormatError("Twalk: too long")
     for name in names:
         if not name or "/" in name:
-            raise P9Error(ENAME)
+            raise Refused(ENAME)
     return names
 
 
 def _step(file: File, name: str) -> Later[File]:
     """Return what name leads to in a directory; . is the directory itself."""
     if not file.qid[0] & QTDIR:
-        raise P9Error(ENOTDIR)
+        raise Refused(ENOTDIR)
     return file if name == "." else file.walk(name)
 
 
@@ -430,11 +418,11 @@ async def _steps(
 
 
 def _check_mode(mode: int, *, is_dir: bool) -> None:
-    """Raise P9Error unless a file of that kind can be opened so; open(5)."""
+    """Raise Refused unless a file of that kind can be opened so; open(5)."""
     if mode & ~(3 | OTRUNC | ORCLOSE):
-        raise P9Error(EMODE)
+        raise Refused(EMODE)
     if is_dir and mode:
-        raise P9Error(EISDIR)
+        raise Refused(EISDIR)
 
 
 def _checked_head(tag: int, count: int, octets: bytes) -> bytes:

@@ -11,7 +11,7 @@ from mailfs.factotum.client import Factotum, FactotumError, NeedKey
 from mailfs.factotum.sasl import MECHANISMS, NONE, Binding, Sasl, choose
 from mailfs.pop.account import Account
 from mailfs.pop.error import Busy, LoginRefused, PopError
-from mailfs.pop.wire import Wire
+from mailfs.pop.wire import Pop3Wire
 
 MAX_COMMAND = 255  # octets of AUTH with an initial response; RFC 5034 section 4
 MAX_STEPS = 10  # messages of the server's in one exchange; SCRAM has two
@@ -42,7 +42,7 @@ class Login:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: Pop3Wire,
         account: Account,
         keys: Factotum,
         *,

@@ -19,7 +19,7 @@ QUIET = 2.0  # seconds of silence after what is probably a text's end
 _END = b"\n.\r\n"  # the end of a text whose last line ends with a bare LF
 
 
-class Reader:
+class Pop3Reader:
     """What comes from a socket.  Errors are OSError and name the server."""
 
     def __init__(self, sock: socket.socket, server: str) -> None:

@@ -11,7 +11,7 @@ from mailfs.factotum.sasl import NONE, Binding
 from mailfs.pop.account import Account, Tls
 from mailfs.pop.error import PopError, refusal
 from mailfs.pop.login import Login, stamp
-from mailfs.pop.wire import Wire
+from mailfs.pop.wire import Pop3Wire
 from mailfs.tls.trust import Trust
 
 TIMEOUT = 60.0  # seconds to wait for anything; RFC 1939 lets servers think for long
@@ -32,14 +32,14 @@ Capabilities = dict[str, tuple[str, ...]]
 Pieces = Iterator[bytes]
 
 
-class Session:
+class Pop3Session:
     """A connection in the transaction state, of one thread.
 
     Message numbers hold for the session.  Errors are OSError, where the connection is
     of no more use, and PopError, where it is.
     """
 
-    def __init__(self, wire: Wire, user: str, capabilities: Capabilities) -> None:
+    def __init__(self, wire: Pop3Wire, user: str, capabilities: Capabilities) -> None:
         self.wire = wire
         self.user = user
         self.capabilities = capabilities
@@ -57,7 +57,7 @@ class Session:
         *,
         timeout: float = TIMEOUT,
         dial: Dial | None = None,
-    ) -> "Session":
+    ) -> "Pop3Session":
         """Connect and log in.
 
         Raises OSError (Busy if the server wants us to come again later), Untrusted,
@@ -273,7 +273,7 @@ def _dial(host: str, port: int, timeout: float) -> socket.socket:
 
 def _greeted(
     account: Account, trust: Trust, dial: Dial, timeout: float
-) -> tuple[Wire, bytes]:
+) -> tuple[Pop3Wire, bytes]:
     """Dial, begin TLS where it comes first, and read the greeting."""
     server, peer = str(account), account.peer
     try:
@@ -281,7 +281,7 @@ def _greeted(
     except OSError as e:
         why = (e.strerror or str(e)).lower()
         raise ConnectionError(e.errno, f"{server}: {why}") from e
-    wire = Wire(sock, server, timeout)
+    wire = Pop3Wire(sock, server, timeout)
     try:
         if account.form.tls is Tls.AT_ONCE:
             wire.start_tls(peer, trust)
@@ -291,7 +291,7 @@ def _greeted(
         raise
 
 
-def _greeting(wire: Wire) -> bytes:
+def _greeting(wire: Pop3Wire) -> bytes:
     line = wire.answer()
     if line.startswith(b"-"):
         wire.refuse(line, words=True)
@@ -300,7 +300,7 @@ def _greeting(wire: Wire) -> bytes:
     return line
 
 
-def _capabilities(wire: Wire) -> Capabilities:
+def _capabilities(wire: Pop3Wire) -> Capabilities:
     """Return what CAPA tells; nothing where it is not known; RFC 2449 section 5."""
     (line,) = wire.ask([b"CAPA"])
     return _parse(wire.text()) if line.startswith(b"+") else {}
@@ -311,7 +311,9 @@ def _parse(text: bytes) -> Capabilities:
     return {row[0].upper(): tuple(row[1:]) for row in rows if row}
 
 
-def _stls(wire: Wire, account: Account, trust: Trust, offered: Capabilities) -> bool:
+def _stls(
+    wire: Pop3Wire, account: Account, trust: Trust, offered: Capabilities
+) -> bool:
     """Begin TLS if the server will; RFC 2595 section 4."""
     must = account.form.tls is Tls.MUST
     # A server without CAPA may still know STLS.
@@ -325,7 +327,7 @@ def _stls(wire: Wire, account: Account, trust: Trust, offered: Capabilities) -> 
     return False
 
 
-def _local(wire: Wire) -> bool:
+def _local(wire: Pop3Wire) -> bool:
     """Whether the connection never leaves this machine."""
     assert wire.sock is not None
     if wire.sock.family == getattr(socket, "AF_UNIX", None):
@@ -334,7 +336,7 @@ def _local(wire: Wire) -> bool:
     return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
 
 
-def _binding(wire: Wire) -> Binding:
+def _binding(wire: Pop3Wire) -> Binding:
     """Return what SCRAM can bind to: the server's certificate; RFC 5929 section 4."""
     cert = wire.tls.getpeercert(binary_form=True) if wire.tls is not None else None
     if not cert:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from mailfs.pop.error import PopError, broken, refusal
-from mailfs.pop.reader import Reader
+from mailfs.pop.reader import Pop3Reader
 from mailfs.tls.dial import context
 from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
@@ -17,7 +17,7 @@ AHEAD = 64  # commands sent before their answers; a few hundred octets
 MAX_TEXT = 64 << 20  # octets of a listing; a million messages come to half of it
 
 
-class Wire(poplib.POP3):
+class Pop3Wire(poplib.POP3):
     """One connection, spoken on by one thread at a time.
 
     Errors are OSError for a broken line and PopError for -ERR.  After an OSError, or
@@ -29,7 +29,7 @@ class Wire(poplib.POP3):
         # poplib's own would dial, and read with neither bound nor look ahead.
         self.server = server
         self.sock: socket.socket | None = sock  # type: ignore[assignment]  # None: closed
-        self._reader = Reader(sock, server)
+        self._reader = Pop3Reader(sock, server)
         self._debugging = 0
         self.pipelining = False
         self.bare = False  # the server ends its lines with a bare LF
@@ -61,7 +61,7 @@ class Wire(poplib.POP3):
             raise TimeoutError(f"{self.server}: tls: timed out") from e
         except OSError as e:
             raise broken(self.server, f"tls: {(e.strerror or str(e)).lower()}") from e
-        self._reader = Reader(self.sock, self.server)
+        self._reader = Pop3Reader(self.sock, self.server)
         self._reader.received = received
 
     # What poplib's commands are made of.

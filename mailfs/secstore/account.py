@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 
+from mailfs.disk.replace import replace
 from mailfs.secstore.error import SecstoreError
 from mailfs.secstore.kdf import Stretch, stretch
 from mailfs.secstore.pak import MAX_NAME, b64, element
-from mailfs.secstore.replace import replace
 
 MAX_FILE = 16 << 10  # octets; an account has a few hundred
 MAX_FAILED = 10  # wrong passwords before the account rests

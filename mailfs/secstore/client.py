@@ -15,10 +15,16 @@ from mailfs.errors import UsageError
 from mailfs.secret import Secret
 from mailfs.secstore import pak, seal
 from mailfs.secstore.conn import Conn
-from mailfs.secstore.error import Refused, SecstoreError, WrongPassword, shown
+from mailfs.secstore.error import SecstoreError, SecstoreRefused, WrongPassword, shown
 from mailfs.secstore.kdf import Cost, Stretch, stretch
-from mailfs.secstore.seal import Form, Unreadable
-from mailfs.secstore.shelf import MAX_FILE, MAX_FILES, Entry, good_name, parse_listing
+from mailfs.secstore.seal import SealFormat, Unreadable
+from mailfs.secstore.shelf import (
+    MAX_FILE,
+    MAX_FILES,
+    StoredFile,
+    good_name,
+    parse_listing,
+)
 
 PORT = 5356
 TIMEOUT = 120.0  # seconds for the login, and for each command after it
@@ -63,7 +69,7 @@ def probe(connect: Dial, user: str) -> bool:
         conn.write(b"secstore\tPAK\nC=%s\nm=0\n" % user.encode())
         try:
             conn.read_message()
-        except Refused as e:
+        except SecstoreRefused as e:
             return str(e) == "account exists"
     return False
 
@@ -78,7 +84,7 @@ def _begin(connect: Dial, user: str, limit: float) -> tuple[Conn, Stretch | None
         conn.write(b"secstore\tKDF\nC=%s\n" % user.encode())
         (text,) = pak.fields(conn.read_message(), b"kdf=")
         return conn, None if text == b"none" else stretch(shown(text))
-    except Refused as e:
+    except SecstoreRefused as e:
         conn.close()
         if str(e) != "protocol should start with ver alg":
             raise
@@ -96,7 +102,7 @@ def login(
     pin: Callable[[], Secret] | None = None,
     random: pak.Random = secrets.token_bytes,
     limit: float = TIMEOUT,
-) -> "Session":
+) -> "SecstoreSession":
     """Return a session of the user.
 
     pin is asked for the PIN and token of an account that wants them; limit is in
@@ -107,7 +113,7 @@ def login(
     try:
         name = user.encode()
         inner = password if kind is None else kind.password(name, password)
-        client = pak.Client(name, inner, random)
+        client = pak.PakClient(name, inner, random)
         conn.write(client.hello())
         try:
             answer, done = client.answer(conn.read_message())
@@ -121,7 +127,7 @@ def login(
         conn.close()
         raise
     shared = _Login(conn, user, password, kind, random, limit)
-    return Session(shared, shown(done.server), client.word)
+    return SecstoreSession(shared, shown(done.server), client.word)
 
 
 def _admitted(conn: Conn, pin: Callable[[], Secret] | None) -> None:
@@ -147,7 +153,7 @@ class _Login:
     limit: float
 
 
-class Session:
+class SecstoreSession:
     """A logged-in connection.
 
     server is the name the server gives itself; word is the check word of the password.
@@ -163,7 +169,7 @@ class Session:
         self._random = shared.random
         self._limit = shared.limit
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> "SecstoreSession":
         return self
 
     def __exit__(
@@ -191,7 +197,7 @@ class Session:
             raise SecstoreError(f"implausible filesize for {name}")
         return self._conn.read_all(int(text))
 
-    def list(self) -> list[Entry]:
+    def list(self) -> list[StoredFile]:
         """Return what is stored.  Raises SecstoreError."""
         raw = self._stored(".", MAX_LISTING)
         try:
@@ -203,7 +209,7 @@ class Session:
         """Whether there is such a file: asking for one that is not ends a session."""
         return any(e.name == name for e in self.list())
 
-    def read(self, name: str) -> tuple[Form, bytes]:
+    def read(self, name: str) -> tuple[SealFormat, bytes]:
         """Return how a file is stored, and its clear octets.
 
         The form is proven: the password has opened it that way.  Raises FileMissing,
@@ -224,7 +230,7 @@ class Session:
         self,
         name: str,
         data: bytes,
-        form: Form = Form.SEALED,
+        form: SealFormat = SealFormat.SEALED,
         cost: Cost | None = None,
     ) -> None:
         """Store a file; it has been read back, and is whole, when this returns.
@@ -232,7 +238,7 @@ class Session:
         Raises SecstoreError.
         """
         name = _checked(name)
-        if form is Form.PLAN9:
+        if form is SealFormat.PLAN9:
             stored = seal.seal_plan9(data, self._password, self._random)
         else:
             price = cost or Cost()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from mailfs.secret import Secret
-from mailfs.secstore.error import Refused, SecstoreError, shown
+from mailfs.secstore.error import SecstoreError, SecstoreRefused, shown
 from mailfs.secstore.sconn import HEADER, MAX_DATA, Records
 
 
@@ -72,7 +72,7 @@ class Conn:
         """Return the next record.  Raises Refused if it begins with an !."""
         data = self.read()
         if data.startswith(b"!"):
-            raise Refused(shown(data[1:]) or "refused")
+            raise SecstoreRefused(shown(data[1:]) or "refused")
         return data
 
     def read_all(self, size: int) -> bytes:

@@ -7,7 +7,7 @@ class SecstoreError(MailfsError):
     """The other side said no, or something that cannot be meant."""
 
 
-class Refused(SecstoreError):
+class SecstoreRefused(SecstoreError):
     """The other side's own words, sent after an exclamation mark."""
 
 

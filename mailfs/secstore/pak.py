@@ -115,7 +115,7 @@ class _Talk:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class PakSession:
     """A finished exchange: the server's name and the secret both now share."""
 
     server: bytes
@@ -127,7 +127,7 @@ def exponent(random: Random) -> int:
     return int.from_bytes(random(EXPONENT_OCTETS), "big") % Q or 1
 
 
-class Client:
+class PakClient:
     """The client's side of one exchange."""
 
     def __init__(self, user: bytes, password: Secret, random: Random) -> None:
@@ -145,7 +145,7 @@ class Client:
         """Return the first message."""
         return b"%s\tPAK\nC=%s\nm=%s\n" % (VERSION, self._user, self._m)
 
-    def answer(self, reply: bytes) -> tuple[bytes, Session]:
+    def answer(self, reply: bytes) -> tuple[bytes, PakSession]:
         """Check the server's proof; return ours and the session.
 
         Raises WrongPassword if the proof is none, SecstoreError if it is no reply.
@@ -157,7 +157,7 @@ class Client:
         talk = _Talk(self._user, server, self._m, mu, b64(sigma), b64(self._hi))
         if not hmac.compare_digest(k, talk.proof(b"server")):
             raise WrongPassword("password mistyped?")
-        session = Session(server, Secret(talk.digest(b"session")))
+        session = PakSession(server, Secret(talk.digest(b"session")))
         return b"k'=%s\n" % talk.proof(b"client"), session
 
 
@@ -188,7 +188,7 @@ def hello(message: bytes) -> Hello:
     return Hello(user, m)
 
 
-class Server:
+class PakServer:
     """The server's side of one exchange, once the account is known."""
 
     def __init__(self, name: bytes, said: Hello, hi: int, random: Random) -> None:
@@ -206,12 +206,12 @@ class Server:
         talk = self._talk
         return b"mu=%s\nk=%s\nS=%s\n" % (talk.mu, talk.proof(b"server"), talk.server)
 
-    def check(self, message: bytes) -> Session:
+    def check(self, message: bytes) -> PakSession:
         """Check the client's proof.  Raises WrongPassword or SecstoreError."""
         (k,) = fields(message, b"k'=")
         if not hmac.compare_digest(k, self._talk.proof(b"client")):
             raise WrongPassword("verifier didn't match")
-        return Session(self._talk.server, Secret(self._talk.digest(b"session")))
+        return PakSession(self._talk.server, Secret(self._talk.digest(b"session")))
 
 
 def fields(message: bytes, *names: bytes) -> list[bytes]:

@@ -32,7 +32,7 @@ BLOCK = 16  # octets of AES
 MARK = b"X" * BLOCK  # the end of a plan9 file, by which a password is known to fit
 
 
-class Form(enum.Enum):
+class SealFormat(enum.Enum):
     """How a file is stored."""
 
     SEALED = "sealed"
@@ -43,9 +43,9 @@ class Unreadable(SecstoreError):
     """The password does not open the file, or it has been changed."""
 
 
-def form(stored: bytes) -> Form:
+def form(stored: bytes) -> SealFormat:
     """Tell from its octets how a file is stored."""
-    return Form.SEALED if stored.startswith(MAGIC) else Form.PLAN9
+    return SealFormat.SEALED if stored.startswith(MAGIC) else SealFormat.PLAN9
 
 
 def seal(
@@ -71,7 +71,7 @@ def seal_plan9(data: bytes, password: Secret, random: Random) -> bytes:
 
 def unseal(stored: bytes, password: Secret, owner: str, name: str) -> bytes:
     """Return what a file of either form holds.  Raises Unreadable."""
-    if form(stored) is Form.PLAN9:
+    if form(stored) is SealFormat.PLAN9:
         return _unseal_plan9(stored, password)
     if len(stored) < OVERHEAD:
         raise Unreadable("file cut short")

@@ -18,7 +18,7 @@ from mailfs.errors import reason
 from mailfs.secstore import pak
 from mailfs.secstore.account import Account, Accounts, NoAccount
 from mailfs.secstore.conn import Conn
-from mailfs.secstore.error import Refused, SecstoreError, WrongPassword, shown
+from mailfs.secstore.error import SecstoreError, SecstoreRefused, WrongPassword, shown
 from mailfs.secstore.shelf import MAX_FILE, Shelf, listing
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Failed(SecstoreError):
     """A command that could not be done; the client is told and cut off."""
 
 
-class Server:
+class SecstoreServer:
     """Answers connections from the files below one directory."""
 
     def __init__(
@@ -139,7 +139,7 @@ class Server:
                 conn.write_error("account exists")
                 return None
             return self._prove(conn, said, stretched=stretched)
-        except Refused:
+        except SecstoreRefused:
             raise
         except SecstoreError as e:
             if not isinstance(e, WrongPassword):  # who fails to prove is told nothing
@@ -167,7 +167,7 @@ class Server:
         user = _name(said.user)
         self._usable(said, stretched=stretched)
         account = self._accounts.attempt(user, self._clock())
-        server = pak.Server(self._name, said, account.hi, self._random)
+        server = pak.PakServer(self._name, said, account.hi, self._random)
         conn.write(server.reply())
         try:
             session = server.check(conn.read_message())

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailfs.disk.replace import replace
 from mailfs.secstore.error import SecstoreError
-from mailfs.secstore.replace import replace
 
 MAX_FILE = 10 << 20  # octets stored in one file; what Plan 9's programs accept
 MAX_FILES = 1000  # of one account: all are read for a listing
@@ -15,7 +15,7 @@ MAX_NAME = 200  # octets
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredFile:
     """One line of a listing; the digest is the SHA-1 of the stored octets."""
 
     name: str
@@ -35,7 +35,7 @@ def good_name(name: str) -> bool:
     )
 
 
-def listing(entries: list[Entry]) -> str:
+def listing(entries: list[StoredFile]) -> str:
     """Return the lines a client gets for ``GET .``; dirls of secstore(1)."""
     name_width = max((len(e.name) for e in entries), default=0)
     size_width = max((len(str(e.size)) for e in entries), default=0)
@@ -46,7 +46,7 @@ def listing(entries: list[Entry]) -> str:
     )
 
 
-def parse_listing(text: str) -> list[Entry]:
+def parse_listing(text: str) -> list[StoredFile]:
     """Read such lines.  Raises SecstoreError for one that is none."""
     entries = []
     for line in text.splitlines():
@@ -56,7 +56,7 @@ def parse_listing(text: str) -> list[Entry]:
         if len(words) < 3 or not words[0].isdecimal() or not good_name(name):
             raise SecstoreError("bad directory listing")
         digest = base64.b64decode(words[-1] + "==")
-        entries.append(Entry(name, int(words[0]), " ".join(words[1:-1]), digest))
+        entries.append(StoredFile(name, int(words[0]), " ".join(words[1:-1]), digest))
         if len(entries) > MAX_FILES:
             raise SecstoreError("too many files")
     return entries
@@ -68,9 +68,9 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[StoredFile]:
         """Return what is stored, by name.  Raises SecstoreError and OSError."""
-        found: list[Entry] = []
+        found: list[StoredFile] = []
         for path in sorted(self._folder.iterdir()):
             if not good_name(path.name) or not path.is_file():
                 continue
@@ -79,7 +79,7 @@ class Shelf:
             data = self.get(path.name)
             date = time.strftime("%b %d %H:%M:%S GMT %Y", _gmt(path))
             digest = hashlib.sha1(data).digest()  # noqa: S324  what Plan 9 lists
-            found.append(Entry(path.name, len(data), date, digest))
+            found.append(StoredFile(path.name, len(data), date, digest))
         return found
 
     def get(self, name: str) -> bytes:

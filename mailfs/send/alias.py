@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mailfs.errors import EFBIG, MailfsError
-from mailfs.send.address import bang, unescape
-from mailfs.send.site import Site
+from mailfs.msg.escape import unescape
+from mailfs.send.address import bang
+from mailfs.site.site import Site
 
 LISTS = "namefiles"  # of alias files
 FROM_LISTS = "fromfiles"  # of those that give outgoing domains

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from mailfs.errors import MailfsError
 from mailfs.msg import date, header
+from mailfs.msg.escape import unescape
 from mailfs.send import complaint, submit
-from mailfs.send.address import unescape
 from mailfs.send.mail import NOBODY, Mail
 from mailfs.send.refusal import LOOP
-from mailfs.send.site import Site
 from mailfs.send.submit import Result
+from mailfs.site.site import Site
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from mailfs.errors import reason
 from mailfs.send.refusal import Refusal, temporary
-from mailfs.send.site import Site
+from mailfs.site.site import Site
 
 WAIT = 600.0  # seconds a program may take; smtpd's client gives up after ten minutes
 MAX_ERRORS = 4096  # octets of a program's complaints that are kept
@@ -29,7 +29,7 @@ _UPAS = ("upas/", "/bin/upas/")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommandOutcome:
     """How a program ended: status as in a shell, negative for a signal."""
 
     status: int
@@ -77,7 +77,7 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     owner: tuple[int, int] | None = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Run a program with a message and wait for it; safe in any thread.
 
     owner is the (uid, gid) to run as, for which we have to be root.  Raises Refusal,
@@ -111,7 +111,7 @@ def run(
         err.seek(0)
         said = err.read(MAX_ERRORS).decode("utf-8", "replace").strip()
         printed = out.read(MAX_OUTPUT).decode("utf-8", "surrogateescape")
-        return Outcome(status, printed, said)
+        return CommandOutcome(status, printed, said)
 
 
 def _wait(done: "subprocess.Popen[bytes]", name: str) -> int:
@@ -124,7 +124,7 @@ def _wait(done: "subprocess.Popen[bytes]", name: str) -> int:
         raise temporary(f"{name}: did not end within {WAIT:.0f} seconds") from None
 
 
-def refusal(outcome: Outcome, text: str) -> Refusal:
+def refusal(outcome: CommandOutcome, text: str) -> Refusal:
     """Return why a program's failure refuses mail; text if it said nothing."""
     said = outcome.err or text
     return Refusal(said, permanent=not outcome.temporary, status=outcome.status)

@@ -8,10 +8,11 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from mailfs.mbox.driver import Flag, Place
-from mailfs.mbox.drivers.spool import Spool
+from mailfs.mailbox.driver import Place
+from mailfs.mailbox.drivers.mbox.driver import Spool
+from mailfs.mailbox.kinds import Flag
 from mailfs.send.mail import headed
-from mailfs.send.site import Site
+from mailfs.site.site import Site
 
 NAME = "dead.letter"
 

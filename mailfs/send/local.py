@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailfs.errors import ELOCK, MailfsError, reason
-from mailfs.mbox.driver import Driver, Flag, Place
+from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.kinds import Flag
 from mailfs.send import address
 from mailfs.send.owner import do_as
 from mailfs.send.refusal import (
@@ -26,14 +27,14 @@ from mailfs.send.refusal import (
     permanent,
     temporary,
 )
-from mailfs.send.site import Site
+from mailfs.site.site import Site
 
 MAX_FORWARD = 1 << 20  # octets of a forward file
 _OTHERS = 0o022  # mode bits: a program that others may change is not run
 
 
 @dataclass(frozen=True, slots=True)
-class Mailbox:
+class LocalMailbox:
     """A mailbox to append to."""
 
     path: Path
@@ -67,14 +68,14 @@ def check_part(part: str) -> None:
         raise permanent(UNKNOWN)
 
 
-def find(path: Path, *, forwarded: bool) -> Mailbox | Pipeto | Forward:
+def find(path: Path, *, forwarded: bool) -> LocalMailbox | Pipeto | Forward:
     """Say what to do for a mailbox; forwarded if a forward file has led here.
 
     Raises Refusal if its directory is not there, or the mailbox has no mode bit that
     lets anyone write.
     """
     if path == Path(os.devnull):
-        return Mailbox(path)
+        return LocalMailbox(path)
     folder = path.parent
     try:
         st = folder.stat()
@@ -98,7 +99,7 @@ def find(path: Path, *, forwarded: bool) -> Mailbox | Pipeto | Forward:
     with suppress(OSError):
         if not path.stat().st_mode & 0o222:
             raise permanent(UNKNOWN)
-    return Mailbox(path, other)
+    return LocalMailbox(path, other)
 
 
 def _forward(path: Path, *, plain: bool) -> tuple[str, ...]:
@@ -153,7 +154,9 @@ def _check_program(folder: os.stat_result, program: os.stat_result) -> None:
         raise temporary(NOT_OURS)
 
 
-def deliver(site: Site, to: Mailbox, message: bytes, date: int, sender: str) -> None:
+def deliver(
+    site: Site, to: LocalMailbox, message: bytes, date: int, sender: str
+) -> None:
     """Put a message into a mailbox, with the rights of its owner; raises Refusal."""
 
     def act() -> None:
@@ -162,7 +165,7 @@ def deliver(site: Site, to: Mailbox, message: bytes, date: int, sender: str) -> 
     if to.owner is None:
         act()
         return
-    import mailfs.mbox.drivers  # noqa: F401  # or the owner would have to find them
+    import mailfs.mailbox.drivers  # noqa: F401  # or the owner would have to find them
 
     do_as(to.owner, act)
 
@@ -188,8 +191,8 @@ def append(site: Site, path: Path, message: bytes, date: int, sender: str) -> No
 
 def _open(site: Site, path: Path) -> Driver:
     # The kinds of mailboxes, networked ones too, are much to load where none is needed.
-    from mailfs.mbox.drivers import open_store
-    from mailfs.mbox.drivers.mdir import Mdir
+    from mailfs.mailbox.drivers import open_store
+    from mailfs.mailbox.drivers.mdir import Mdir
 
     place = Place(site.root, site.user)
     if not os.path.lexists(path):

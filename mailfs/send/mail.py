@@ -14,7 +14,7 @@ from mailfs.msg import address, date, fromline, header
 from mailfs.msg.header import Header
 from mailfs.send.address import own, valid
 from mailfs.send.refusal import SYNTAX, TOO_FAR, TOO_LONG, permanent
-from mailfs.send.site import Site
+from mailfs.site.site import Site
 
 MAX_MESSAGE = 128 << 20  # octets; upas' limit
 MAX_RECEIVED = 32  # Received: fields after which it goes in circles

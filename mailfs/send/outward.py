@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from mailfs.ndb import shipped
+from mailfs.queue import spool
 from mailfs.send import command, mail
 from mailfs.send.local import Pipeto
 from mailfs.send.mail import Mail
-from mailfs.send.queue import spool
 from mailfs.send.refusal import BROKEN_PIPE
 from mailfs.send.route import Program
-from mailfs.send.site import Site
+from mailfs.site.site import Site
 
 MAX_BUNDLE = 32  # recipients that one command gets, upas' limit
 MAX_COMMAND = 1024  # characters of such a command

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from mailfs.attr import quote
+from mailfs.msg.escape import escape
 from mailfs.send import local
-from mailfs.send.address import escape
 from mailfs.send.refusal import Refusal
 from mailfs.send.rewrite import Rules
-from mailfs.send.route import Node, Program, Router
-from mailfs.send.site import Site
+from mailfs.send.route import Program, RouteNode, Router
 from mailfs.send.submit import groups
+from mailfs.site.site import Site
 
 
 def lines(
@@ -35,9 +35,9 @@ def lines(
             yield f"{text}: {shown}" if text else shown
 
 
-def _command(site: Site, nodes: Sequence[Node]) -> str:
+def _command(site: Site, nodes: Sequence[RouteNode]) -> str:
     leaf = nodes[0].leaf
-    if isinstance(leaf, local.Mailbox):
+    if isinstance(leaf, local.LocalMailbox):
         return f"cat >> {site.shown(leaf.path)}"
     if isinstance(leaf, local.Pipeto):
         words = [site.shown(leaf.program), nodes[0].address, site.shown(leaf.mailbox)]

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from mailfs.msg.escape import escape, harmless
 from mailfs.send import regexp
-from mailfs.send.address import escape, harmless
 from mailfs.send.refusal import SYNTAX, permanent
 
 MAX_RULES = 4096
@@ -54,7 +54,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class RuleMatch:
     """An address and the rule that has it."""
 
     rule: Rule
@@ -124,7 +124,7 @@ class Rules:
 
     def match(
         self, address: str, sender: str, *, bulk: bool = False, auth: bool = False
-    ) -> Match | None:
+    ) -> RuleMatch | None:
         """Return the first rule that has an address; auth rules count only with auth.
 
         sender is the reply address; an impossible one is ``postmaster``.
@@ -136,7 +136,7 @@ class Rules:
                 continue
             found = rule.pattern.fullmatch(address)
             if found is not None:
-                return Match(rule, found, sender, bulk)
+                return RuleMatch(rule, found, sender, bulk)
         return None
 
 

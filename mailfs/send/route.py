@@ -22,8 +22,8 @@ from mailfs.send.refusal import (
     permanent,
     temporary,
 )
-from mailfs.send.rewrite import Kind, Match, Rules
-from mailfs.send.site import Site
+from mailfs.send.rewrite import Kind, RuleMatch, Rules
+from mailfs.site.site import Site
 
 MAX_PASSES = 32  # upas' limit of rules in a row
 MAX_NODES = 10_000  # addresses that one message may come to have
@@ -40,20 +40,20 @@ class Program:
     shown: tuple[str, str]  # both as upas writes them
 
 
-Leaf = local.Mailbox | local.Pipeto | Program | Refusal
+Leaf = local.LocalMailbox | local.Pipeto | Program | Refusal
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class RouteNode:
     """An address and what became of it: a leaf, or the addresses it stands for."""
 
     address: str
     forwarded: bool  # a forward file has led here
     allowed: bool  # auth rules have been asked
     leaf: Leaf | None = None
-    next: list["Node"] = field(default_factory=list)
+    next: list["RouteNode"] = field(default_factory=list)
 
-    def leaves(self) -> Iterator["Node"]:
+    def leaves(self) -> Iterator["RouteNode"]:
         """Yield the nodes below that have a leaf, each once."""
         seen = {id(self)}
         todo = [self]
@@ -79,9 +79,9 @@ class Router:
         self._sender = sender
         self._bulk = bulk
         self._auth = auth
-        self._nodes: dict[tuple[str, bool, bool], Node] = {}
+        self._nodes: dict[tuple[str, bool, bool], RouteNode] = {}
         self.summary = True  # whether To: may be made of the addresses as given
-        self._steps: dict[Kind, Callable[[Node, Match], list[str]]] = {
+        self._steps: dict[Kind, Callable[[RouteNode, RuleMatch], list[str]]] = {
             Kind.ALIAS: self._alias,
             Kind.TRANSLATE: self._translate,
             Kind.APPEND: self._append,
@@ -89,12 +89,12 @@ class Router:
             Kind.AUTH: self._authorise,
         }
 
-    def resolve(self, given: Sequence[str]) -> list[Node]:
+    def resolve(self, given: Sequence[str]) -> list[RouteNode]:
         """Return a node for each address, all of whose leaves are known."""
         roots = [self._node(text, False, not self._auth) for text in given]
         todo = list(dict.fromkeys(roots))
         for _ in range(MAX_PASSES):
-            following: list[Node] = []
+            following: list[RouteNode] = []
             for node in todo:
                 if node.leaf is None and not node.next:
                     self._step(node)
@@ -108,13 +108,13 @@ class Router:
                 root.leaf = permanent(LOOP)
         return roots
 
-    def _node(self, text: str, forwarded: bool, allowed: bool) -> Node:
+    def _node(self, text: str, forwarded: bool, allowed: bool) -> RouteNode:
         key = (text, forwarded, allowed)
         if key not in self._nodes:
-            self._nodes[key] = Node(text, forwarded, allowed)
+            self._nodes[key] = RouteNode(text, forwarded, allowed)
         return self._nodes[key]
 
-    def _step(self, node: Node) -> None:
+    def _step(self, node: RouteNode) -> None:
         try:
             found = self._examine(node)
         except Refusal as e:
@@ -126,7 +126,7 @@ class Router:
         else:
             node.next += (self._node(*state) for state in found)
 
-    def _examine(self, node: Node) -> list[tuple[str, bool, bool]]:
+    def _examine(self, node: RouteNode) -> list[tuple[str, bool, bool]]:
         """Apply one rule; return what takes the node's place, if it has no leaf now."""
         text = node.address
         if not addresses.valid(text):
@@ -152,10 +152,10 @@ class Router:
         forwarded = node.forwarded or match.rule.kind is Kind.APPEND
         return [(text, forwarded, node.allowed) for text in found]
 
-    def _alias(self, _: Node, match: Match) -> list[str]:
+    def _alias(self, _: RouteNode, match: RuleMatch) -> list[str]:
         return addresses.split(match.plain(match.rule.arg1))
 
-    def _translate(self, _: Node, match: Match) -> list[str]:
+    def _translate(self, _: RouteNode, match: RuleMatch) -> list[str]:
         words = match.words(match.rule.arg1)
         if command.verb(words[0]) == "aliasmail" and len(words) == 2:
             return alias.lookup(self._site, words[1])
@@ -167,7 +167,7 @@ class Router:
         self.summary = self.summary and len(kept) == len(lines)
         return addresses.split("\n".join(kept))
 
-    def _append(self, node: Node, match: Match) -> list[str]:
+    def _append(self, node: RouteNode, match: RuleMatch) -> list[str]:
         for part in match.parts(match.rule.arg1):
             local.check_part(part)
         name = match.plain(match.rule.arg1)
@@ -181,14 +181,14 @@ class Router:
         node.leaf = found
         return []
 
-    def _pipe(self, node: Node, match: Match) -> list[str]:
+    def _pipe(self, node: RouteNode, match: RuleMatch) -> list[str]:
         rule = match.rule
         args = match.words(rule.arg2) if rule.arg2 else []
         shown = match.text(rule.arg1), match.text(rule.arg2 or "")
         node.leaf = Program(tuple(match.words(rule.arg1)), tuple(args), shown)
         return []
 
-    def _authorise(self, _: Node, match: Match) -> list[str]:
+    def _authorise(self, _: RouteNode, match: RuleMatch) -> list[str]:
         outcome = command.run(self._site, match.words(match.rule.arg1))
         if outcome.status:
             raise command.refusal(outcome, FORBIDDEN)

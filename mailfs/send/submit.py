@@ -12,13 +12,14 @@ from pathlib import Path
 
 from mailfs.errors import EFBIG, MailfsError, reason
 from mailfs.msg import date
+from mailfs.msg.escape import unescape
 from mailfs.ndb import install
-from mailfs.send import address, complaint, local, mail, outward, rewrite
+from mailfs.send import complaint, local, mail, outward, rewrite
 from mailfs.send.mail import Mail
 from mailfs.send.refusal import NO_RULES, Refusal, temporary
 from mailfs.send.rewrite import Rules
-from mailfs.send.route import Leaf, Node, Program, Router
-from mailfs.send.site import Site, here
+from mailfs.send.route import Leaf, Program, RouteNode, Router
+from mailfs.site.site import Site, here
 
 RULES = "rewrite"  # in mail/lib
 MAX_RULES_FILE = 1 << 20  # octets
@@ -61,7 +62,7 @@ class _Group:
     """Nodes that one delivery serves."""
 
     leaf: Leaf
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[RouteNode] = field(default_factory=list)
 
 
 def submit(
@@ -128,7 +129,7 @@ def load_rules(site: Site) -> Rules:
 
 def resolve(
     site: Site, rules: Rules, recipients: Sequence[str], letter: Mail, *, relayed: bool
-) -> tuple[list[Node], Router]:
+) -> tuple[list[RouteNode], Router]:
     """Say where each recipient leads, delivering nothing; send -x."""
     router = Router(site, rules, letter.sender, bulk=letter.bulk, auth=relayed)
     return router.resolve(recipients), router
@@ -168,7 +169,7 @@ def all_refused(recipients: Sequence[str], why: Refusal) -> list[Result]:
     return [Result(to, to, State.REFUSED, why.permanent, why.text) for to in recipients]
 
 
-def groups(roots: Iterable[Node]) -> list[_Group]:
+def groups(roots: Iterable[RouteNode]) -> list[_Group]:
     """Return the deliveries to be made, in order of the recipients."""
     found: dict[object, _Group] = {}
     bundles = outward.Bundles()
@@ -183,11 +184,11 @@ def groups(roots: Iterable[Node]) -> list[_Group]:
     return list(found.values())
 
 
-def _resolved(roots: Iterable[Node]) -> list[str]:
+def _resolved(roots: Iterable[RouteNode]) -> list[str]:
     return [node.address for root in roots for node in root.leaves()]
 
 
-def _origins(recipients: Sequence[str], roots: Sequence[Node]) -> dict[int, str]:
+def _origins(recipients: Sequence[str], roots: Sequence[RouteNode]) -> dict[int, str]:
     """Return the recipient that each leaf was first reached from."""
     origin: dict[int, str] = {}
     for recipient, root in zip(recipients, roots, strict=True):
@@ -202,7 +203,7 @@ def _deliver(site: Site, letter: Mail, group: _Group) -> _Fate:
     try:
         if isinstance(leaf, Refusal):
             raise leaf
-        if isinstance(leaf, local.Mailbox):
+        if isinstance(leaf, local.LocalMailbox):
             local.deliver(site, leaf, letter.text, letter.date, letter.sender)
             return State.DELIVERED, None, ""
         if isinstance(leaf, local.Pipeto):
@@ -221,7 +222,7 @@ def _deliver(site: Site, letter: Mail, group: _Group) -> _Fate:
     return State.QUEUED if queued else State.DELIVERED, None, shown
 
 
-def _result(recipient: str, node: Node, fate: _Fate) -> Result:
+def _result(recipient: str, node: RouteNode, fate: _Fate) -> Result:
     state, why, program = fate
     if why is None:
         return Result(recipient, node.address, state, program=program)
@@ -230,16 +231,18 @@ def _result(recipient: str, node: Node, fate: _Fate) -> Result:
     )
 
 
-def _log(site: Site, letter: Mail, recipient: str, node: Node, fate: _Fate) -> None:
+def _log(
+    site: Site, letter: Mail, recipient: str, node: RouteNode, fate: _Fate
+) -> None:
     result = _result(recipient, node, fate)
-    to, sender = (address.unescape(a)[:256] for a in (node.address, letter.sender))
+    to, sender = (unescape(a)[:256] for a in (node.address, letter.sender))
     when = date.unixdate(letter.date, site.local)
     if result.refused:
         lines = complaint.compose(letter.sender, [result]).split("\n")
         text = "".join(f"\nerror+ {line}" for line in lines)
         site.log.write("mail", f"error {to} From {sender} {when}{text}")
         return
-    verb = "delivered" if isinstance(node.leaf, local.Mailbox) else "remote"
+    verb = "delivered" if isinstance(node.leaf, local.LocalMailbox) else "remote"
     alias = f" ({recipient[:256]})" if recipient != node.address else ""
     line = f"{verb} {to} From {sender} {when}{alias} {letter.size}"
     site.log.write("mail", line)

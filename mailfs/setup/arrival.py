@@ -9,14 +9,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from mailfs.attr import tokenize
-from mailfs.errors import MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
+from mailfs.marshal import compose
+from mailfs.marshal.author import author
+from mailfs.marshal.dispatch import dispatch
+from mailfs.marshal.draft import Draft
+from mailfs.marshal.entity import tokens
 from mailfs.p9.client import Client
-from mailfs.send.marshal import compose
-from mailfs.send.marshal.author import author
-from mailfs.send.marshal.dispatch import dispatch
-from mailfs.send.marshal.draft import Draft
-from mailfs.send.marshal.entity import tokens
-from mailfs.send.site import Site
+from mailfs.site.site import Site
 
 WAIT = 120.0  # seconds for the mail to arrive; greylisting servers take longer
 TURN = 0.5  # seconds between looks at the queue
@@ -36,7 +36,7 @@ class Arrived:
     seconds: float
 
 
-class Watch:
+class ArrivalWatch:
     """Who listens to a mailbox of the tree, from its entering on."""
 
     def __init__(self, mailbox: str) -> None:
@@ -90,7 +90,7 @@ def send(site: Site, address: str) -> str:
 
 def wait(
     site: Site,
-    watch: Watch,
+    watch: ArrivalWatch,
     subject: str,
     say: Callable[[str], None],
     *,
@@ -141,7 +141,7 @@ def waiting(site: Site) -> bool:
 def _subject(tree: Client, path: str) -> str:
     try:
         return tree.read(f"/{path}/subject").decode("utf-8", "replace").strip()
-    except P9Error:
+    except Refused:
         return ""  # gone again
 
 

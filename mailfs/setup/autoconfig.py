@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from mailfs.errors import MailfsError, UsageError
 from mailfs.setup import server
-from mailfs.setup.server import Server
+from mailfs.setup.server import MailServer
 
 MAX_XML = 64 << 10  # octets; real ones have 3 kB
 MAX_ELEMENTS = 1000
@@ -43,7 +43,7 @@ class BadConfig(MailfsError):
 class Named:
     """A server and the user name that goes with it."""
 
-    server: Server
+    server: MailServer
     user: str
 
 

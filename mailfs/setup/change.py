@@ -5,11 +5,11 @@ the name; what it held before stays beside it, with ``.old`` behind its name.
 """
 
 import difflib
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailfs.disk import replace as disk
 from mailfs.errors import EFBIG, MailfsError
 
 MAX_FILE = 4 << 20  # octets of a file that setup edits; they are written by hand
@@ -18,7 +18,7 @@ SHARED, PRIVATE = 0o644, 0o600
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FileChange:
     """One file's change; old is None if there is no such file.
 
     usual  the old text is what a new root has, so nobody wrote it
@@ -96,23 +96,5 @@ def read(path: Path) -> str | None:
 
 def replace(path: Path, text: str, mode: int) -> None:
     """Put a text into the place of a file, wholly or not at all."""
-    path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(f".{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    temp.unlink(missing_ok=True)  # of a process of our number that was killed
-    try:
-        with open(os.open(temp, flags, PRIVATE), "wb") as f:
-            f.write(text.encode("utf-8", "surrogateescape"))
-            f.flush()
-            os.fchmod(f.fileno(), mode)
-            os.fsync(f.fileno())
-        temp.replace(path)
-    except BaseException:
-        temp.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    disk.replace(path, text.encode("utf-8", "surrogateescape"), mode)

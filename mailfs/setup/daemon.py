@@ -13,7 +13,7 @@ from mailfs import where
 from mailfs.attr import quote
 from mailfs.errors import MailfsError
 from mailfs.p9.client import Client
-from mailfs.send.queue import runq
+from mailfs.runq import runq
 from mailfs.setup import change
 
 READY = 60.0  # seconds until a server is there; a large mailbox lists first
@@ -26,7 +26,7 @@ SERVICES = {FACTOTUM: "factotum", FS: "upasfs"}  # what is posted; runq posts no
 
 
 @dataclass(frozen=True, slots=True)
-class Servers:
+class Daemons:
     """The servers of a user; keys are the words that tell the factotum its keys."""
 
     root: Path
@@ -79,7 +79,7 @@ class Servers:
             raise MailfsError(_reason(log, begin) or f"{name}: ended at once")
 
 
-def ready(servers: Servers, name: str, ended: Callable[[], bool] = bool) -> bool:
+def ready(servers: Daemons, name: str, ended: Callable[[], bool] = bool) -> bool:
     """Wait until a server answers; False if it has ended.  Raises MailfsError."""
     end = time.monotonic() + READY
     while not servers.running(name):
@@ -135,7 +135,7 @@ _WHAT = {
 }
 
 
-def units(servers: Servers, folder: Path, *, factotum: bool) -> list[change.Change]:
+def units(servers: Daemons, folder: Path, *, factotum: bool) -> list[change.FileChange]:
     """Return the units as changes of files in a folder.
 
     Without factotum none is made for that, because somebody has to type a password.
@@ -146,7 +146,7 @@ def units(servers: Servers, folder: Path, *, factotum: bool) -> list[change.Chan
             continue
         path = folder / unit(name)
         new = _unit(servers, name, unit(FACTOTUM))
-        found.append(change.Change(path, change.read(path), new))
+        found.append(change.FileChange(path, change.read(path), new))
     return found
 
 
@@ -155,7 +155,7 @@ def unit(name: str) -> str:
     return f"mailfs-{name}.service"
 
 
-def _unit(servers: Servers, name: str, first: str) -> str:
+def _unit(servers: Daemons, name: str, first: str) -> str:
     after = "" if name == FACTOTUM else f"After={first}\nWants={first}\n"
     return _UNIT.format(
         name=name,

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailfs.factotum import keeper
+from mailfs.factotum import keeper, keyfile
 from mailfs.factotum.key import parse_key
+from mailfs.factotum.keyfile import KeyFile
 from mailfs.secret import Secret
-from mailfs.setup import keyfile
-from mailfs.setup.keyfile import KeyFile
 
 FILE, KEYRING, SECSTORE, NONE = "file", "keyring", "secstore", "none"
 ROWS = {

@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass, field
 
-from mailfs.send import site as sites
 from mailfs.setup import arrival, daemon, keep
-from mailfs.setup.change import Change
-from mailfs.setup.daemon import FACTOTUM, FS, RUNQ, Servers
+from mailfs.setup.change import FileChange
+from mailfs.setup.daemon import FACTOTUM, FS, RUNQ, Daemons
 from mailfs.setup.login import Logins
 from mailfs.setup.person import YES, Interview
 from mailfs.setup.plan import Settings
-from mailfs.setup.world import World
+from mailfs.setup.world import SetupWorld
+from mailfs.site import site as sites
 
 
 @dataclass(slots=True)
 class Launch:
     """Brings settings to life; done is what it has changed."""
 
-    world: World
+    world: SetupWorld
     interview: Interview
     told: Settings
     kept: keep.Kept
@@ -24,9 +24,9 @@ class Launch:
     done: list[str] = field(default_factory=list)
 
     @property
-    def servers(self) -> Servers:
+    def servers(self) -> Daemons:
         """The servers, with the flags that tell the factotum its keys."""
-        return Servers(self.world.root, self.world.user, self.kept.flags)
+        return Daemons(self.world.root, self.world.user, self.kept.flags)
 
     @property
     def names(self) -> list[str]:
@@ -97,7 +97,7 @@ class Launch:
             interview.given["start"] = YES  # that was agreed to
         interview.say(f"To have systemd run them: {command}")
 
-    def _may(self, change: Change) -> bool:
+    def _may(self, change: FileChange) -> bool:
         if not change.overwrites or not self.interview.person.present:
             return not change.overwrites
         return self.interview.confirm(f"Replace lines of {change.path}?", usual=True)
@@ -111,7 +111,7 @@ class Launch:
         if not self.interview.agree("test", asked, usual=True):
             return 0
         site = sites.here(self.world.root, self.world.user)
-        watch, since = arrival.Watch(told.mailbox), arrival.mark(site)
+        watch, since = arrival.ArrivalWatch(told.mailbox), arrival.mark(site)
         subject = arrival.send(site, told.address)
         say(f"Sent {subject!r} to {told.address}; waiting for it")
         came = arrival.wait(site, watch, subject, say, since=since)

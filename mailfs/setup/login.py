@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 
 from mailfs.attr import Attr, Attrs, parse, reveal, value
 from mailfs.errors import MailfsError
-from mailfs.factotum import consent, oauth
+from mailfs.factotum import consent, keyfile, oauth
+from mailfs.factotum.keyfile import KeyFile
 from mailfs.secret import Secret
-from mailfs.setup import keyfile
-from mailfs.setup.keyfile import KeyFile
 from mailfs.setup.person import Interview
 from mailfs.setup.provider import OAUTH, PASSWORD, Provider
-from mailfs.setup.server import Server
-from mailfs.setup.trial import Keys, Refused, Trial
-from mailfs.setup.world import World
+from mailfs.setup.server import MailServer
+from mailfs.setup.trial import Keys, Trial, TrialRefused
+from mailfs.setup.world import SetupWorld
 
 KEY = "key"  # log in by one that is there
 MAX_TRIES = 3  # passwords for one server; more lock accounts
@@ -34,16 +33,16 @@ class Logins:
     """The logins of one account; lines are the keys to keep, ``key ...``."""
 
     interview: Interview
-    world: World
+    world: SetupWorld
     trial: Trial
     provider: Provider
-    servers: tuple[Server, ...]
+    servers: tuple[MailServer, ...]
     lines: list[Secret] = field(default_factory=list)
     _known: list[Attrs] | None = None
     _running: bool = False
     _way: str = ""
 
-    def login(self, one: Server, user: str, attempt: Try) -> None:
+    def login(self, one: MailServer, user: str, attempt: Try) -> None:
         """Log in to a server; what was asked for on the way is in lines.
 
         Raises Refused if no key is taken, MailfsError or OSError.
@@ -52,7 +51,7 @@ class Logins:
         if way == KEY:
             try:
                 attempt(self.world.keys if self._running else self.trial.keys)
-            except Refused as e:
+            except TrialRefused as e:
                 if not self.interview.again(_side(one)):
                     raise
                 self.interview.say(str(e))
@@ -66,7 +65,7 @@ class Logins:
             return
         self._password(one, user, attempt)
 
-    def _choose(self, one: Server, user: str) -> str:
+    def _choose(self, one: MailServer, user: str) -> str:
         """Return how to log in, asked once unless what is there does for one only."""
         known = any(_suits(attrs, one, user) for attrs in self._listed())
         if self._way == KEY and not known:
@@ -105,7 +104,7 @@ class Logins:
         self.trial.add(line)
         self.lines.append(line)
 
-    def _password(self, one: Server, user: str, attempt: Try) -> None:
+    def _password(self, one: MailServer, user: str, attempt: Try) -> None:
         interview, tries = self.interview, 0
         which = _side(one)
         secret: Secret | None = None
@@ -119,7 +118,7 @@ class Logins:
             self.trial.add(line)
             try:
                 attempt(self.trial.keys)
-            except Refused as e:
+            except TrialRefused as e:
                 if tries >= MAX_TRIES or not interview.again(_side(one)):
                     raise
                 interview.say(str(e))
@@ -141,8 +140,8 @@ class Logins:
         secret = Secret(b"")
         if interview.again("client"):
             secret = interview.secret("client", "Client secret (empty if it has none)")
-        client = oauth.Client(made, ident, secret)
-        person = consent.Person(
+        client = oauth.OAuthClient(made, ident, secret)
+        person = consent.ConsentPerson(
             say=interview.say,
             ask=lambda prompt: interview.person.ask(prompt, ""),
             browse=world.browse,
@@ -178,12 +177,12 @@ def _word(text: str) -> str:
     return text
 
 
-def _side(one: Server) -> str:
+def _side(one: MailServer) -> str:
     """Return what passwords given beforehand call the server."""
     return "smtp" if one.kind == "smtp" else "imap"
 
 
-def _line(one: Server, user: str, password: Secret) -> Secret:
+def _line(one: MailServer, user: str, password: Secret) -> Secret:
     attrs = (
         Attr("proto", "pass"),
         Attr("service", one.kind),
@@ -200,7 +199,7 @@ def _secret(line: Secret) -> Secret | None:
     return None if found is None else Secret(found)
 
 
-def _suits(key: Attrs, one: Server, user: str) -> bool:
+def _suits(key: Attrs, one: MailServer, user: str) -> bool:
     """Whether a key is for a user of a server."""
     names = [a.value for a in key if a.name == "user"]
     hosts = [a.value for a in key if a.name == "server"]

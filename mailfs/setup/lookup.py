@@ -11,7 +11,7 @@ from mailfs.factotum.fetch import Fetch
 from mailfs.setup import autoconfig, provider
 from mailfs.setup.autoconfig import Named
 from mailfs.setup.provider import LOCAL, OWN, Provider
-from mailfs.setup.server import POP, SMTP, Server, incoming, outgoing
+from mailfs.setup.server import POP, SMTP, MailServer, incoming, outgoing
 from mailfs.setup.srv import Srv, within
 
 PATIENCE = 8.0  # seconds for all that is asked at once
@@ -28,8 +28,8 @@ class Found:
 
     provider: Provider
     source: str = ""
-    incoming: Server | None = None
-    outgoing: Server | None = None
+    incoming: MailServer | None = None
+    outgoing: MailServer | None = None
     user: str = ""
     sure: bool = True
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailfs.errors import MailfsError
+from mailfs.mailboxes import listed
 from mailfs.ndb import shipped
 from mailfs.ndb.install import FILES
 from mailfs.ndb.sysname import attribute
-from mailfs.send.site import Site
-from mailfs.setup import change, mailboxes, text
-from mailfs.setup.change import Change
-from mailfs.setup.server import Server
+from mailfs.setup import change, text
+from mailfs.setup.change import FileChange
+from mailfs.setup.server import MailServer
 from mailfs.setup.text import DIRECT, DOMAIN, GATEWAY
+from mailfs.site.site import Site
 
 Edit = Callable[[str], str]
 """Return a file's new text, given the old."""
@@ -30,7 +31,7 @@ class Sending:
     later    queue and wait for kickqueue
     """
 
-    gateway: Server | None
+    gateway: MailServer | None
     words: tuple[str, ...] = ()
     bare: str = DOMAIN
     dom: str = ""
@@ -58,7 +59,7 @@ class Settings:
         return self.address.rpartition("@")[2]
 
 
-def changes(site: Site, told: Settings) -> list[Change]:
+def changes(site: Site, told: Settings) -> list[FileChange]:
     """Return what has to change, in the order in which it should.
 
     What others need comes first: killed in the middle, no file names what is not
@@ -68,14 +69,14 @@ def changes(site: Site, told: Settings) -> list[Change]:
     if told.sending is not None:
         found = _sending(site, told, told.sending)
     if told.spec:
-        path = mailboxes.path(site.root, site.user)
+        path = listed.path(site.root, site.user)
         found.append(
             _change(path, lambda old: text.mailboxes(old, told.mailbox, told.spec))
         )
     return [one for one in found if one.needed]
 
 
-def _sending(site: Site, told: Settings, how: Sending) -> list[Change]:
+def _sending(site: Site, told: Settings, how: Sending) -> list[FileChange]:
     box, lib = site.box(site.user), site.lib
     found = [_network(site, how)]
     if how.gateway is not None:
@@ -91,7 +92,7 @@ def _sending(site: Site, told: Settings, how: Sending) -> list[Change]:
         _change(box / "headers", lambda old: text.headers(old, told.name, told.address))
     )
     if change.read(box / "names") is None:
-        found.append(Change(box / "names", None, NAMES))
+        found.append(FileChange(box / "names", None, NAMES))
     remote = _shipped("remotemail")
     found.append(
         _change(
@@ -104,7 +105,7 @@ def _sending(site: Site, told: Settings, how: Sending) -> list[Change]:
     return found
 
 
-def _network(site: Site, how: Sending) -> Change:
+def _network(site: Site, how: Sending) -> FileChange:
     names = site.names
     short = names.sysname.partition(".")[0]
     listed = [
@@ -119,7 +120,7 @@ def _network(site: Site, how: Sending) -> Change:
     path = site.root / "lib" / "ndb" / "local"
     if not told:
         old = change.read(path)
-        return Change(path, old, old or "")
+        return FileChange(path, old, old or "")
     name = (listed or [names.sysname])[0]
     return _change(path, lambda old: text.network(old, name, told))
 
@@ -138,13 +139,15 @@ def _shipped(name: str) -> str:
 
 def _change(
     path: Path, new: Edit, added: str = "", mode: int = change.SHARED
-) -> Change:
+) -> FileChange:
     """Return the change of a file; added is what install puts behind what ships."""
     old = change.read(path)
     source = next((name for name, to, _ in FILES if path.match(to)), "")
     usual = _shipped(source) + added if source else None
     begin = old if old is not None else (usual or "")
-    return Change(path, old, new(begin), mode, usual=old is not None and old == usual)
+    return FileChange(
+        path, old, new(begin), mode, usual=old is not None and old == usual
+    )
 
 
 def verify(site: Site, how: Sending) -> None:

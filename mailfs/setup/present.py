@@ -4,21 +4,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mailfs.errors import MailfsError
+from mailfs.mailboxes import listed
 from mailfs.ndb.sysname import attribute
-from mailfs.send.queue import script
-from mailfs.send.site import Site
-from mailfs.send.smtp.options import DEFAULT, Options
-from mailfs.send.smtp.path import Dial, dial
-from mailfs.setup import change, mailboxes, server, text
-from mailfs.setup.server import Server
+from mailfs.runq import script
+from mailfs.setup import change, server, text
+from mailfs.setup.server import MailServer
+from mailfs.site.site import Site
+from mailfs.smtp.options import DEFAULT, Options
+from mailfs.smtp.path import Dial, dial
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class CurrentMailbox:
     """A line of the list of mailboxes that names one on a server."""
 
     name: str
-    server: Server
+    server: MailServer
     user: str
     every: bool  # all folders
 
@@ -33,15 +34,15 @@ class Present:
 
     name: str = ""
     address: str = ""
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[CurrentMailbox, ...] = ()
     names: tuple[str, ...] = ()  # of all mailboxes, those on disk too
-    outgoing: Server | None = None
+    outgoing: MailServer | None = None
     smtp: Options = field(default=DEFAULT)
     routing: str = ""
     bare: str = ""
     dom: str = ""
 
-    def box(self, user: str) -> Box | None:
+    def box(self, user: str) -> CurrentMailbox | None:
         """Return the mailbox of a user; by address, of whoever From names."""
         for one in self.boxes:
             if user in (one.user, f"{one.user}@{one.server.host}"):
@@ -56,7 +57,7 @@ def present(site: Site) -> Present:
     """
     box = site.box(site.user)
     author = _author(change.read(box / "headers") or "")
-    lines = mailboxes.read(site.root, site.user)
+    lines = listed.read(site.root, site.user)
     rewrite = change.read(site.lib / "rewrite") or ""
     outgoing, options = _outgoing(site)
     found = [one for one in map(_box, lines) if one is not None]
@@ -64,7 +65,7 @@ def present(site: Site) -> Present:
         author[0],
         author[1],
         tuple(found),
-        tuple(mailboxes.split(line)[0] for line in lines),
+        tuple(listed.split(line)[0] for line in lines),
         outgoing,
         options,
         _routing(rewrite),
@@ -81,9 +82,9 @@ def _author(headers: str) -> tuple[str, str]:
     return "", ""
 
 
-def _box(line: str) -> Box | None:
+def _box(line: str) -> CurrentMailbox | None:
     """Return a line's mailbox; None if it is on disk."""
-    name, path = mailboxes.split(line)
+    name, path = listed.split(line)
     service, _, rest = path.removeprefix("/").partition("/")
     host, _, rest = rest.partition("/")
     user, _, folder = rest.partition("/")
@@ -91,10 +92,10 @@ def _box(line: str) -> Box | None:
         found = server.incoming(f"/{service}/{host}")
     except MailfsError:
         return None
-    return Box(name or "mbox", found, user, folder == "*")
+    return CurrentMailbox(name or "mbox", found, user, folder == "*")
 
 
-def _outgoing(site: Site) -> tuple[Server | None, Options]:
+def _outgoing(site: Site) -> tuple[MailServer | None, Options]:
     options = DEFAULT
     with suppress(MailfsError, OSError):  # as good as none: what is written is shown
         options = script.options(site.lib / "remotemail") or DEFAULT
@@ -108,7 +109,7 @@ def _outgoing(site: Site) -> tuple[Server | None, Options]:
         return None, options
 
 
-def _served(where: Dial, options: Options) -> Server:
+def _served(where: Dial, options: Options) -> MailServer:
     service = {465: "submissions", 587: "submission"}.get(where.port, "smtp")
     if options.tls:
         service = "submissions"

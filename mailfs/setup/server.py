@@ -21,7 +21,7 @@ _OUTGOING = {0: "submissions", 465: "submissions", 587: "submission", 25: "smtp"
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class MailServer:
     """A service at a host; port 0 is the service's own."""
 
     service: str
@@ -70,7 +70,7 @@ class Server:
         return f"/{self.service}/{self.place}"
 
 
-def incoming(text: str) -> Server:
+def incoming(text: str) -> MailServer:
     """Read a server that mail is read from.  Raises UsageError."""
     found = _read(text, (*IMAP, *POP), _INCOMING)
     if found.service in _CLEAR and not found.loopback:
@@ -78,12 +78,12 @@ def incoming(text: str) -> Server:
     return found
 
 
-def outgoing(text: str) -> Server:
+def outgoing(text: str) -> MailServer:
     """Read a server that mail is sent to.  Raises UsageError."""
     return _read(text, SMTP, _OUTGOING)
 
 
-def _read(text: str, services: tuple[str, ...], ports: Mapping[int, str]) -> Server:
+def _read(text: str, services: tuple[str, ...], ports: Mapping[int, str]) -> MailServer:
     service, host = "", text
     if text.startswith("/"):
         service, _, host = text[1:].rstrip("/").partition("/")
@@ -103,4 +103,4 @@ def _read(text: str, services: tuple[str, ...], ports: Mapping[int, str]) -> Ser
         service = ports[number]
     found = find_peer(service, host)
     own = found.port == found.service.port
-    return Server(service, found.host, 0 if own else found.port)
+    return MailServer(service, found.host, 0 if own else found.port)

@@ -11,11 +11,11 @@ from mailfs.errors import MailfsError, UsageError, reason
 from mailfs.setup import provider, server
 from mailfs.setup.lookup import Found, preset
 from mailfs.setup.person import Interview
-from mailfs.setup.present import Box, Present
+from mailfs.setup.present import CurrentMailbox, Present
 from mailfs.setup.provider import OWN
-from mailfs.setup.server import Server
+from mailfs.setup.server import MailServer
 from mailfs.setup.trial import TIMEOUT, vouching
-from mailfs.setup.world import World
+from mailfs.setup.world import SetupWorld
 from mailfs.tls import dial, store, thumb
 from mailfs.tls.describe import describe
 from mailfs.tls.trust import Policy, Trust, Untrusted, Vouch
@@ -36,17 +36,17 @@ class Places:
     """
 
     found: Found
-    incoming: Server | None
-    outgoing: Server | None
+    incoming: MailServer | None
+    outgoing: MailServer | None
     direct: bool = False
-    before: Box | None = None  # the mailbox the account has by now
+    before: CurrentMailbox | None = None  # the mailbox the account has by now
 
 
 @dataclass(slots=True)
 class Certificates:
     """What a person has agreed to trust: certificates, and the lines that say so."""
 
-    world: World
+    world: SetupWorld
     interview: Interview
     agreed: list[tuple[bytes, str]] = field(default_factory=list)  # DER, host
     lines: list[tuple[Path, str]] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Certificates:
         """What vouches for a chain: the world's authorities, or the person."""
         return vouching(self.agreed, self.world.vouch)
 
-    def examine(self, one: Server) -> None:
+    def examine(self, one: MailServer) -> None:
         """Dial a server and settle whether it is trusted.
 
         Raises MailfsError if it cannot be reached or is not to be trusted.
@@ -88,7 +88,7 @@ class Certificates:
             by = trust.listed(chain[0], one.peer) or "authorities, who vouch for it"
             self.interview.say(f"{one.host}: certificate trusted by {by}")
 
-    def _ask(self, one: Server, chain: tuple[bytes, ...], error: Untrusted) -> None:
+    def _ask(self, one: MailServer, chain: tuple[bytes, ...], error: Untrusted) -> None:
         say = self.interview.say
         say(f"{one.host} shows this certificate:")
         for label, text in describe(chain[0]):
@@ -98,9 +98,9 @@ class Certificates:
         digest = hashlib.sha256(chain[0]).hexdigest()
         if not (self._first or digest == self._hash):
             if not self.interview.person.present:
-                raise Refusal(f"{error}; or say --trust {digest}")
+                raise ServerRefusal(f"{error}; or say --trust {digest}")
             if not self.interview.confirm(f"Trust {one.host}?", usual=False):
-                raise Refusal(f"{one.host}: not trusted")
+                raise ServerRefusal(f"{one.host}: not trusted")
         self.agreed.append((chain[0], one.host))
 
     def write(self) -> list[str]:
@@ -112,7 +112,7 @@ class Certificates:
         return done
 
 
-class Refusal(MailfsError):
+class ServerRefusal(MailfsError):
     """A certificate that the person does not trust: asking again is no use."""
 
 
@@ -124,7 +124,7 @@ def _why(vouch: Callable[..., None], chain: tuple[bytes, ...], host: str) -> str
     return "they do"
 
 
-def _chain(one: Server) -> tuple[bytes, ...]:
+def _chain(one: MailServer) -> tuple[bytes, ...]:
     try:
         chain = dial.look(one.peer, TIMEOUT)
     except OSError as e:
@@ -136,14 +136,14 @@ def _chain(one: Server) -> tuple[bytes, ...]:
     return chain
 
 
-def _reach(one: Server) -> None:
+def _reach(one: MailServer) -> None:
     try:
         socket.create_connection((one.host, one.peer.port), TIMEOUT).close()
     except OSError as e:
         raise MailfsError(f"{one.peer}: {reason(e)}") from e
 
 
-def find(interview: Interview, world: World, address: str) -> Found:
+def find(interview: Interview, world: SetupWorld, address: str) -> Found:
     """Return what is known of the servers of an address."""
     given = interview.given.pop("provider", "")
     if given:
@@ -179,7 +179,7 @@ def ask(
 
     named = frozenset(interview.given)
 
-    def checked(key: str, text: str, told: Server | None) -> Server | None:
+    def checked(key: str, text: str, told: MailServer | None) -> MailServer | None:
         if text == NONE:
             return None
         one = (server.incoming if key == "imap" else server.outgoing)(text)
@@ -199,7 +199,7 @@ def ask(
     )
     direct = False
 
-    def sent(text: str) -> Server | None:
+    def sent(text: str) -> MailServer | None:
         nonlocal direct
         direct = text == DIRECT
         return None if direct else checked("smtp", text, found.outgoing)

@@ -6,9 +6,9 @@ from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.IN.SRV import SRV
 
 from mailfs.errors import UsageError
-from mailfs.send.smtp.dns import Resolvers, system
 from mailfs.setup import server
-from mailfs.setup.server import Server
+from mailfs.setup.server import MailServer
+from mailfs.smtp.dns import Resolvers, system
 
 LIFETIME = 5.0  # seconds for one question; a person waits
 MAX_RECORDS = 16  # of one answer that are looked at
@@ -38,15 +38,17 @@ class Srv:
         found.sort(key=lambda r: r.preference)
         return [r.exchange.to_text(omit_final_dot=True) for r in found]
 
-    def incoming(self, domain: str) -> Server | None:
+    def incoming(self, domain: str) -> MailServer | None:
         """Return the best server that mail of a domain is read from."""
         return self._best(domain, INCOMING)
 
-    def outgoing(self, domain: str) -> Server | None:
+    def outgoing(self, domain: str) -> MailServer | None:
         """Return the best server that mail of a domain is sent to."""
         return self._best(domain, OUTGOING)
 
-    def _best(self, domain: str, kinds: tuple[tuple[str, str], ...]) -> Server | None:
+    def _best(
+        self, domain: str, kinds: tuple[tuple[str, str], ...]
+    ) -> MailServer | None:
         for label, service in kinds:
             records = self._ask(f"{label}._tcp.{domain}", "SRV")
             found = [r for r in records if isinstance(r, SRV)]
@@ -70,7 +72,7 @@ class Srv:
         return list(answer.rrset or ())[:MAX_RECORDS]
 
 
-def _server(text: str) -> Server:
+def _server(text: str) -> MailServer:
     service = text[1:].partition("/")[0]
     return (server.outgoing if service in server.SMTP else server.incoming)(text)
 

@@ -8,10 +8,10 @@ import re
 import shlex
 from collections.abc import Mapping
 
+from mailfs.mailboxes.listed import split
 from mailfs.msg import address as addresses
 from mailfs.msg.address import Address
 from mailfs.ndb.parse import records
-from mailfs.setup.mailboxes import split
 
 GATEWAY, DIRECT = "gateway", "direct"  # where mail for others goes
 LOCAL, DOMAIN = "local", "domain"  # what a name without a domain means

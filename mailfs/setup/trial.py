@@ -22,22 +22,22 @@ from mailfs.factotum.client import Factotum, FactotumError
 from mailfs.factotum.fetch import Fetch
 from mailfs.factotum.proto import PROTOS
 from mailfs.factotum.step import Env
-from mailfs.factotum.tree import Service
+from mailfs.factotum.tree import FactotumService
 from mailfs.imap import account as imap_account
 from mailfs.imap.error import LoginRefused as ImapRefused
-from mailfs.imap.session import Session as ImapSession
+from mailfs.imap.session import ImapSession
 from mailfs.p9.srv import Server as P9Server
 from mailfs.pop import account as pop_account
 from mailfs.pop.error import LoginRefused as PopRefused
-from mailfs.pop.session import Session as PopSession
+from mailfs.pop.session import Pop3Session
 from mailfs.secret import Secret
-from mailfs.send.site import Site
-from mailfs.send.smtp.auth import AuthError
-from mailfs.send.smtp.dialogue import Opener
-from mailfs.send.smtp.options import Options
-from mailfs.send.smtp.route import Target
-from mailfs.send.smtp.session import Timeouts
-from mailfs.setup.server import Server
+from mailfs.setup.server import MailServer
+from mailfs.site.site import Site
+from mailfs.smtp.auth import AuthError
+from mailfs.smtp.dialogue import Opener
+from mailfs.smtp.options import Options
+from mailfs.smtp.route import Target
+from mailfs.smtp.session import Timeouts
 from mailfs.tls.trust import Policy, Trust, Vouch
 
 TIMEOUT = 30.0  # seconds for each wait; a person sits there
@@ -47,7 +47,7 @@ Keys = Callable[[], Factotum]
 T = TypeVar("T")
 
 
-class Refused(MailfsError):
+class TrialRefused(MailfsError):
     """The server does not take the key."""
 
 
@@ -61,10 +61,10 @@ class Trial:
 
     def __enter__(self) -> "Trial":
         self._folder = tempfile.TemporaryDirectory(prefix="mf")
-        self._address = where.Address("unix", f"{self._folder.name}/f")
+        self._address = where.DialString("unix", f"{self._folder.name}/f")
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        service = Service(self._agent)
+        service = FactotumService(self._agent)
         self._server = P9Server(lambda uname, aname: service.root(uname))
         self._do(self._server.listen(self._address))
         return self
@@ -105,7 +105,7 @@ def vouching(agreed: Sequence[tuple[bytes, str]], usual: Vouch) -> Vouch:
     return vouch
 
 
-def read(server: Server, user: str, keys: Keys, root: Path, vouch: Vouch) -> str:
+def read(server: MailServer, user: str, keys: Keys, root: Path, vouch: Vouch) -> str:
     """Log in where mail is read, and return what is there, for a person.
 
     Raises Refused for a key that is not taken; MailfsError or OSError.
@@ -117,10 +117,10 @@ def read(server: Server, user: str, keys: Keys, root: Path, vouch: Vouch) -> str
                 return _imap(server, user, agent, trust)
             return _pop(server, user, agent, trust)
     except (ImapRefused, PopRefused) as e:
-        raise Refused(str(e)) from e
+        raise TrialRefused(str(e)) from e
 
 
-def _imap(server: Server, user: str, agent: Factotum, trust: Trust) -> str:
+def _imap(server: MailServer, user: str, agent: Factotum, trust: Trust) -> str:
     found = imap_account.parse(server.mailbox(user))
     assert found is not None  # it is one of IMAP's services
     session = ImapSession.open(found[0], agent, trust, timeout=TIMEOUT, compress=False)
@@ -131,16 +131,16 @@ def _imap(server: Server, user: str, agent: Factotum, trust: Trust) -> str:
         session.logout()
 
 
-def _pop(server: Server, user: str, agent: Factotum, trust: Trust) -> str:
+def _pop(server: MailServer, user: str, agent: Factotum, trust: Trust) -> str:
     found = pop_account.parse(server.mailbox(user))
     assert found is not None  # it is one of POP's services
-    session = PopSession.open(found, agent, trust, timeout=TIMEOUT)
+    session = Pop3Session.open(found, agent, trust, timeout=TIMEOUT)
     count = session.count
     session.leave()
     return f"{count} messages"
 
 
-def options(server: Server, user: str, domain: str) -> Options:
+def options(server: MailServer, user: str, domain: str) -> Options:
     """Return how smtp is to reach a server; no user: without a login."""
     implicit = server.service == "submissions" and server.port not in (0, 465)
     return Options(
@@ -160,7 +160,9 @@ def words(told: Options) -> list[str]:
     return [*out, "-h", told.domain] if told.domain else out
 
 
-def send(server: Server, told: Options, keys: Keys, site: Site, vouch: Vouch) -> bool:
+def send(
+    server: MailServer, told: Options, keys: Keys, site: Site, vouch: Vouch
+) -> bool:
     """Log in where mail is sent, sending none; say whether it wants a login.
 
     Raises Refused for a key that is not taken; MailfsError.
@@ -172,7 +174,7 @@ def send(server: Server, told: Options, keys: Keys, site: Site, vouch: Vouch) ->
         session = opener.open(Target(server.host, server.peer.port))
     except AuthError as e:
         if e.code:
-            raise Refused(str(e)) from e
+            raise TrialRefused(str(e)) from e
         raise
     try:
         return bool(session.mechanisms)
@@ -180,7 +182,7 @@ def send(server: Server, told: Options, keys: Keys, site: Site, vouch: Vouch) ->
         session.finish()
 
 
-def wants_login(server: Server, told: Options, site: Site, vouch: Vouch) -> bool:
+def wants_login(server: MailServer, told: Options, site: Site, vouch: Vouch) -> bool:
     """Whether a server offers a login; nothing is shown to it that is secret."""
     bare = options(server, "", told.domain)
 

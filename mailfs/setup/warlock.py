@@ -14,21 +14,21 @@ from mailfs.errors import UsageError
 from mailfs.factotum import keeper
 from mailfs.imap.account import ALL
 from mailfs.ndb import install
-from mailfs.send import site as sites
-from mailfs.send.site import Site
-from mailfs.send.smtp.options import DEFAULT
 from mailfs.setup import answer, keep, plan, provider, servers, trial
-from mailfs.setup.change import Change
+from mailfs.setup.change import FileChange
 from mailfs.setup.launch import Launch
 from mailfs.setup.login import Logins
 from mailfs.setup.person import Interview
 from mailfs.setup.plan import Sending, Settings
 from mailfs.setup.present import Present, present
-from mailfs.setup.server import Server
+from mailfs.setup.server import MailServer
 from mailfs.setup.servers import Certificates, Places
 from mailfs.setup.text import DOMAIN, LOCAL
 from mailfs.setup.trial import Trial
-from mailfs.setup.world import World
+from mailfs.setup.world import SetupWorld
+from mailfs.site import site as sites
+from mailfs.site.site import Site
+from mailfs.smtp.options import DEFAULT
 
 INBOX = "inbox"
 
@@ -41,7 +41,7 @@ class Warlock:
     rehearse   show what would be written, and end there
     """
 
-    world: World
+    world: SetupWorld
     interview: Interview
     overwrite: bool = False
     rehearse: bool = False
@@ -101,11 +101,11 @@ class Warlock:
             sending = self._sending(now, None, words, told, places)
         return Settings(told.name, told.address, mailbox, spec, sending)
 
-    def _user(self, key: str, one: Server, usual: str) -> str:
+    def _user(self, key: str, one: MailServer, usual: str) -> str:
         return self.interview.text(key, f"User name at {one.host}", usual, answer.word)
 
     def _try_reading(
-        self, one: Server, user: str, logins: Logins, vouch: Callable[..., None]
+        self, one: MailServer, user: str, logins: Logins, vouch: Callable[..., None]
     ) -> None:
         told: list[str] = []
 
@@ -119,7 +119,7 @@ class Warlock:
         self,
         site: Site,
         now: Present,
-        one: Server,
+        one: MailServer,
         told: Settings,
         logins: Logins,
         vouch: Callable[..., None],
@@ -145,7 +145,7 @@ class Warlock:
         return tuple(trial.words(options))
 
     def _mailbox(
-        self, now: Present, places: Places, one: Server, user: str, told: Settings
+        self, now: Present, places: Places, one: MailServer, user: str, told: Settings
     ) -> tuple[str, str]:
         """Return what the mailbox is called, and its path."""
         if places.before is not None:
@@ -171,7 +171,7 @@ class Warlock:
     def _sending(
         self,
         now: Present,
-        gateway: Server | None,
+        gateway: MailServer | None,
         words: tuple[str, ...],
         told: Settings,
         places: Places,
@@ -264,7 +264,7 @@ class Warlock:
         if told.sending is not None:
             plan.verify(self._site(), told.sending)
 
-    def _may(self, change: Change) -> bool:
+    def _may(self, change: FileChange) -> bool:
         """Whether a change may be made: one that takes a line away is asked about."""
         if not change.overwrites or self.overwrite:
             return True

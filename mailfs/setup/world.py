@@ -13,7 +13,7 @@ from mailfs.tls.vouch import vouch
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SetupWorld:
     """Everything outside.
 
     keys     the factotum that runs

@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from mailfs.errors import MailfsError
-from mailfs.tls.names import Names
+from mailfs.tls.names import CertNames
 from mailfs.tls.rsa import RsaKey
 
 LIFETIME = 3 * 366 * 24 * 3600  # seconds; what rsa2x509 gives
@@ -18,7 +18,7 @@ class CertError(MailfsError):
 
 
 def self_signed(
-    key: RsaKey, names: Names, now: float, lifetime: int, serial: int
+    key: RsaKey, names: CertNames, now: float, lifetime: int, serial: int
 ) -> bytes:
     """Return a DER certificate, version 3, signed with SHA-256 by the key itself.
 
@@ -49,7 +49,7 @@ def self_signed(
     return signed.public_bytes(serialization.Encoding.DER)
 
 
-def request(key: RsaKey, names: Names) -> bytes:
+def request(key: RsaKey, names: CertNames) -> bytes:
     """Return a DER signing request for the key, signed with SHA-256."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(names.subject)
     if names.others:
@@ -58,5 +58,5 @@ def request(key: RsaKey, names: Names) -> bytes:
     return signed.public_bytes(serialization.Encoding.DER)
 
 
-def _others(names: Names) -> x509.SubjectAlternativeName:
+def _others(names: CertNames) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName(names.others)

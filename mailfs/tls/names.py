@@ -29,19 +29,19 @@ _OIDS = {
 }
 
 
-class BadName(MailfsError):
+class BadHostName(MailfsError):
     """A name that no certificate can carry."""
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class CertNames:
     """Whom a certificate is for: the subject, and what its extension lists."""
 
     subject: x509.Name
     others: tuple[x509.GeneralName, ...]
 
 
-def parse(text: str) -> Names:
+def parse(text: str) -> CertNames:
     """Read a certinfo argument.  Raises BadName for one without any known word.
 
     Without names after a comma, a CN that looks like a host is one: programs of today
@@ -50,14 +50,14 @@ def parse(text: str) -> Names:
     first, *rest = _split(text)
     words = tokenize(first, MAX_WORDS + 1)
     if len(words) > MAX_WORDS:
-        raise BadName(f"more than {MAX_WORDS} words in a name")
+        raise BadHostName(f"more than {MAX_WORDS} words in a name")
     known = []
     for word in words:
         kind, equals, name = word.partition("=")
         if equals and kind in _OIDS:
             known.append((kind, name))
     if not known:
-        raise BadName(f"no name in {text!r}: want something like 'C=US CN=host'")
+        raise BadHostName(f"no name in {text!r}: want something like 'C=US CN=host'")
     try:
         subject = x509.Name([x509.NameAttribute(_OIDS[k], v) for k, v in known])
         others = [n for n in map(_general, rest) if n is not None]
@@ -65,10 +65,10 @@ def parse(text: str) -> Names:
         if not rest and hosts:
             others = [_host(hosts[0])]
     except ValueError as e:
-        raise BadName(f"{text}: {e}") from e
+        raise BadHostName(f"{text}: {e}") from e
     if len(others) > MAX_NAMES:
-        raise BadName(f"more than {MAX_NAMES} names")
-    return Names(subject, tuple(others))
+        raise BadHostName(f"more than {MAX_NAMES} names")
+    return CertNames(subject, tuple(others))
 
 
 def _split(text: str) -> list[str]:

@@ -9,14 +9,14 @@ from mailfs.tls import dial, keypair
 from mailfs.tls.keypair import Keypair
 from mailfs.tls.service import peer
 from mailfs.tls.trust import Trust
-from mailfs.where import Address
+from mailfs.where import DialString
 
 SERVICE = "t9fs"  # 9front's name for 9P over TLS
 
 
 def dialler(
     root: Path, own: Keypair | None = None
-) -> Callable[[Address, float | None], socket.socket]:
+) -> Callable[[DialString, float | None], socket.socket]:
     """Return what dials any address, with TLS where it says so.
 
     The server is trusted by the thumbprints in sys/lib/tls/9fs or by the CAs; we are
@@ -24,10 +24,10 @@ def dialler(
     It raises MailfsError.
     """
 
-    def connect(address: Address, timeout: float | None) -> socket.socket:
+    def connect(address: DialString, timeout: float | None) -> socket.socket:
         if address.net != "tls":
             return plain.dial(address, timeout)
-        bare = Address("tcp", address.host, address.port)
+        bare = DialString("tcp", address.host, address.port)
         context = dial.context(peer(SERVICE, address.host, address.port), Trust(root))
         mine = own or keypair.client(root)
         if mine is not None:

@@ -11,7 +11,7 @@ from mailfs.errors import UsageError
 from mailfs.tls.thumb import plain
 
 
-class Start(enum.Enum):
+class TlsStart(enum.Enum):
     """How TLS begins on a connection."""
 
     AT_ONCE = enum.auto()
@@ -21,36 +21,36 @@ class Start(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class TlsService:
     """A name, its port, how TLS begins, and which list of thumbprints counts."""
 
     name: str
     port: int
-    start: Start
+    start: TlsStart
     file: str = "mail"
 
 
-SERVICES: dict[str, Service] = {
+SERVICES: dict[str, TlsService] = {
     s.name: s
     for s in (
-        Service("imaps", 993, Start.AT_ONCE),
-        Service("imap", 143, Start.IMAP),
-        Service("imaptls", 143, Start.IMAP),
-        Service("pop3s", 995, Start.AT_ONCE),
-        Service("pops", 995, Start.AT_ONCE),
-        Service("apops", 995, Start.AT_ONCE),
-        Service("pop3", 110, Start.POP3),
-        Service("pop", 110, Start.POP3),
-        Service("poptls", 110, Start.POP3),
-        Service("apop", 110, Start.POP3),
-        Service("apoptls", 110, Start.POP3),
-        Service("ssmtp", 465, Start.AT_ONCE, "smtp"),
-        Service("smtps", 465, Start.AT_ONCE, "smtp"),
-        Service("submissions", 465, Start.AT_ONCE, "smtp"),
-        Service("smtp", 25, Start.SMTP, "smtp"),
-        Service("submission", 587, Start.SMTP, "smtp"),
-        Service("esmtp", 587, Start.SMTP, "smtp"),
-        Service("t9fs", 17020, Start.AT_ONCE, "9fs"),
+        TlsService("imaps", 993, TlsStart.AT_ONCE),
+        TlsService("imap", 143, TlsStart.IMAP),
+        TlsService("imaptls", 143, TlsStart.IMAP),
+        TlsService("pop3s", 995, TlsStart.AT_ONCE),
+        TlsService("pops", 995, TlsStart.AT_ONCE),
+        TlsService("apops", 995, TlsStart.AT_ONCE),
+        TlsService("pop3", 110, TlsStart.POP3),
+        TlsService("pop", 110, TlsStart.POP3),
+        TlsService("poptls", 110, TlsStart.POP3),
+        TlsService("apop", 110, TlsStart.POP3),
+        TlsService("apoptls", 110, TlsStart.POP3),
+        TlsService("ssmtp", 465, TlsStart.AT_ONCE, "smtp"),
+        TlsService("smtps", 465, TlsStart.AT_ONCE, "smtp"),
+        TlsService("submissions", 465, TlsStart.AT_ONCE, "smtp"),
+        TlsService("smtp", 25, TlsStart.SMTP, "smtp"),
+        TlsService("submission", 587, TlsStart.SMTP, "smtp"),
+        TlsService("esmtp", 587, TlsStart.SMTP, "smtp"),
+        TlsService("t9fs", 17020, TlsStart.AT_ONCE, "9fs"),
     )
 }
 
@@ -59,7 +59,7 @@ SERVICES: dict[str, Service] = {
 class Peer:
     """Whom we mean to talk to; host is what its certificate must name."""
 
-    service: Service
+    service: TlsService
     host: str
     port: int
 

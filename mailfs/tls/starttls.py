@@ -7,7 +7,7 @@ stranger may have slipped in after the server's consent is refused, not read lat
 import socket
 
 from mailfs.errors import MailfsError
-from mailfs.tls.service import Start
+from mailfs.tls.service import TlsStart
 
 MAX_LINE = 8192  # octets; IMAP greetings with capabilities are the longest
 MAX_LINES = 100  # of one reply; capabilities, one a line
@@ -46,17 +46,17 @@ class _Lines:
             raise StarttlsError("server sent clear text after agreeing to TLS")
 
 
-def starttls(sock: socket.socket, start: Start) -> None:
+def starttls(sock: socket.socket, start: TlsStart) -> None:
     """Bring a fresh connection to the point where the TLS handshake begins.
 
     Raises StarttlsError, and OSError from the socket.
     """
     lines = _Lines(sock)
-    if start is Start.IMAP:
+    if start is TlsStart.IMAP:
         _imap(lines)
-    elif start is Start.POP3:
+    elif start is TlsStart.POP3:
         _pop3(lines)
-    elif start is Start.SMTP:
+    elif start is TlsStart.SMTP:
         _smtp(lines, sock)
     lines.end()
 

@@ -111,20 +111,20 @@ class Ours:
     """A mailbox of ours in this process, without a server around it."""
 
     def __init__(self, world: World, spec: str, cache: Path) -> None:
+        from mailfs.cache.pack import Pack
         from mailfs.factotum.client import Factotum
-        from mailfs.mbox.driver import Place
-        from mailfs.mbox.drivers import open_store
-        from mailfs.mbox.folder import Folder
-        from mailfs.mbox.index import Index, index_path
-        from mailfs.mbox.net import Net
-        from mailfs.mbox.pack import Pack
+        from mailfs.mailbox.driver import Place
+        from mailfs.mailbox.drivers import open_store
+        from mailfs.mailbox.folder import MailboxState
+        from mailfs.mailbox.index import Index, index_path
+        from mailfs.mailbox.net import Network
         from mailfs.tls.trust import Trust
 
         root = Path(world.env["MAILFS_ROOT"])
-        net = Net(Factotum, Trust(root), Pack(cache / "pack", 4 << 30))
+        net = Network(Factotum, Trust(root), Pack(cache / "pack", 4 << 30))
         driver = open_store(spec, Place(root, "me", readonly=True, net=net))
         index = Index(index_path(cache, spec), driver.kind, spec)
-        self.folder = Folder(driver, index)
+        self.folder = MailboxState(driver, index)
 
     def open(self) -> float:
         """Return how long it takes to know what there is."""
@@ -140,7 +140,7 @@ class Ours:
 
     def bodies(self) -> float:
         """Return how long it takes to fetch all of the mail."""
-        from mailfs.mbox import build
+        from mailfs.mailbox import build
 
         return timed(lambda: build.derive(self.folder, lambda _: None, bodies=True))
 
@@ -184,7 +184,7 @@ def headers(world: World, mail: Mail) -> Iterator[Row]:
     """Headers and structures, ours and imapclient's own."""
     from imapclient import IMAPClient
 
-    from mailfs.mbox.drivers.imap import FIELDS
+    from mailfs.mailbox.drivers.imap.driver import FIELDS
 
     fields = " ".join(FIELDS).upper()
     items = ["BODYSTRUCTURE", f"BODY.PEEK[HEADER.FIELDS ({fields})]"]
@@ -348,14 +348,14 @@ def _read(path: Path, depth: int) -> float:
     from concurrent.futures import ThreadPoolExecutor
 
     from mailfs.p9.client import Client
-    from mailfs.where import Address
+    from mailfs.where import DialString
 
     def some(numbers: range) -> None:
-        with Client(Address("unix", str(path))) as client:
+        with Client(DialString("unix", str(path))) as client:
             for n in numbers:
                 client.read(f"/mbox/{n}/body")
 
-    with Client(Address("unix", str(path))) as client:
+    with Client(DialString("unix", str(path))) as client:
         until = time.monotonic() + 60
         while b"indexing" in client.read("/mbox/status"):
             assert time.monotonic() < until
@@ -371,7 +371,7 @@ def _read(path: Path, depth: int) -> float:
 def part(world: World, mail: Mail) -> Iterator[Row]:
     """A short text of a long message: what goes over the wire."""
     from mailfs.p9.client import Client
-    from mailfs.where import Address
+    from mailfs.where import DialString
     from tests.net.proxy import Proxy
 
     blob = base64.encodebytes(random.Random(1).randbytes(LONG * 3 // 4))
@@ -386,7 +386,7 @@ def part(world: World, mail: Mail) -> Iterator[Row]:
     mail.dovecot.deliver("long", message)
     with Proxy(mail.port) as line:
         server = world.server(f"mbox={mail.spec('long', line.port)}")
-        with server as at, Client(Address("unix", str(at.socket))) as client:
+        with server as at, Client(DialString("unix", str(at.socket))) as client:
             client.read("/mbox/1/subject")
             line.reset()
             seconds = timed(lambda: client.read("/mbox/1/1/body"))

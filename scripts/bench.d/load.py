@@ -9,7 +9,7 @@ import sys
 import time
 
 from mailfs.p9.client import Client
-from mailfs.where import Address
+from mailfs.where import DialString
 
 PIECE = 1 << 16  # octets drained at once
 
@@ -22,7 +22,7 @@ def ping(path: str, name: str, count: str, seconds: str) -> tuple[int, int]:
     """Read the start of a file again and again."""
     done = total = 0
     end = time.monotonic() + float(seconds)
-    with Client(Address("unix", path)) as client, client.open(name) as file:
+    with Client(DialString("unix", path)) as client, client.open(name) as file:
         while time.monotonic() < end:
             file.seek(0)
             total += len(file.read(int(count)))
@@ -45,13 +45,13 @@ def bare(path: str, request: str, reply: str, seconds: str) -> tuple[int, int]:
 
 def numbers(path: str, directory: str) -> tuple[int, int]:
     """Count the numbers in a directory."""
-    with Client(Address("unix", path)) as client:
+    with Client(DialString("unix", path)) as client:
         return len(_numbers(client, directory)), 0
 
 
 def cat(path: str, directory: str, file: str, _depth: str) -> tuple[int, int]:
     """Read one file of each numbered directory."""
-    with Client(Address("unix", path)) as client:
+    with Client(DialString("unix", path)) as client:
         names = _numbers(client, directory)
         sizes = [len(client.read(f"{directory}/{n}/{file}")) for n in names]
     return len(names), sum(sizes)

@@ -32,7 +32,7 @@ def sending(world: World) -> Iterator[Row]:
     if shutil.which("postfix") is None or os.getuid() != 0:
         print("sending: needs Postfix, and root to start it")
         return
-    from tests.send.smtp.postfix import free_port
+    from tests.smtp.postfix import free_port
 
     port = free_port()
     count = min(MESSAGES, world.messages)
@@ -84,7 +84,7 @@ def _text() -> bytes:
 
 def _postfix(port: int, count: int) -> tuple[float, float]:
     """Return how many a second Postfix takes, and then gives away."""
-    from tests.send.smtp.postfix import Postfix
+    from tests.smtp.postfix import Postfix
 
     settings = {
         "relayhost": f"[127.0.0.1]:{port}",
@@ -129,7 +129,7 @@ def _do(*words: object) -> None:
 def _ours(world: World, port: int, count: int) -> tuple[float, float]:
     """Return how many a second we take, and then give away."""
     from mailfs.ndb import shipped
-    from mailfs.send.queue.spool import enqueue, jobs
+    from mailfs.queue.spool import enqueue, jobs
 
     root = world.home / "sending"
     lib, queue = root / "mail/lib", root / "mail/queue"
@@ -161,7 +161,7 @@ def _sendmails() -> float:
 
     Only the directory it drops them in is used, by a Postfix that runs.
     """
-    from tests.send.smtp.postfix import Postfix
+    from tests.smtp.postfix import Postfix
 
     settings = {"defer_transports": "smtp", "authorized_submit_users": "static:all"}
     with Postfix(more=settings) as server:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from mailfs.cmd.door import At, read
-from mailfs.errors import MailfsError, P9Error, UsageError
+from mailfs.errors import MailfsError, Refused, UsageError
 from mailfs.fs.aname import Aname, parse
 from mailfs.p9.client import Client
-from mailfs.where import Address
+from mailfs.where import DialString
 
 from .test_fs import MESSAGE, PATIENCE, Fs, environment, fails, fs, home, mailfs
 
@@ -24,15 +24,18 @@ __all__ = ["fs", "home"]  # fixtures
 US = pwd.getpwuid(os.getuid()).pw_name
 
 PLACES = [
-    ("unix!/a/b", At(Address("unix", "/a/b"), Aname())),
-    ("unix!/a/mail", At(Address("unix", "/a/mail"), Aname("mailfs"))),
-    ("unix!/a/mail=upas", At(Address("unix", "/a/mail"), Aname("upas"))),
-    ("unix!/a=b/c", At(Address("unix", "/a=b/c"), Aname())),
-    ("unix!/a=b=upas/ro", At(Address("unix", "/a=b"), parse("upas/ro"))),
-    ("unix!/a=upasfs", At(Address("unix", "/a=upasfs"), Aname())),
-    ("tcp!*!564=upas/box=a/ro", At(Address("tcp", "*", 564), parse("upas/box=a/ro"))),
-    ("tls!mail!9fs=mailfs", At(Address("tls", "mail", 564), Aname("mailfs"))),
-    ("stdio=upas/noctl", At(Address("stdio"), parse("upas/noctl"))),
+    ("unix!/a/b", At(DialString("unix", "/a/b"), Aname())),
+    ("unix!/a/mail", At(DialString("unix", "/a/mail"), Aname("mailfs"))),
+    ("unix!/a/mail=upas", At(DialString("unix", "/a/mail"), Aname("upas"))),
+    ("unix!/a=b/c", At(DialString("unix", "/a=b/c"), Aname())),
+    ("unix!/a=b=upas/ro", At(DialString("unix", "/a=b"), parse("upas/ro"))),
+    ("unix!/a=upasfs", At(DialString("unix", "/a=upasfs"), Aname())),
+    (
+        "tcp!*!564=upas/box=a/ro",
+        At(DialString("tcp", "*", 564), parse("upas/box=a/ro")),
+    ),
+    ("tls!mail!9fs=mailfs", At(DialString("tls", "mail", 564), Aname("mailfs"))),
+    ("stdio=upas/noctl", At(DialString("stdio"), parse("upas/noctl"))),
 ]
 
 
@@ -43,7 +46,7 @@ def test_places(text: str, at: At) -> None:
 
 @pytest.mark.parametrize("text", ["tcp!*!564=upas/rw", "unix!/a=upas/", "x!y=upas"])
 def test_places_that_make_no_sense(text: str) -> None:
-    with pytest.raises((UsageError, P9Error)):
+    with pytest.raises((UsageError, Refused)):
         read(text)
 
 
@@ -80,7 +83,7 @@ def test_a_listener_bound_to_an_aname(home: Path, box: Path, fs: list[Fs]) -> No
     fs[-1].ready("b")
     with fs[-1].client("a", "upas/newest=9") as client:
         assert [entry.name for entry in client.ls("/mbox")] == ["ctl", "2"]
-        with pytest.raises(P9Error, match="read only file system"):
+        with pytest.raises(Refused, match="read only file system"):
             client.remove("/mbox/2")
     with fs[-1].client("b") as client:
         assert len(client.ls("/mbox")) == 3

@@ -79,7 +79,7 @@ def running(tmp_path: Path, keys_file: Path) -> Iterator["subprocess.Popen[str]"
 
 
 def keys(tmp_path: Path) -> Factotum:
-    return Factotum(where.Address("unix", str(tmp_path / "ns" / "factotum")))
+    return Factotum(where.DialString("unix", str(tmp_path / "ns" / "factotum")))
 
 
 def talk(

@@ -17,7 +17,7 @@ from mailfs.secret import Secret
 from mailfs.secstore import edit, kdf, seal
 from mailfs.secstore.account import Accounts
 from mailfs.secstore.kdf import Cost
-from mailfs.secstore.seal import Form
+from mailfs.secstore.seal import SealFormat
 from tests.secstore.conftest import Running, server
 
 __all__ = ["server"]  # a fixture
@@ -74,7 +74,7 @@ def test_put_get_list_remove(
     err = capsys.readouterr().err
     assert err == "server: test server\nsaved 16 bytes\n"
     stored = server.accounts.files("old") / "factotum"
-    assert seal.form(stored.read_bytes()) is Form.SEALED
+    assert seal.form(stored.read_bytes()) is SealFormat.SEALED
     assert at("-G", "factotum") == "key a=b\nkey c=d\n"
     assert at("-g", "factotum") == ""
     assert (tmp_path / "factotum").read_text() == "key a=b\nkey c=d\n"
@@ -95,21 +95,21 @@ def test_put_get_list_remove(
 def test_form_is_kept(at: Run, server: Running) -> None:
     file = server.accounts.files("old") / "f"
 
-    def form() -> Form:
+    def form() -> SealFormat:
         return seal.form(file.read_bytes())
 
     at("-9", "-P", "f", stdin="1")
-    assert form() is Form.PLAN9
+    assert form() is SealFormat.PLAN9
     at("-P", "f", stdin="2")
-    assert form() is Form.PLAN9
+    assert form() is SealFormat.PLAN9
     at("--form", "sealed", "-P", "f", stdin="3")
-    assert form() is Form.SEALED
+    assert form() is SealFormat.SEALED
     at("-P", "f", stdin="4")
-    assert form() is Form.SEALED
+    assert form() is SealFormat.SEALED
     assert at("-G", "f") == "4"
     file.write_bytes(bytes(100))  # which the password does not open: no reason to obey
     at("-P", "f", stdin="5")
-    assert form() is Form.SEALED
+    assert form() is SealFormat.SEALED
 
 
 def test_change_of_password(
@@ -303,9 +303,9 @@ def test_secstored_starts_and_ends(tmp_path: Path, number: signal.Signals) -> No
     found = re.search(r"ANNOUNCE tcp!127\.0\.0\.1!(\d+)", line)
     assert found, line
     from mailfs.secstore.client import dial, probe
-    from mailfs.secstore.error import Refused
+    from mailfs.secstore.error import SecstoreRefused
 
-    with pytest.raises(Refused, match="does not exist"):
+    with pytest.raises(SecstoreRefused, match="does not exist"):
         probe(dial(f"tcp!127.0.0.1!{found[1]}"), "bob")
     child.send_signal(number)
     _, rest = child.communicate(timeout=20)

@@ -19,7 +19,7 @@ from mailfs.errors import MailfsError
 from mailfs.fs import aname, boxctl, files, rootctl
 from mailfs.fs.keyed import boxctl as keyedctl
 from mailfs.fs.keyed import files as keyed
-from mailfs.fs.keyed import query
+from mailfs.mailboxes import query
 from mailfs.man import mdoc, page
 from mailfs.man.page import join, path, split
 from mailfs.man.synopsis import Operand, Option, Synopsis

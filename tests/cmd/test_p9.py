@@ -12,10 +12,10 @@ import pytest
 
 from mailfs.cmd import main as command
 from mailfs.cmd.p9 import _write_lines, address, listing, main, mode_letters, when
-from mailfs.errors import MailfsError, P9Error, UsageError
+from mailfs.errors import MailfsError, Refused, UsageError
 from mailfs.p9.client import Client
 from mailfs.p9.fcall import DMAPPEND, DMAUTH, DMDIR, DMEXCL, NOTOUCH, OREAD, Qid, Stat
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.p9.serving import WAIT, Served, serving
 
 
@@ -83,7 +83,7 @@ def test_address_and_aname(run: Ran, served: Served) -> None:
         assert run("-a", addr, "read", "alpha") == (0, "alpha\n", "")
         assert run("-a", addr, "-A", "late", "-n", "read", "/alpha")[0] == 0
     assert address("s") == served.unix
-    assert address("host.example") == Address("tcp", "host.example", 564)
+    assert address("host.example") == DialString("tcp", "host.example", 564)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ class Writes:
     def write(self, data: bytes) -> int:
         self.writes.append(data)
         if b"bad" in data:
-            raise P9Error("no")
+            raise Refused("no")
         return len(data)
 
 
@@ -197,7 +197,7 @@ def test_rdwr_prints_errors_but_does_not_give_up(
 
 
 def refuse(file: object, data: object) -> int:
-    raise P9Error("no")
+    raise Refused("no")
 
 
 def test_stat(run: Ran) -> None:

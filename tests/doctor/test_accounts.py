@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mailfs.doctor.finding import State
+from mailfs.doctor.finding import FindingState
 from tests.doctor.world import SECRET, Patient, stages, wrong
 from tests.net.dovecot import PASSWORD, Dovecot
 from tests.net.proxy import Proxy
@@ -52,7 +52,7 @@ def test_well(dovecot: Dovecot, sick: Patient, user: str, kind: str) -> None:
 def test_in_clear(dovecot: Dovecot, sick: Patient, user: str) -> None:
     dovecot.deliver(user, b"Subject: x\n\nx\n")
     found = sick.account(spec(dovecot, "imap", user))
-    assert [one.state for one in found if one.state is State.BAD] == []
+    assert [one.state for one in found if one.state is FindingState.BAD] == []
     assert "INBOX: 1 messages" in [one.text for one in found]
 
 
@@ -76,7 +76,7 @@ def test_what_the_server_lacks(sick: Patient) -> None:
         sick.factotum(key(name))
         old.trust(sick.root)
         last = sick.account(spec(old, "imaps", name))[-1]
-    assert last.state is State.NOTE
+    assert last.state is FindingState.NOTE
     assert "no UIDPLUS: messages cannot be deleted one by one" in last.text
     assert "no QRESYNC" in last.text or "no CONDSTORE" in last.text
     assert "IDLE" not in last.text

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from mailfs.doctor import agent, box, clock, fuse, local, rounds, services, trust
-from mailfs.doctor.finding import Finding, State, bad, note, ok
-from mailfs.doctor.rounds import Job
-from mailfs.doctor.world import World
+from mailfs.doctor.finding import Finding, FindingState, bad, note, ok
+from mailfs.doctor.rounds import ProbeJob
+from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.fuse import mountpoint
 from mailfs.p9.ramfs import Ram
 from mailfs.p9.srv import Server
 from mailfs.tls import thumb
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.doctor.world import SECRET, USER, Patient, wrong
 from tests.factotum.serving import Loop
 from tests.tls.pki import Pki
@@ -57,11 +57,11 @@ def lobby() -> Iterator[Path]:
 
 
 def test_root(sick: Patient) -> None:
-    assert [f.state for f in sick.ask(local.root)] == [State.OK]
+    assert [f.state for f in sick.ask(local.root)] == [FindingState.OK]
     sick.root.rmdir()
     (found,) = sick.ask(local.root)
     assert (found.state, found.text.endswith("made when it is needed")) == (
-        State.OK,
+        FindingState.OK,
         True,
     )
     sick.root.write_text("")
@@ -123,7 +123,7 @@ def test_permissions(sick: Patient, name: str, mode: int, remedy: str) -> None:
     sick.root.chmod(0o755)
     path = sick.root / name
     path.mkdir(parents=True, mode=0o700)
-    assert [f.state for f in sick.ask(local.permissions)] == [State.OK]
+    assert [f.state for f in sick.ask(local.permissions)] == [FindingState.OK]
     path.chmod(mode)
     one = wrong(sick.ask(local.permissions))
     assert one.remedy == f"{remedy} {path}"
@@ -139,7 +139,7 @@ def test_every_guarded_path_is_looked_at(sick: Patient) -> None:
 
 
 def test_clock(sick: Patient) -> None:
-    assert [f.state for f in sick.ask(clock.check)] == [State.OK]
+    assert [f.state for f in sick.ask(clock.check)] == [FindingState.OK]
     sick.world = replace(sick.world, clock=lambda: time.time() - 7 * 86400)
     sick.world.cache.mkdir()
     one = wrong(sick.ask(clock.check))
@@ -171,7 +171,7 @@ def test_skew() -> None:
 
 def test_factotum(sick: Patient) -> None:
     (one,) = sick.ask(agent.check)
-    assert (one.state, one.remedy) == (State.NOTE, agent.START)
+    assert (one.state, one.remedy) == (FindingState.NOTE, agent.START)
     served = sick.factotum()
     assert sick.ask(agent.check)[0].remedy == agent.ADD
     served.add(
@@ -179,7 +179,7 @@ def test_factotum(sick: Patient) -> None:
         "proto=totp user=y !secret=ABCDEFGH",
     )
     (one,) = sick.ask(agent.check)
-    assert one.state is State.OK
+    assert one.state is FindingState.OK
     assert one.text.endswith("keys: 1 pass, 1 totp")
     assert SECRET not in str(one)
 
@@ -233,23 +233,23 @@ def test_mailboxes_with_troubles() -> None:
 
     assert told(state="ready") == []
     (error,) = told(error="gone", waiting="3 changes")
-    assert (error.state, error.text) == (State.BAD, "gone")
+    assert (error.state, error.text) == (FindingState.BAD, "gone")
     assert error.remedy == "echo refresh | mailfs 9p write upasfs/mbox/ctl"
     assert told(**{"server-error": "refused"})[0].text == "refused"
-    assert told(waiting="3 changes")[0].state is State.NOTE
-    assert told(dropped="3 changes")[0].state is State.BAD
+    assert told(waiting="3 changes")[0].state is FindingState.NOTE
+    assert told(dropped="3 changes")[0].state is FindingState.BAD
 
 
 @pytest.mark.parametrize("alive", [True, False])
 def test_plumber(sick: Patient, *, alive: bool) -> None:
-    assert sick.ask(services.plumber)[0].state is State.OK
+    assert sick.ask(services.plumber)[0].state is FindingState.OK
     if not alive:
         _corpse(sick.ns / "plumb")
         assert wrong(sick.ask(services.plumber)).remedy.startswith("rm -f ")
         return
     loop = Loop()
     server = Server(Ram("x").attach)
-    loop.do(server.listen(Address("unix", str(sick.ns / "plumb"))))
+    loop.do(server.listen(DialString("unix", str(sick.ns / "plumb"))))
     try:
         assert "file does not exist" in wrong(sick.ask(services.plumber)).text
     finally:
@@ -265,7 +265,7 @@ def test_trust(sick: Patient, pki: Pki, name: str) -> None:
     file.write_text(f"# mine\n{good}\n")
     assert f"{file}: 1 certificates" in [f.text for f in sick.ask(trust.check)]
     file.write_text(f"{good}\nx509 sha1={'00' * 20}\n")
-    assert sick.ask(trust.check)[0].state is State.NOTE
+    assert sick.ask(trust.check)[0].state is FindingState.NOTE
     file.write_text(f"{good}\nx509 sha256=zz\n")
     one = wrong(sick.ask(trust.check))
     assert one.remedy == f"${{EDITOR:-vi}} +2 {file}"
@@ -290,7 +290,7 @@ def test_authorities(
     assert sick.ask(trust.check)[-1].text == "1 authorities of the system"
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
     (one,) = sick.ask(trust.check)
-    assert (one.state, "ca-certificates" in one.remedy) == (State.NOTE, True)
+    assert (one.state, "ca-certificates" in one.remedy) == (FindingState.NOTE, True)
 
 
 def test_fuse(sick: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_fuse(sick: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     ):
         monkeypatch.setattr(mountpoint, "missing", lambda lack=lack: lack)
         (one,) = sick.ask(fuse.check)
-        assert (one.state, one.remedy) == (State.NOTE, remedy)
+        assert (one.state, one.remedy) == (FindingState.NOTE, remedy)
     monkeypatch.setattr(mountpoint, "missing", lambda: None)
     monkeypatch.setattr(mountpoint, "DEVICE", tmp_path / "none")
     assert "chmod" in sick.ask(fuse.check)[0].remedy
@@ -312,7 +312,7 @@ def test_fuse(sick: Patient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     mounts.write_text(f"x {tmp_path}/a\\040b fuse.9p rw 0 0\ny /proc proc rw 0 0\n")
     monkeypatch.setattr(fuse, "MOUNTS", mounts)
     assert list(fuse._mounts()) == [f"{tmp_path}/a b"]
-    assert sick.ask(fuse.check)[-1].state is State.OK
+    assert sick.ask(fuse.check)[-1].state is FindingState.OK
 
 
 def test_local_mailbox(sick: Patient, lobby: Path) -> None:
@@ -342,7 +342,10 @@ def _stuck(release: threading.Event) -> Callable[[], Iterator[Finding]]:
 
 def test_what_never_ends_is_given_up() -> None:
     release = threading.Event()
-    jobs = [Job("slow", _stuck(release)), Job("quick", lambda: [ok("quick", "done")])]
+    jobs = [
+        ProbeJob("slow", _stuck(release)),
+        ProbeJob("quick", lambda: [ok("quick", "done")]),
+    ]
     found = list(rounds.run(jobs, 0.2))
     release.set()
     assert [str(f) for f in found] == [
@@ -360,7 +363,7 @@ def test_jobs_run_at_once() -> None:
         both.wait(20)
         return [ok("x", "met")]
 
-    assert len(list(rounds.run([Job("a", check), Job("b", check)], 30))) == 2
+    assert len(list(rounds.run([ProbeJob("a", check), ProbeJob("b", check)], 30))) == 2
 
 
 def test_failures_of_checks() -> None:
@@ -376,15 +379,15 @@ def test_failures_of_checks() -> None:
         raise ZeroDivisionError
         yield ok("x", "never")
 
-    found = list(rounds.run([Job("a", refuse), Job("b", fail)], 20))
+    found = list(rounds.run([ProbeJob("a", refuse), ProbeJob("b", fail)], 20))
     assert [f.text for f in found] == [
         "no such luck",
         "/nonesuch/x: file does not exist",
     ]
     with pytest.raises(ZeroDivisionError):
-        list(rounds.run([Job("c", break_)], 20))
+        list(rounds.run([ProbeJob("c", break_)], 20))
 
 
 def test_version(sick: Patient) -> None:
-    check: Callable[[World], Iterator[Finding]] = local.version
+    check: Callable[[DoctorWorld], Iterator[Finding]] = local.version
     assert "Python 3." in sick.ask(check)[0].text

@@ -11,10 +11,10 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 
 from mailfs.doctor import account, rounds, sending
-from mailfs.doctor.finding import Finding, State
-from mailfs.send.queue import spool
+from mailfs.doctor.finding import Finding, FindingState
+from mailfs.queue import spool
 from tests.doctor.world import SECRET, Patient, stages, wrong
-from tests.send.smtp.world import Box, context, logged, logs, receiver
+from tests.smtp.world import Box, context, logged, logs, receiver
 from tests.tls.pki import Pki
 
 HOST = "localhost"
@@ -31,13 +31,13 @@ def test_ndb(sick: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("sysname", "gnot")
     monkeypatch.delenv("site", raising=False)
     (one,) = sick.ask(sending.ndb)
-    assert (one.state, "there is no" in one.text) == (State.NOTE, True)
+    assert (one.state, "there is no" in one.text) == (FindingState.NOTE, True)
     file = local(sick.root, "sys=gnot smtp=mail.example.org\n")
     (one,) = sick.ask(sending.ndb)
-    assert (one.state, one.remedy) == (State.NOTE, f"${{EDITOR:-vi}} {file}")
+    assert (one.state, one.remedy) == (FindingState.NOTE, f"${{EDITOR:-vi}} {file}")
     local(sick.root, "sys=gnot dom=gnot.example.org\n\tsmtp=mail.example.org\n")
     (one,) = sick.ask(sending.ndb)
-    assert one.state is State.OK
+    assert one.state is FindingState.OK
     assert (
         one.text
         == "this machine is gnot.example.org; its mail goes to mail.example.org"
@@ -48,7 +48,7 @@ def test_ndb(sick: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rules(sick: Patient) -> None:
-    assert sick.ask(sending.rules)[0].state is State.NOTE
+    assert sick.ask(sending.rules)[0].state is FindingState.NOTE
     file = sick.root / "mail/lib/rewrite"
     file.parent.mkdir(parents=True)
     file.write_text("local!(.*) >> /mail/box/\\1/mbox\n")
@@ -73,7 +73,7 @@ def test_queue(sick: Patient) -> None:
     assert [f.text for f in sick.ask(sending.queue)] == ["empty"]
     enqueue(sick.root)
     (one,) = sick.ask(sending.queue)
-    assert (one.state, one.remedy) == (State.NOTE, "mailfs runq --watch &")
+    assert (one.state, one.remedy) == (FindingState.NOTE, "mailfs runq --watch &")
     old = enqueue(sick.root, 3 * 86400)
     old.path("E").write_text("connection refused\n")
     one = wrong(sick.ask(sending.queue))
@@ -81,13 +81,13 @@ def test_queue(sick: Patient) -> None:
     words = ["mailfs", "queue", "--root", str(sick.root), "show", old.ident]
     assert one.remedy == shlex.join(words)
     spool.hold(old)
-    assert [f.state for f in sick.ask(sending.queue)] == [State.NOTE]
+    assert [f.state for f in sick.ask(sending.queue)] == [FindingState.NOTE]
     broken = enqueue(sick.root)
     broken.path("C").write_text("nonsense")
     assert broken.ident in wrong(sick.ask(sending.queue)).text
     for _ in range(2 * sending.MAX_SHOWN):
         enqueue(sick.root, 3 * 86400)
-    found = [f for f in sick.ask(sending.queue) if f.state is State.BAD]
+    found = [f for f in sick.ask(sending.queue) if f.state is FindingState.BAD]
     assert len(found) == sending.MAX_SHOWN + 1
 
 

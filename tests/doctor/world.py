@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mailfs.doctor import account, rounds
-from mailfs.doctor.finding import Finding, State
-from mailfs.doctor.world import World
+from mailfs.doctor.finding import Finding, FindingState
+from mailfs.doctor.world import DoctorWorld
 from mailfs.tls.trust import Trust
 from tests.factotum.serving import Served
 
@@ -25,7 +25,7 @@ class Patient:
         self.root.mkdir()
         self._sockets = tempfile.TemporaryDirectory(prefix="mf")
         self.ns = Path(self._sockets.name)
-        self.world = World(
+        self.world = DoctorWorld(
             self.root, USER, scratch / "cache", lambda: self.ns, Trust(self.root), 20.0
         )
         self._served: Served | None = None
@@ -46,7 +46,7 @@ class Patient:
         jobs = list(account.jobs(self.world, specs, account.listed(self.world)))
         return list(rounds.run(jobs, 60))
 
-    def ask(self, check: Callable[[World], Iterator[Finding]]) -> list[Finding]:
+    def ask(self, check: Callable[[DoctorWorld], Iterator[Finding]]) -> list[Finding]:
         """Do one check."""
         return list(check(self.world))
 
@@ -72,7 +72,7 @@ def wrong(found: Iterable[Finding]) -> Finding:
     found = list(found)
     for one in found:
         assert SECRET not in str(one)
-    (one,) = (one for one in found if one.state is State.BAD)
+    (one,) = (one for one in found if one.state is FindingState.BAD)
     return one
 
 

@@ -14,8 +14,8 @@ from mailfs.factotum.ticket import (
     TICKETREQ,
     TREQ,
     TS,
-    Form,
     Ticket,
+    TicketForm,
     Ticketreq,
 )
 
@@ -67,7 +67,7 @@ class AuthServer:
         return pak.y
 
     def _tickets(
-        self, req: Ticketreq, form: Form, client: bytes, server: bytes
+        self, req: Ticketreq, form: TicketForm, client: bytes, server: bytes
     ) -> bytes:
         chal, key = self.lie or req.chal, self.random(form.key)
         return b"".join(

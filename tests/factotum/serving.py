@@ -12,11 +12,11 @@ from mailfs.factotum.agent import Agent
 from mailfs.factotum.client import Factotum
 from mailfs.factotum.proto import PROTOS
 from mailfs.factotum.step import Env
-from mailfs.factotum.tree import Service
+from mailfs.factotum.tree import FactotumService
 from mailfs.p9.client import Client, OpenFile
 from mailfs.p9.fcall import ORDWR
 from mailfs.p9.srv import Server
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.factotum.world import NOW, world
 
 T = TypeVar("T")
@@ -49,10 +49,10 @@ class Served:
     """An agent and the server that shows it."""
 
     def __init__(self, scratch: Path, env: Env | None = None) -> None:
-        self.address = Address("unix", str(scratch / "f"))
+        self.address = DialString("unix", str(scratch / "f"))
         self.loop = Loop()
         self.agent = Agent(where.user(), PROTOS, env or world("agent"))
-        service = Service(self.agent, lambda: NOW)
+        service = FactotumService(self.agent, lambda: NOW)
         self.server = Server(lambda uname, aname: service.root(uname))
         self.loop.do(self.server.listen(self.address))
 

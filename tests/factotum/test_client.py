@@ -18,9 +18,9 @@ from mailfs.factotum.client import (
     Factotum,
     FactotumError,
     NeedKey,
-    Phase,
-    Rpc,
-    TooSmall,
+    RpcClient,
+    RpcPhase,
+    RpcTooSmall,
     unmarshal,
 )
 from mailfs.factotum.conv import marshal
@@ -184,8 +184,8 @@ class Script:
         pass
 
 
-def scripted(*replies: bytes) -> Rpc:
-    return Rpc(Script(*replies))  # type: ignore[arg-type]  # looks like an OpenFile
+def scripted(*replies: bytes) -> RpcClient:
+    return RpcClient(Script(*replies))  # type: ignore[arg-type]  # looks like an OpenFile
 
 
 REPLIES = [
@@ -196,9 +196,9 @@ REPLIES = [
     (b"done haveai", None),
     (b"error why", FactotumError),
     (b"error", FactotumError),
-    (b"phase x", Phase),
-    (b"toosmall 12", TooSmall),
-    (b"toosmall x", TooSmall),
+    (b"phase x", RpcPhase),
+    (b"toosmall 12", RpcTooSmall),
+    (b"toosmall x", RpcTooSmall),
     (b"needkey a?", NeedKey),
     (b"badkey a=b\nwhy\na?", NeedKey),
     (b"protocol not started", FactotumError),

@@ -11,7 +11,7 @@ import pytest
 from mailfs.attr import parse
 from mailfs.errors import MailfsError
 from mailfs.factotum import consent, oauth
-from mailfs.factotum.client import BadKey, FactotumError
+from mailfs.factotum.client import FactotumError, KeyRefused
 from mailfs.factotum.fetch import MAX_BODY, Fetch, fetcher
 from mailfs.factotum.key import Key, parse_key
 from mailfs.factotum.sasl import Sasl
@@ -37,9 +37,9 @@ def fetch(server: AuthorisationServer) -> Fetch:
     return fetcher(server.client_context)
 
 
-def client(server: AuthorisationServer, fetch: Fetch) -> oauth.Client:
+def client(server: AuthorisationServer, fetch: Fetch) -> oauth.OAuthClient:
     provider = oauth.scoped(oauth.provider(server.issuer, fetch), "mail offline")
-    return oauth.Client(provider, "id", Secret("shh"))
+    return oauth.OAuthClient(provider, "id", Secret("shh"))
 
 
 class Script:
@@ -50,7 +50,7 @@ class Script:
         self.slept: list[float] = []
         self.now = 0.0
         self._agree = agree
-        self.person = consent.Person(
+        self.person = consent.ConsentPerson(
             say=self.said.append,
             ask=lambda prompt: agree(self.url),
             browse=self._browse,
@@ -147,7 +147,7 @@ def test_device_too_late(server: AuthorisationServer, fetch: Fetch) -> None:
 
 
 def test_device_without_the_flow(fetch: Fetch) -> None:
-    google = oauth.Client(oauth.GOOGLE, "id", Secret(""))
+    google = oauth.OAuthClient(oauth.GOOGLE, "id", Secret(""))
     with pytest.raises(MailfsError, match="no device flow for mail"):
         consent.device(google, "", Script(fetch, str).person)
 
@@ -162,12 +162,12 @@ def test_presets() -> None:
     for name, preset in oauth.PROVIDERS.items():
         assert oauth.provider(name, world().fetch) is preset
         assert oauth.provider(preset.issuer, world().fetch) is preset
-        url = oauth.Client(preset, "id", Secret("")).authorize(
+        url = oauth.OAuthClient(preset, "id", Secret("")).authorize(
             redirect="http://127.0.0.1:9/", state="s", verifier="v" * 43, user="u"
         )
         assert url.startswith(preset.authorize + "?")
         assert "code_challenge_method=S256" in url
-    assert "access_type=offline" in oauth.Client(
+    assert "access_type=offline" in oauth.OAuthClient(
         oauth.GOOGLE, "id", Secret("")
     ).authorize(redirect="http://127.0.0.1:9/", state="s", verifier="v" * 43, user="u")
 
@@ -237,7 +237,7 @@ def test_the_key_a_grant_makes(server: AuthorisationServer, fetch: Fetch) -> Non
     assert oauth.access(made, NOW + 3600 - oauth.EARLY + 1) is None
     with pytest.raises(MailfsError, match="no refresh token"):
         mine.key("al", replace(tokens, refresh=None), NOW)
-    google = oauth.Client(oauth.GOOGLE, "id", Secret("")).key("al", tokens, NOW)
+    google = oauth.OAuthClient(oauth.GOOGLE, "id", Secret("")).key("al", tokens, NOW)
     assert "server=imap.gmail.com server=pop.gmail.com server=smtp.gmail.com" in google
 
 
@@ -385,6 +385,6 @@ def test_the_hint_for_a_missing_grant(agent: Served) -> None:
 
 
 def test_bad_key_is_a_need() -> None:
-    assert issubclass(BadKey, FactotumError)
+    assert issubclass(KeyRefused, FactotumError)
     assert oauth.access(key("proto=oauth !accesstoken=a !expires=x"), NOW) is None
     assert oauth.access(key("proto=oauth !accesstoken=a"), NOW) is None

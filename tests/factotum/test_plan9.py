@@ -21,7 +21,7 @@ from mailfs.factotum.authpak import (
     encode,
     masks,
 )
-from mailfs.factotum.authsrv import Unreachable, asker, locate
+from mailfs.factotum.authsrv import AuthUnreachable, asker, locate
 from mailfs.factotum.local import Local
 from mailfs.factotum.proto.dp9ik import DP9IK
 from mailfs.factotum.proto.p9sk1 import P9SK1
@@ -491,9 +491,9 @@ def test_asking(reply: bytes, why: str) -> None:
         else:
             assert ask("d", [(b"req", 10)]) == [b"x" * 10]
         assert listener.heard == b"req"
-    with pytest.raises(Unreachable):
+    with pytest.raises(AuthUnreachable):
         ask("d", [(b"req", 10)])
-    with pytest.raises(Unreachable):
+    with pytest.raises(AuthUnreachable):
         ask("e", [(b"req", 10)])
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mailfs.errors import P9Error
+from mailfs.errors import Refused
 from mailfs.factotum.client import unmarshal
 from mailfs.factotum.ticket import Ticketreq
 from tests.factotum.authserver import AuthServer
@@ -98,13 +98,13 @@ def test_what_cannot_be_meant(
 def test_one_write_one_read(served: Served) -> None:
     with served.client() as client:
         rpc = Rpc(client)
-        with pytest.raises(P9Error, match="no rpc pending"):
+        with pytest.raises(Refused, match="no rpc pending"):
             rpc.file.read(4096)
         rpc.file.write(b"read")
-        with pytest.raises(P9Error, match="rpc already pending; read to clear"):
+        with pytest.raises(Refused, match="rpc already pending; read to clear"):
             rpc.file.write(b"read")
         assert rpc.file.read(4096) == b"error no current protocol"
-        with pytest.raises(P9Error, match="no rpc pending"):
+        with pytest.raises(Refused, match="no rpc pending"):
             rpc.file.read(4096)
 
 
@@ -112,7 +112,7 @@ def test_requests_are_bounded(served: Served) -> None:
     with served.client() as client:
         rpc = Rpc(client)
         assert rpc(b"write " + b"x" * 4089) == b"error no current protocol"
-        with pytest.raises(P9Error, match="rpc too large"):
+        with pytest.raises(Refused, match="rpc too large"):
             rpc.file.write(b"write " + b"x" * 4090)
 
 
@@ -122,7 +122,7 @@ def test_a_reader_without_room(served: Served) -> None:
         rpc = Rpc(client)
         rpc("start proto=pass")
         assert rpc("read", 19) == b"toosmall 17"
-        with pytest.raises(P9Error, match="rpc read too small"):
+        with pytest.raises(Refused, match="rpc read too small"):
             rpc("read", 2)
         assert rpc("attr", 30) == b"error read too small"
         assert rpc("readhex", 36) == b"toosmall 17"
@@ -279,7 +279,7 @@ def test_other_users_get_their_own_keys_only(served: Served) -> None:
             b"server=b",
             b"server=c",
         ]
-        with pytest.raises(P9Error, match="permission denied"):
+        with pytest.raises(Refused, match="permission denied"):
             client.open("ctl", 1)
 
 

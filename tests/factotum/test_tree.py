@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mailfs.errors import P9Error
+from mailfs.errors import Refused
 from mailfs.factotum.feed import DEPTH
 from mailfs.p9.client import Client
 from mailfs.p9.fcall import (
@@ -51,7 +51,7 @@ def test_the_listing(served: Served) -> None:
             assert bool(entry.qid.type & QTEXCL) == bool(entry.mode & DMEXCL)
         assert client.stat("/").mode == DMDIR | 0o555
         assert client.stat("/..").qid == client.stat("/").qid
-        with pytest.raises(P9Error, match="file does not exist"):
+        with pytest.raises(Refused, match="file does not exist"):
             client.stat("nonsense")
 
 
@@ -78,7 +78,7 @@ def test_modes(served: Served, name: str, mode: int, owner: bool, other: bool) -
             if allowed:
                 client.open(name, mode).close()
             else:
-                with pytest.raises(P9Error, match="permission denied"):
+                with pytest.raises(Refused, match="permission denied"):
                     client.open(name, mode)
 
 
@@ -114,7 +114,7 @@ def test_control(served: Served, message: str | bytes, why: str | None) -> None:
         if why is None:
             assert ctl.write(raw) == len(raw)
         else:
-            with pytest.raises(P9Error) as e:
+            with pytest.raises(Refused) as e:
                 ctl.write(raw)
             assert why in str(e.value)
             assert "hush" not in str(e.value)
@@ -146,14 +146,14 @@ def test_exclusive_files_are_free_after_the_clunk(served: Served) -> None:
     with served.client() as client, served.client() as other:
         for name in ("log", "needkey", "confirm"):
             for _ in range(2):
-                with client.open(name), pytest.raises(P9Error, match="file in use"):
+                with client.open(name), pytest.raises(Refused, match="file in use"):
                     other.open(name)
         other.open("needkey")
         other.close()
         for _ in range(100):
             try:
                 client.open("needkey").close()
-            except P9Error:
+            except Refused:
                 continue
             return
         raise AssertionError("not released when the connection ended")
@@ -165,7 +165,7 @@ def test_log(served: Served) -> None:
         assert log.read(4096) == b"addkey proto=pass user=a !password?\n"
         served.add("proto=pass user=b !password=hush")
         assert log.read(22) == b"addkey proto=pass ...\n"
-        with pytest.raises(P9Error, match="read request count too short"):
+        with pytest.raises(Refused, match="read request count too short"):
             log.read(4)
         for i in range(DEPTH + 10):
             served.loop.call(lambda i=i: served.agent.note(f"é{i}"))  # type: ignore[misc]
@@ -188,7 +188,7 @@ class Waiter(threading.Thread):
     def run(self) -> None:
         try:
             self.result = self._job()
-        except P9Error as e:
+        except Refused as e:
             self.result = b"Rerror " + str(e).encode()
 
     def wait(self) -> bytes:
@@ -259,7 +259,7 @@ def test_bad_answers(served: Served, name: str, answer: bytes, why: str) -> None
     with (
         served.client() as client,
         client.open(name, ORDWR) as file,
-        pytest.raises(P9Error, match=why),
+        pytest.raises(Refused, match=why),
     ):
         file.write(answer)
 
@@ -400,7 +400,7 @@ def test_flush_of_a_conversation(served: Served) -> None:
         assert needkey.read(4096) == WANT
         send(other, t6=Tflush(5))
         expect(other, t6=Rflush())
-        with pytest.raises(P9Error, match="tag not found"):
+        with pytest.raises(Refused, match="tag not found"):
             needkey.write(b"tag=0")
         served.add("proto=pass server=x user=a !password=b")
         assert rpc(START) == b"ok"

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from mailfs.attr import parse
-from mailfs.factotum.authsrv import Unreachable
+from mailfs.factotum.authsrv import AuthUnreachable
 from mailfs.factotum.key import Key, parse_key
 from mailfs.factotum.local import Local
 from mailfs.factotum.proto import PROTOS
-from mailfs.factotum.step import Env, Start
+from mailfs.factotum.step import ConvStart, Env
 
 NOW = 1_700_000_000.0
 
@@ -26,7 +26,7 @@ def chance(seed: str = "") -> Callable[[int], bytes]:
 
 
 def nobody(dom: str, dialogue: Sequence[tuple[bytes, int]]) -> list[bytes]:
-    raise Unreachable(f"no authentication server for {dom}")
+    raise AuthUnreachable(f"no authentication server for {dom}")
 
 
 def no_fetch(url: str, body: bytes | None) -> tuple[int, bytes]:
@@ -46,7 +46,7 @@ def local(text: str, *keys: str, env: Env | None = None) -> Local:
     """Start a protocol on ``proto=X role=Y ...`` with those keys."""
     attrs = parse(text)
     row = PROTOS[next(a.value or "" for a in attrs if a.name == "proto")]
-    start = Start(attrs, env or world(text), row.params)
+    start = ConvStart(attrs, env or world(text), row.params)
     return Local(row, start, *map(key, keys))
 
 

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mailfs.fs.boxes import Boxes, ignored
 from mailfs.fs.root import attach
-from mailfs.mbox.driver import Place
-from mailfs.mbox.net import Net
+from mailfs.mailbox.driver import Place
+from mailfs.mailbox.net import Network
+from mailfs.mailboxes.registry import MailboxRegistry, ignored
 from mailfs.p9.client import Client
 from mailfs.p9.srv import Server
-from mailfs.where import Address
+from mailfs.where import DialString
 
 USER = "glenda"
 T = TypeVar("T")
@@ -23,16 +23,16 @@ class Tree:
     """Mailboxes, the server that shows them, and the loop both run on."""
 
     def __init__(
-        self, scratch: Path, *, readonly: bool = False, net: Net | None = None
+        self, scratch: Path, *, readonly: bool = False, net: Network | None = None
     ) -> None:
         scratch.mkdir(exist_ok=True)
         self.root = scratch / "root"
-        self.address = Address("unix", str(scratch / "s"))
+        self.address = DialString("unix", str(scratch / "s"))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
         place = Place(self.root, USER, readonly, net)
-        self.boxes = Boxes(place, scratch / "cache", ignored(self.root))
+        self.boxes = MailboxRegistry(place, scratch / "cache", ignored(self.root))
         self.server = Server(lambda uname, aname: attach(self.boxes, uname, aname))
         self.do(self.server.listen(self.address))
 

@@ -19,7 +19,7 @@ from mailfs.errors import (
     EPERM,
     EROFS,
     ESLASH,
-    P9Error,
+    Refused,
 )
 from mailfs.p9.client import Client
 from mailfs.p9.fcall import OWRITE
@@ -78,7 +78,7 @@ REFUSED = [
 def test_refused(client: Client, box: Path, command: str, error: str) -> None:
     before = box.read_bytes()
     with client.open("/ctl", OWRITE) as ctl:
-        with pytest.raises(P9Error, match=error):
+        with pytest.raises(Refused, match=error):
             ctl.write(command.encode())
     assert box.read_bytes() == before
     assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
@@ -107,7 +107,7 @@ def test_one_fid_many_commands(client: Client) -> None:
     with client.open("/ctl", OWRITE) as ctl:
         ctl.write(b"delete mbox 1")
         ctl.write(b"delete mbox 2\n")
-        with pytest.raises(P9Error):
+        with pytest.raises(Refused):
             ctl.write(b"nonsense")
         ctl.write(b"delete mbox 3")
     assert names(client, "/mbox") == ["ctl", "4"]
@@ -139,7 +139,7 @@ def test_a_full_write_is_done_at_the_clunk(tree: Tree) -> None:
         with client.open("/ctl", OWRITE) as ctl:
             for _ in range((1 << 20) // (8192 - 24)):
                 ctl.write(b"delete mbox 2".ljust(8192 - 24))
-            with pytest.raises(P9Error, match=EFBIG):
+            with pytest.raises(Refused, match=EFBIG):
                 ctl.write(b"delete mbox 2".ljust(8192 - 24))
         assert names(client, "/mbox") == ["ctl", "2", "3", "4"]
 
@@ -160,7 +160,7 @@ def test_open_and_close(client: Client, box: Path) -> None:
     client.write("/ctl", f"open {box} again".encode())  # no error
     client.write("/ctl", f"open {box}".encode())
     assert names(client, "/") == ["ctl", "event", "outbox", "mbox", "again", "box"]
-    with pytest.raises(P9Error, match=EBOXUSE):
+    with pytest.raises(Refused, match=EBOXUSE):
         client.write("/ctl", b"open /etc/passwd again")
     with client.open("/again/1/raw") as raw:
         client.write("/ctl", b"close again nonesuch box")
@@ -236,7 +236,7 @@ def test_rename(client: Client, box: Path) -> None:
     assert client.read("/renamed/2/flags")[3:4] == b"f"
     client.write("/ctl", f"rename -t {new} {box}".encode())
     assert new.read_bytes() == b""
-    with pytest.raises(P9Error, match="can't rename"):
+    with pytest.raises(Refused, match="can't rename"):
         client.write("/ctl", f"rename {box} {new}".encode())
     assert box.read_bytes() == octets
 
@@ -252,20 +252,20 @@ def test_mailbox_ctl(client: Client, box: Path) -> None:
         assert subject.read() == b"one"
     client.write("/mbox/ctl", b"refresh 60")
     for command in (b"\n", b"nonsense", b"uid 1"):
-        with pytest.raises(P9Error, match="bad mbox control message"):
+        with pytest.raises(Refused, match="bad mbox control message"):
             with client.open("/mbox/ctl", OWRITE) as ctl:
                 ctl.write(command)
-    with pytest.raises(P9Error, match=EARGS):
+    with pytest.raises(Refused, match=EARGS):
         client.write("/mbox/ctl", b"refresh soon")
     box.unlink()
-    with pytest.raises(P9Error, match=ENOENT):
+    with pytest.raises(Refused, match=ENOENT):
         client.write("/mbox/ctl", b"refresh")
 
 
 def test_reading_a_control_file(client: Client) -> None:
     assert client.read("/ctl") == b""
     with client.open("/mbox/status") as status:
-        with pytest.raises(P9Error, match=f"{EPERM}|bad use of fid"):
+        with pytest.raises(Refused, match=f"{EPERM}|bad use of fid"):
             status.write(b"x")
 
 
@@ -287,11 +287,11 @@ def test_readonly(tmp_path: Path, box: Path, command: str) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     with serving(scratch, readonly=True, mbox=box) as tree, tree.client() as client:
-        with pytest.raises(P9Error, match=EROFS):
+        with pytest.raises(Refused, match=EROFS):
             client.write("/ctl", command.format(box=box).encode())
-        with pytest.raises(P9Error, match=EROFS):
+        with pytest.raises(Refused, match=EROFS):
             client.remove("/mbox/1")
-        with pytest.raises(P9Error, match=EROFS):
+        with pytest.raises(Refused, match=EROFS):
             client.write("/mbox/1/flags", b"+s")
         assert names(client, "/mbox") == ["ctl", "1", "2", "3", "4"]
         assert client.read("/mbox/1/body") == b"first\n"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailfs.errors import EFLAG, P9Error
-from mailfs.fs.flags import LETTERS, parse, show
-from mailfs.mbox.driver import Flag
+from mailfs.errors import EFLAG, Refused
+from mailfs.mailbox.kinds import Flag
+from mailfs.mailboxes.flags import LETTERS, parse, show
 from mailfs.p9.client import Client
 
 from .serving import serving
@@ -42,7 +42,7 @@ def test_parse(text: str, add: str, drop: str) -> None:
 
 @pytest.mark.parametrize("text", ["x", "sx", "+s -f", "seen", "s\n", "é"])
 def test_bad_letters(text: str) -> None:
-    with pytest.raises(P9Error, match=EFLAG):
+    with pytest.raises(Refused, match=EFLAG):
         parse(text)
 
 
@@ -79,7 +79,7 @@ def test_write(client: Client, writes: list[str], want: str) -> None:
 
 
 def test_bad_write_changes_nothing(client: Client) -> None:
-    with pytest.raises(P9Error, match=EFLAG):
+    with pytest.raises(Refused, match=EFLAG):
         client.write("/mbox/1/flags", b"+sx")
     assert client.read("/mbox/1/flags") == b"----r--"
 

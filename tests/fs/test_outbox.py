@@ -21,20 +21,20 @@ from mailfs.errors import (
     ENOENT,
     EPERM,
     EROFS,
-    EWSTAT,
     MailfsError,
-    P9Error,
+    Refused,
 )
-from mailfs.fs import outboxpost
-from mailfs.fs.boxes import Boxes
-from mailfs.fs.node import Attachment
-from mailfs.fs.outbox import Outbox, may_send
-from mailfs.fs.outboxletter import MAX_LETTER, Letter, State
-from mailfs.fs.outboxpost import Post
-from mailfs.fs.scope import Scope
-from mailfs.fs.shelf import Shelf
-from mailfs.mbox.driver import Place
+from mailfs.fs.node import Attach
+from mailfs.fs.outbox import post
+from mailfs.fs.outbox.letter import MAX_LETTER, Letter, LetterState
+from mailfs.fs.outbox.post import Post
+from mailfs.fs.outbox.tree import Outbox, may_send
+from mailfs.mailbox.driver import Place
+from mailfs.mailboxes.registry import MailboxRegistry
+from mailfs.mailboxes.scope import Scope
+from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.p9.client import Client
+from mailfs.p9.errstr import EWSTAT
 from mailfs.p9.fcall import (
     DMDIR,
     NOTOUCH,
@@ -53,7 +53,7 @@ from mailfs.p9.fcall import (
 from mailfs.p9.srv import Server
 from mailfs.send.submit import Result
 from mailfs.send.submit import State as Fate
-from mailfs.where import Address
+from mailfs.where import DialString
 
 from .serving import USER
 
@@ -67,7 +67,7 @@ class Office:
         self.place = Place(scratch / "root", USER)
         self.folder = scratch / "root/mail/box" / USER / "outbox"
         self.scope = Scope()
-        self.address = Address("unix", str(scratch / "s"))
+        self.address = DialString("unix", str(scratch / "s"))
         self.sent: list[tuple[bytes, tuple[str, ...]]] = []
         self.fate: Callable[[bytes], Sequence[Result]] = lambda octets: [
             Result("bob", "local!bob", Fate.DELIVERED)
@@ -84,13 +84,13 @@ class Office:
     def new_post(self) -> Post:
         """Make a post, as a new server would."""
         self.post = Post(self.place, self.send)
-        outboxpost._posts[self.place.root, USER] = self.post
+        post._posts[self.place.root, USER] = self.post
         return self.post
 
-    def attachment(self) -> Attachment:
+    def attachment(self) -> Attach:
         """Attach within the scope."""
-        boxes = Boxes(self.place, self.place.root / "cache")
-        return Attachment(Shelf(boxes, self.scope))
+        boxes = MailboxRegistry(self.place, self.place.root / "cache")
+        return Attach(ScopedMailboxes(boxes, self.scope))
 
     def send(
         self, place: Place, octets: bytes, todo: Sequence[str]
@@ -122,7 +122,7 @@ class Office:
         self.thread.join()
         self.loop.close()
         self.post.stop()
-        outboxpost._posts.pop((self.place.root, USER), None)
+        post._posts.pop((self.place.root, USER), None)
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_letter_is_sent_when_it_is_closed(office: Office, client: Client) -> N
     assert names(client) == ["status", "tea.status"]
     assert client.read("/tea.status") == b"state queued\nto bob delivered\n"
     assert client.read("/status") == b"tea queued to bob delivered\n"
-    with pytest.raises(P9Error, match=ENOENT):
+    with pytest.raises(Refused, match=ENOENT):
         client.read("/tea")
     assert {path.name for path in office.folder.iterdir()} == {"L.outbox", "w.tea"}
 
@@ -213,12 +213,12 @@ def test_while_it_is_sent(office: Office, client: Client) -> None:
         lambda: client.rename("/tea", "coffee"),
         lambda: client.wstat("/tea", NOTOUCH._replace(length=0)),
     ):
-        with pytest.raises(P9Error, match=EINUSE):
+        with pytest.raises(Refused, match=EINUSE):
             refused()
     held = client.open("/tea")
     office.settle()
     assert len(office.sent) == 1
-    with pytest.raises(P9Error, match=EGONE):
+    with pytest.raises(Refused, match=EGONE):
         held.stat()
     assert held.read(100) == TEXT
     held.close()
@@ -314,7 +314,7 @@ def test_removed_it_is_not_sent(office: Office, client: Client) -> None:
     file = client.create("/tea")
     file.write(TEXT)
     client.remove("/tea")
-    with pytest.raises(P9Error, match=EGONE):
+    with pytest.raises(Refused, match=EGONE):
         file.write(TEXT)
     file.close()
     with client.create("/own", mode=ORDWR | ORCLOSE) as file:
@@ -355,10 +355,10 @@ NAMES = [
 
 @pytest.mark.parametrize(("name", "error"), NAMES)
 def test_names(client: Client, name: str, error: str) -> None:
-    with pytest.raises(P9Error, match=error):
+    with pytest.raises(Refused, match=error):
         client.create(f"/{name}")
     put(client, ".draft", TEXT)
-    with pytest.raises(P9Error, match=error):
+    with pytest.raises(Refused, match=error):
         client.rename("/.draft", name)
     assert names(client) == ["status", ".draft", ".draft.status"]
 
@@ -371,7 +371,7 @@ def test_a_name_that_is_taken(office: Office, client: Client) -> None:
         lambda: client.rename("/.one", ".two"),
         lambda: client.create("/dir", DMDIR | 0o777, OREAD),
     ):
-        with pytest.raises(P9Error, match=f"{EEXIST}|{EPERM}"):
+        with pytest.raises(Refused, match=f"{EEXIST}|{EPERM}"):
             refused()
     assert client.read("/.two") == b"2"
     put(client, "tea", TEXT)
@@ -384,16 +384,16 @@ def test_a_name_that_is_taken(office: Office, client: Client) -> None:
 def test_bounds(
     office: Office, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outboxpost, "MAX_LETTERS", 2)
+    monkeypatch.setattr(post, "MAX_LETTERS", 2)
     put(client, ".one", b"1")
     file = client.create("/two")
-    with pytest.raises(P9Error, match=EFULL):
+    with pytest.raises(Refused, match=EFULL):
         client.create("/three")
     file.write(TEXT)
     file.seek(MAX_LETTER)
-    with pytest.raises(P9Error, match=EFBIG):
+    with pytest.raises(Refused, match=EFBIG):
         file.write(b"x")
-    with pytest.raises(P9Error, match=EFBIG):
+    with pytest.raises(Refused, match=EFBIG):
         client.wstat("/two", NOTOUCH._replace(length=MAX_LETTER + 1))
     file.close()
     office.settle()
@@ -410,7 +410,7 @@ def test_bounds(
 def test_statuses_are_forgotten(
     office: Office, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outboxpost, "MAX_QUEUED", 2)
+    monkeypatch.setattr(post, "MAX_QUEUED", 2)
     for name in "abc":
         put(client, name, TEXT)
         office.settle()
@@ -419,9 +419,9 @@ def test_statuses_are_forgotten(
     assert names(client) == ["status", "c.status"]
     put(client, ".draft", TEXT)
     for name in (".draft.status", "status"):
-        with pytest.raises(P9Error, match=EPERM):
+        with pytest.raises(Refused, match=EPERM):
             client.remove(f"/{name}")
-        with pytest.raises(P9Error, match=EPERM):
+        with pytest.raises(Refused, match=EPERM):
             client.open(f"/{name}", OWRITE)
 
 
@@ -431,7 +431,7 @@ def test_statuses_are_forgotten(
 )
 def test_wstat(client: Client, change: dict[str, str | int]) -> None:
     put(client, ".tea", TEXT)
-    with pytest.raises(P9Error, match=f"{EWSTAT}|Is a directory"):
+    with pytest.raises(Refused, match=f"{EWSTAT}|Is a directory"):
         client.wstat("/.tea", NOTOUCH._replace(**change))  # type: ignore[arg-type]
 
 
@@ -507,7 +507,7 @@ def test_who_may_not_send(office: Office, scope: Scope, error: str) -> None:
             lambda: client.read("/status"),
             lambda: client.remove("/.tea"),
         ):
-            with pytest.raises(P9Error, match=error):
+            with pytest.raises(Refused, match=error):
                 refused()
 
 
@@ -528,7 +528,7 @@ def test_another_server_keeps_off(office: Office, client: Client) -> None:
     put(client, ".tea", TEXT)
     other = Post(office.place, office.send)
     assert list(other) == []
-    with pytest.raises(P9Error, match="another server's"):
+    with pytest.raises(Refused, match="another server's"):
         other.create("x")
     other.stop()
 
@@ -562,8 +562,8 @@ def test_what_a_dead_server_left(office: Office, client: Client) -> None:
 KILLED = """
 import os, sys, time
 from pathlib import Path
-from mailfs.fs.outboxpost import Post
-from mailfs.mbox.driver import Place
+from mailfs.fs.outbox.post import Post
+from mailfs.mailbox.driver import Place
 from mailfs.send.submit import Result, State
 root, kept = Path(sys.argv[1]), Path(sys.argv[2])
 def send(place, octets, todo):
@@ -611,7 +611,9 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     post = Post(Place(root, "glenda"), send)
     post.settle()
     there = {
-        letter.name for letter in post if letter.state in (State.REFUSED, State.DRAFT)
+        letter.name
+        for letter in post
+        if letter.state in (LetterState.REFUSED, LetterState.DRAFT)
     }
     sent = {p.name for p in kept.iterdir() if p.read_bytes()}
     resent = {octets.split()[-1].decode() for octets in again}

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from mailfs.attr import tokenize
-from mailfs.errors import P9Error
+from mailfs.errors import Refused
 from mailfs.fs.biff import Biff
-from mailfs.fs.event import Event
-from mailfs.fs.plumb import WAITING, Form, Plumbing, Sender, keyed, upas
-from mailfs.fs.shelf import Shelf
+from mailfs.fs.plumb import WAITING, PlumbForm, Plumbing, Sender, keyed, upas
+from mailfs.mailboxes.events import Event
+from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.p9.fcall import OREAD, OWRITE, QTDIR, QTFILE, Qid
 from mailfs.p9.file import File, Handle
 from mailfs.p9.srv import Server
-from mailfs.where import Address
+from mailfs.where import DialString
 
 from .conftest import mbox
 from .serving import Tree
@@ -32,7 +32,7 @@ WAIT = 30.0  # seconds until a test is given up
 class Plumber:
     """What there is of plumber(4): a file send that hands on what is written."""
 
-    def __init__(self, tree: Tree, address: Address) -> None:
+    def __init__(self, tree: Tree, address: DialString) -> None:
         self.messages: queue.Queue[bytes] = queue.Queue()
         self.refuses = False
         self.dialled = 0
@@ -85,14 +85,14 @@ class Port(Handle):
 
     def write(self, offset: int, data: bytes) -> int:
         if self.plumber.refuses:
-            raise P9Error("no matching plumb rule")
+            raise Refused("no matching plumb rule")
         self.plumber.messages.put(bytes(data))
         return len(data)
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Address:
-    return Address("unix", str(tmp_path / "plumb"))
+def address(tmp_path: Path) -> DialString:
+    return DialString("unix", str(tmp_path / "plumb"))
 
 
 @contextlib.contextmanager
@@ -123,12 +123,14 @@ def wait(done: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def plumbing(tree: Tree, form: Form, address: Address) -> Iterator[None]:
-    with running(tree, lambda: Plumbing(Shelf(tree.boxes), form, address, look=0.02)):
+def plumbing(tree: Tree, form: PlumbForm, address: DialString) -> Iterator[None]:
+    with running(
+        tree, lambda: Plumbing(ScopedMailboxes(tree.boxes), form, address, look=0.02)
+    ):
         yield
 
 
-def test_the_form_of_upas(tree: Tree, address: Address, box: Path) -> None:
+def test_the_form_of_upas(tree: Tree, address: DialString, box: Path) -> None:
     plumber = Plumber(tree, address)
     with plumbing(tree, upas(), address), tree.client() as client:
         wait(tree.heard)
@@ -156,7 +158,7 @@ def test_the_form_of_upas(tree: Tree, address: Address, box: Path) -> None:
     plumber.close()
 
 
-def test_the_form_of_plan9port(tree: Tree, address: Address, box: Path) -> None:
+def test_the_form_of_plan9port(tree: Tree, address: DialString, box: Path) -> None:
     plumber = Plumber(tree, address)
     with plumbing(tree, keyed(), address), tree.client("mailfs") as client:
         wait(tree.heard)
@@ -181,7 +183,7 @@ def test_the_form_of_plan9port(tree: Tree, address: Address, box: Path) -> None:
 
 
 def test_a_plumber_that_comes_later_and_again(
-    tree: Tree, address: Address, box: Path
+    tree: Tree, address: DialString, box: Path
 ) -> None:
     with plumbing(tree, upas("/n/mail"), address), tree.client() as client:
         client.write("/mbox/1/flags", b"+s")
@@ -197,7 +199,7 @@ def test_a_plumber_that_comes_later_and_again(
             wait(lambda: not tree.heard())
 
 
-def test_refused_messages_are_forgotten(tree: Tree, address: Address) -> None:
+def test_refused_messages_are_forgotten(tree: Tree, address: DialString) -> None:
     plumber = Plumber(tree, address)
     sender = Sender(address)
     plumber.refuses = True
@@ -218,7 +220,7 @@ def test_a_plumber_that_hangs_costs_no_time(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        sender = Sender(Address("unix", path), timeout=0.1)
+        sender = Sender(DialString("unix", path), timeout=0.1)
         for _ in range(2 * WAITING):
             sender.send(b"message")
         assert sender._queue.qsize() <= WAITING
@@ -229,7 +231,7 @@ def test_a_plumber_that_hangs_costs_no_time(tmp_path: Path) -> None:
         assert not thread.is_alive()
 
 
-def test_nobody_there(address: Address) -> None:
+def test_nobody_there(address: DialString) -> None:
     sender = Sender(address)
     sender.send(b"message")
     wait(lambda: not sender._queue.qsize())
@@ -258,7 +260,7 @@ BIFFS = [
 @pytest.mark.parametrize(("text", "line"), BIFFS)
 def test_biff(tree: Tree, box: Path, text: str, line: str) -> None:
     shown: queue.Queue[str] = queue.Queue()
-    with running(tree, lambda: Biff(Shelf(tree.boxes), shown.put)):
+    with running(tree, lambda: Biff(ScopedMailboxes(tree.boxes), shown.put)):
         wait(tree.heard)
         with tree.client() as client:
             client.write("/mbox/1/flags", b"+s")

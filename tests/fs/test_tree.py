@@ -6,19 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import EEXIST, ENOENT, ENOTDIR, EPERM, EWSTAT, P9Error
+from mailfs.errors import EEXIST, ENOENT, ENOTDIR, EPERM, Refused
 from mailfs.fs.files import FILES, INFO
 from mailfs.p9.client import Client
-from mailfs.p9.fcall import (
-    DMDIR,
-    NOTOUCH,
-    OEXEC,
-    ORDWR,
-    OREAD,
-    OTRUNC,
-    OWRITE,
-    QTDIR,
-)
+from mailfs.p9.errstr import EWSTAT
+from mailfs.p9.fcall import DMDIR, NOTOUCH, OEXEC, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR
 
 from .conftest import MESSAGES, mbox, names
 from .serving import USER, Tree, serving
@@ -105,12 +97,12 @@ def test_suffixes_and_dots(client: Client, path: str, like: str) -> None:
     ],
 )
 def test_what_is_not_there(client: Client, path: str) -> None:
-    with pytest.raises(P9Error, match=ENOENT):
+    with pytest.raises(Refused, match=ENOENT):
         client.stat(path)
 
 
 def test_walk_from_a_file(client: Client) -> None:
-    with pytest.raises(P9Error, match=ENOTDIR):
+    with pytest.raises(Refused, match=ENOTDIR):
         client.stat("/mbox/1/body/x")
 
 
@@ -186,15 +178,15 @@ def test_open_modes(client: Client, path: str, mode: int, error: str | None) -> 
     if error is None:
         client.open(path, mode).close()
         return
-    with pytest.raises(P9Error, match=error):
+    with pytest.raises(Refused, match=error):
         client.open(path, mode)
 
 
 def test_nothing_is_created_or_altered(client: Client) -> None:
     for where in ("/", "/mbox", "/mbox/1"):
-        with pytest.raises(P9Error, match=EPERM):
+        with pytest.raises(Refused, match=EPERM):
             client.create(f"{where}/new", 0o644, OWRITE)
-    with pytest.raises(P9Error, match=EWSTAT):
+    with pytest.raises(Refused, match=EWSTAT):
         client.wstat("/mbox/1", NOTOUCH._replace(name="7"))
 
 
@@ -204,10 +196,10 @@ def test_a_shell_may_truncate_what_it_writes_to(client: Client, path: str) -> No
     client.wstat(path, NOTOUCH._replace(length=0, mtime=5))
     assert client.read(path) == before
     for stat in (NOTOUCH._replace(length=1), NOTOUCH._replace(length=0, mode=0o600)):
-        with pytest.raises(P9Error, match=EWSTAT):
+        with pytest.raises(Refused, match=EWSTAT):
             client.wstat(path, stat)
     for other in ("/mbox/1/body", "/mbox/2/1/flags"):
-        with pytest.raises(P9Error, match=EWSTAT):
+        with pytest.raises(Refused, match=EWSTAT):
             client.wstat(other, NOTOUCH._replace(length=0))
 
 
@@ -216,7 +208,7 @@ def test_a_shell_may_truncate_what_it_writes_to(client: Client, path: str) -> No
 )
 def test_only_messages_can_be_removed(client: Client, path: str, box: Path) -> None:
     before = box.read_bytes()
-    with pytest.raises(P9Error, match=EPERM):
+    with pytest.raises(Refused, match=EPERM):
         client.remove(path)
     assert box.read_bytes() == before
 
@@ -233,14 +225,14 @@ def test_an_open_file_outlives_its_message(client: Client) -> None:
         client.remove("/mbox/2")
         assert raw.read() == whole
         assert info.read().startswith(b"b@example.org\n")
-    with pytest.raises(P9Error, match=ENOENT):
+    with pytest.raises(Refused, match=ENOENT):
         client.read("/mbox/2/raw")
 
 
 def test_attach(tree: Tree) -> None:
-    with pytest.raises(P9Error, match=EPERM):
+    with pytest.raises(Refused, match=EPERM):
         tree.client(uname="mallory")
-    with pytest.raises(P9Error, match="unknown attach name"):
+    with pytest.raises(Refused, match="unknown attach name"):
         tree.client(aname="upas/rw")
 
 
@@ -320,5 +312,5 @@ def test_a_vanished_mailbox_says_so_and_comes_back(client: Client, box: Path) ->
 
 
 def test_existing_names_are_not_made_again(client: Client) -> None:
-    with pytest.raises(P9Error, match=f"{EPERM}|{EEXIST}"):
+    with pytest.raises(Refused, match=f"{EPERM}|{EEXIST}"):
         client.create("/mbox/1", DMDIR | 0o755, OREAD)

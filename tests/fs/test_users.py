@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import EPERM, MailfsError, P9Error, UsageError
+from mailfs.errors import EPERM, MailfsError, Refused, UsageError
 from mailfs.fs.aname import Aname, parse
-from mailfs.fs.boxes import Boxes
 from mailfs.fs.users import User, Users, load, read
-from mailfs.mbox.driver import Place
+from mailfs.mailbox.driver import Place
+from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.p9.client import Client
 from mailfs.p9.srv import Server
-from mailfs.where import Address
+from mailfs.where import DialString
 
 from .conftest import MESSAGES, mbox, names
 from .serving import Tree
@@ -90,12 +90,12 @@ class Several:
         place = Place(tree.root, "server")
         self.users = Users(
             {user.name: user for user in listed},
-            lambda place: Boxes(place, scratch / "cache"),
+            lambda place: MailboxRegistry(place, scratch / "cache"),
             place,
         )
         bound = Aname()
         self.server = Server(lambda u, a: self.users.attach(u, a, bound))
-        self.address = Address("unix", str(scratch / "several"))
+        self.address = DialString("unix", str(scratch / "several"))
         tree.do(self.server.listen(self.address))
 
     def client(self, uname: str, aname: str = "") -> Client:
@@ -121,7 +121,7 @@ def test_each_sees_their_own(several: Several) -> None:
         assert names(rob, "/mbox") == ["ctl", "2", "3", "4"]
         assert {entry.uid for entry in glenda.ls("/mbox")} == {"glenda"}
         assert {entry.uid for entry in rob.ls("/mbox")} == {"rob"}
-        with pytest.raises(P9Error):
+        with pytest.raises(Refused):
             rob.stat("/list")
         rob.write("/ctl", b"delete mbox 2")
         assert names(glenda, "/mbox") == ["ctl", "1", "2"]
@@ -152,11 +152,11 @@ def test_no_way_to_what_is_another_s(several: Several, uname: str, aname: str) -
             f"rename {mine} {mine}3",
             "close mbox",
         ):
-            with pytest.raises(P9Error):
+            with pytest.raises(Refused):
                 client.write("/ctl", command.encode())
         if aname == "mailfs":
             for command in (f"save {other} 2", f"open {other} x"):
-                with pytest.raises(P9Error):
+                with pytest.raises(Refused):
                     client.write("/mbox/ctl", command.encode())
     assert several.glendas.read_bytes() == mbox(MESSAGES[:2])
     assert several.robs.read_bytes() == mbox(MESSAGES)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.fs import watch
-from mailfs.fs.inotify import Inotify
-from mailfs.fs.watch import Watch, filesystem
+from mailfs.mailboxes import watch
+from mailfs.mailboxes.inotify import Inotify
+from mailfs.mailboxes.watch import Watch, filesystem
 
 from .conftest import MESSAGES, mbox
 from .serving import Tree

@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 
 from mailfs.fuse.abi import ATTR
 from mailfs.fuse.entry import Entry, entries, entry, fit, owner
-from mailfs.p9.fcall import (
-    DMDIR,
-    QTDIR,
-    FormatError,
-    Qid,
-    Stat,
-    owners,
-    unpack_stats,
-)
+from mailfs.p9.fcall import DMDIR, QTDIR, FormatError, Qid, Stat, owners, unpack_stats
 
 OURS = (501, 502)
 OWNER = owner(OURS, "glenda")

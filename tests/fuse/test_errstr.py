@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mailfs import errors
-from mailfs.errors import MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
 from mailfs.fuse.errstr import errno_of
 
 CASES = [
@@ -40,7 +40,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "number"), CASES)
 def test_texts(text: str, number: int) -> None:
-    assert errno_of(P9Error(text)) == number
+    assert errno_of(Refused(text)) == number
 
 
 def test_a_lost_line_is_no_refusal() -> None:
@@ -52,4 +52,4 @@ def test_our_own_servers_errors_come_back(number: int) -> None:
     """What errors.reason made a text of is the same errno again, or says less."""
     text = errors.reason(OSError(number, os.strerror(number)))
     alike = {errno.EPERM: errno.EACCES, errno.EDQUOT: errno.ENOSPC}
-    assert errno_of(P9Error(text)) == alike.get(number, number)
+    assert errno_of(Refused(text)) == alike.get(number, number)

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from mailfs.fuse.entry import Entry
-from mailfs.fuse.node import FRESH, Listing, Node, Nodes
+from mailfs.fuse.node import FRESH, FuseNode, NodeListing, Nodes
 from mailfs.p9.fcall import DMDIR, QTDIR
 
 
@@ -30,7 +30,7 @@ def nodes(clock: Clock) -> Nodes:
     return Nodes(Entry(QTDIR, 0, 9, DMDIR | 0o755, 0, 0, 0, b"/", 0, 0), clock)
 
 
-def given(nodes: Nodes, parent: Node, entry: Entry) -> Node:
+def given(nodes: Nodes, parent: FuseNode, entry: Entry) -> FuseNode:
     node = nodes.enter(parent, entry)
     nodes.give(node)
     return node
@@ -80,7 +80,7 @@ def test_what_is_seen_is_believed_for_a_while(nodes: Nodes, clock: Clock) -> Non
 
 def test_a_listing_answers_for_names(nodes: Nodes, clock: Clock) -> None:
     clock.now += 10
-    nodes.root.listing = Listing([a("f", 2), a("g", 3)], clock.now - FRESH / 2)
+    nodes.root.listing = NodeListing([a("f", 2), a("g", 3)], clock.now - FRESH / 2)
     node = nodes.known(nodes.root, b"g")
     assert node is not None
     assert node.entry == a("g", 3)

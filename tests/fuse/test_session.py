@@ -16,13 +16,13 @@ from mailfs.fuse.abi import Init, Op
 from mailfs.fuse.device import Device
 from mailfs.fuse.entry import owner
 from mailfs.fuse.node import FRESH, Nodes
-from mailfs.fuse.session import Session
+from mailfs.fuse.session import FuseSession
 from mailfs.fuse.tree import Tree
 from mailfs.p9.fcall import DMDIR, OREAD, OWRITE
 from mailfs.p9.mux import connect
 from mailfs.p9.ramfs import RamDir, RamFile
 from mailfs.p9.srv import Server
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.fuse.world import WAIT, World
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Kernel:
         self.sock = sock
         self.server = server
         self.world = world
-        self.session: Session
+        self.session: FuseSession
         self.later = 0.0  # seconds that the mount's clock is put on
         self.how = 0  # the last open file is to be treated
         self.notices: list[bytes] = []
@@ -124,8 +124,8 @@ def play(directory: Path, work: Callable[[Kernel], Awaitable[T]]) -> T:
     async def main() -> T:
         world = World()
         server = Server(world.attach)
-        await server.listen(Address("unix", str(directory / "s")))
-        mux = await connect(Address("unix", str(directory / "s")))
+        await server.listen(DialString("unix", str(directory / "s")))
+        mux = await connect(DialString("unix", str(directory / "s")))
         root, _ = await mux.attach("glenda", "")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for sock in (ours, theirs):
@@ -141,7 +141,7 @@ def play(directory: Path, work: Callable[[Kernel], Awaitable[T]]) -> T:
         )
         told = await files.fstat(root, b"/")
         nodes = Nodes(told, files.clock)
-        session = Session(Device(ours.detach()), files, nodes)
+        session = FuseSession(Device(ours.detach()), files, nodes)
         kernel.session = session
         session.begin()
         try:

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from mailfs.errors import EPERM, P9Error
+from mailfs.errors import EPERM, Refused
 from mailfs.fuse import mountpoint
 from mailfs.p9.fcall import DMDIR, OWRITE, QTDIR, Qid, Stat
 from mailfs.p9.file import DirHandle, File, Handle, Later
 from mailfs.p9.ramfs import Ram, RamDir, RamFile, RamHandle
 from mailfs.p9.srv import Server, run
-from mailfs.where import Address
+from mailfs.where import DialString
 
 WAIT = 60.0  # seconds until a test is given up
 
@@ -97,7 +97,7 @@ class Whole(RamDir):
 
     def remove(self) -> None:
         if isinstance(self.parent, Whole):
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         assert self.parent is not None
         self.removed = True
         del self.parent.children[self.name]
@@ -120,7 +120,7 @@ class Stays(RamDir):
     __slots__ = ()
 
     def remove(self) -> None:
-        raise P9Error(EPERM)
+        raise Refused(EPERM)
 
 
 class Late(RamDir):
@@ -159,7 +159,7 @@ class Many(File):
         if name == "..":
             return self.parent
         if not name.isdecimal() or not 0 < int(name) <= self.count:
-            raise P9Error("file does not exist")
+            raise Refused("file does not exist")
         return One(self, int(name))
 
     def open(self, mode: int) -> Handle:
@@ -251,14 +251,14 @@ class World:
                 return self.root
             case "file":
                 return self.root.children["hello"]
-        raise P9Error("no such tree")
+        raise Refused("no such tree")
 
 
 class Served:
     """A world, served on a Unix socket by a thread of this process."""
 
     def __init__(self, directory: Path) -> None:
-        self.address = Address("unix", str(directory / "s"))
+        self.address = DialString("unix", str(directory / "s"))
         self.world: World
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event

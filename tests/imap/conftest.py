@@ -8,7 +8,7 @@ import pytest
 
 from mailfs.factotum.client import Factotum
 from mailfs.imap.account import Account
-from mailfs.imap.session import Session
+from mailfs.imap.session import ImapSession
 from mailfs.tls.trust import Policy, Trust
 from tests.factotum.serving import Served, serving
 from tests.net.fixtures import cyrus as cyrus
@@ -38,20 +38,20 @@ def trust(tmp_path: Path) -> Trust:
     return Trust(tmp_path, Policy.THUMBPRINT)
 
 
-Open = Callable[..., Session]
+Open = Callable[..., ImapSession]
 
 
 @pytest.fixture
 def connect(keys: Factotum, trust: Trust) -> Iterator[Open]:
     """Open sessions by port, as glenda on a scripted server; all end with the test."""
-    opened: list[Session] = []
+    opened: list[ImapSession] = []
 
-    def connect(port: int, service: str = "imap", **how: object) -> Session:
+    def connect(port: int, service: str = "imap", **how: object) -> ImapSession:
         user = str(how.pop("user", "glenda"))
         account = Account("localhost", service, port, user)
         how.setdefault("timeout", TIMEOUT)
         given = how.pop("trust", trust)
-        session = Session.open(account, keys, given, **how)  # type: ignore[arg-type]
+        session = ImapSession.open(account, keys, given, **how)  # type: ignore[arg-type]
         opened.append(session)
         return session
 
@@ -61,11 +61,11 @@ def connect(keys: Factotum, trust: Trust) -> Iterator[Open]:
 
 
 @pytest.fixture
-def play(connect: Open) -> Iterator[Callable[..., tuple[Session, Scripted]]]:
+def play(connect: Open) -> Iterator[Callable[..., tuple[ImapSession, Scripted]]]:
     """Start a scripted server and open a session with it."""
     with ExitStack() as stack:
 
-        def start(*plays: Play, **how: object) -> tuple[Session, Scripted]:
+        def start(*plays: Play, **how: object) -> tuple[ImapSession, Scripted]:
             server = stack.enter_context(Scripted(*plays))
             return connect(server.port, **how), server
 

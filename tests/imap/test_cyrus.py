@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from mailfs.imap.bodies import Request
-from mailfs.imap.flags import Flags, System
+from mailfs.imap.bodies import BodyRequest
 from mailfs.imap.folder import Known
-from mailfs.imap.ranges import Ranges
-from mailfs.imap.session import Session
+from mailfs.imap.grammar.flags import Flags, System
+from mailfs.imap.grammar.ranges import Ranges
+from mailfs.imap.session import ImapSession
 from tests.factotum.serving import Served
 from tests.imap.conftest import Open
 from tests.imap.test_dovecot import DELIVERED, FIELDS, message
@@ -41,13 +41,13 @@ def user(cyrus: Cyrus, agent: Served) -> str:
 
 
 @pytest.fixture
-def session(connect: Open, cyrus: Cyrus, user: str) -> Session:
+def session(connect: Open, cyrus: Cyrus, user: str) -> ImapSession:
     found = connect(cyrus.port, user=user)
     found.select("INBOX")
     return found
 
 
-def test_reading(session: Session) -> None:
+def test_reading(session: ImapSession) -> None:
     assert session.quirks.name == "Cyrus"
     assert session.enabled >= {"CONDSTORE", "QRESYNC"}
     rows = session.columns()
@@ -55,15 +55,15 @@ def test_reading(session: Session) -> None:
     heads = {h.uid: h for h in session.heads(rows.uids, FIELDS)}
     assert b"number 3" in heads[3].header
     assert session.structure(3).type == "text/plain"
-    pieces = session.fetch([Request(n) for n in rows.uids])
+    pieces = session.fetch([BodyRequest(n) for n in rows.uids])
     assert {p.uid: p.octets for p in pieces} == {n: message(n) for n in rows.uids}
-    (piece,) = session.fetch([Request(2, 5, 10)])
+    (piece,) = session.fetch([BodyRequest(2, 5, 10)])
     assert piece.octets == message(2)[5:15]
     assert not any(f.system & System.SEEN for f in session.flags().flags)
     assert str(session.uids()) == "1:5"
 
 
-def test_news(session: Session, cyrus: Cyrus, user: str) -> None:
+def test_news(session: ImapSession, cyrus: Cyrus, user: str) -> None:
     session.columns()
     session.changes()
     with other(cyrus, user) as client:
@@ -85,7 +85,7 @@ def test_news(session: Session, cyrus: Cyrus, user: str) -> None:
     assert list(session.columns("6:*").uids) == [6]
 
 
-def test_resync(session: Session, connect: Open, cyrus: Cyrus, user: str) -> None:
+def test_resync(session: ImapSession, connect: Open, cyrus: Cyrus, user: str) -> None:
     chosen = session.selected
     assert chosen is not None
     assert chosen.modseq is not None
@@ -100,7 +100,7 @@ def test_resync(session: Session, connect: Open, cyrus: Cyrus, user: str) -> Non
     assert [f.uid for f in found.changed] == [4]
 
 
-def test_changing(session: Session) -> None:
+def test_changing(session: ImapSession) -> None:
     session.columns()
     done = session.store(Ranges.parse("1:2"), "+", Flags(System.SEEN, ("new",)))
     assert {f.uid: f.flags.keywords for f in done.flagged} == {1: ("new",), 2: ("new",)}

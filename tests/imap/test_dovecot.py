@@ -11,14 +11,14 @@ import pytest
 
 from mailfs.factotum.client import NeedKey
 from mailfs.imap.account import Account
-from mailfs.imap.bodies import Request
+from mailfs.imap.bodies import BodyRequest
 from mailfs.imap.error import ImapError, LoginRefused
-from mailfs.imap.flags import Flags, System
 from mailfs.imap.folder import Known
 from mailfs.imap.folders import special
-from mailfs.imap.ranges import Ranges
-from mailfs.imap.session import Session
-from mailfs.imap.structure import parse
+from mailfs.imap.grammar.flags import Flags, System
+from mailfs.imap.grammar.ranges import Ranges
+from mailfs.imap.grammar.structure import parse
+from mailfs.imap.session import ImapSession
 from mailfs.tls.trust import Untrusted
 from tests.factotum.serving import Served
 from tests.imap.conftest import Open
@@ -64,7 +64,7 @@ def opened(connect: Open, dovecot: Dovecot, user: str, tmp_path: Path) -> Open:
 
     def opened(
         port: int | None = None, service: str = "imaps", **how: object
-    ) -> Session:
+    ) -> ImapSession:
         port = port or dovecot.ports["imaps"]
         session = connect(port, service, user=user, trust=trust, **how)
         session.select("INBOX")
@@ -112,7 +112,7 @@ def test_mechanisms(agent: Served, tmp_path: Path, mechanisms: str) -> None:
     users = {"ann": ("secret", "maildir:~/Maildir")}
     with Dovecot(users, mechanisms=mechanisms) as server, agent.keys() as keys:
         account = Account("localhost", "imaps", server.ports["imaps"], "ann")
-        session = Session.open(account, keys, server.trust(tmp_path))
+        session = ImapSession.open(account, keys, server.trust(tmp_path))
         session.noop()
         session.logout()
         assert f"method={mechanisms.split()[-1].upper()}" in server.log()
@@ -145,7 +145,7 @@ def test_refused_key_is_asked_for_again(
 
     account = Account("localhost", "imaps", dovecot.ports["imaps"], user)
     with agent.keys(getkey) as keys:
-        session = Session.open(account, keys, dovecot.trust(tmp_path))
+        session = ImapSession.open(account, keys, dovecot.trust(tmp_path))
         session.logout()
     assert len(asked) == 1
 
@@ -170,7 +170,7 @@ def test_reading(opened: Open, user: str) -> None:
     assert b"Subject: number 3\r\n" in heads[3].header
     assert heads[3].header.endswith(b"\r\n\r\n")
     assert parse(heads[3].structure) == session.structure(3)
-    pieces = {p.uid: p for p in session.fetch([Request(n) for n in rows.uids])}
+    pieces = {p.uid: p for p in session.fetch([BodyRequest(n) for n in rows.uids])}
     assert {n: p.octets for n, p in pieces.items()} == {
         n: message(n) for n in rows.uids
     }
@@ -179,15 +179,15 @@ def test_reading(opened: Open, user: str) -> None:
     assert not any(f.system & System.SEEN for f in flags)
     with pytest.raises(ImapError, match="no such message"):
         session.structure(99)
-    assert list(session.fetch([Request(99)])) == []
+    assert list(session.fetch([BodyRequest(99)])) == []
     assert list(session.heads([98, 99], FIELDS)) == []
 
 
 def test_slices(opened: Open) -> None:
     session = opened()
     whole = message(1)
-    wanted = [Request(1, at, 7) for at in range(0, len(whole), 7)]
-    found = sorted(session.fetch([*wanted, Request(1, len(whole) + 5, 10)]))
+    wanted = [BodyRequest(1, at, 7) for at in range(0, len(whole), 7)]
+    found = sorted(session.fetch([*wanted, BodyRequest(1, len(whole) + 5, 10)]))
     assert b"".join(p.octets for p in found) == whole
     assert found[-1].whole
 
@@ -221,7 +221,7 @@ def test_news(opened: Open, dovecot: Dovecot, user: str, capability: str) -> Non
     assert str(session.uids()) == "2,4:6"
 
 
-def _without(opened: Open) -> Session:
+def _without(opened: Open) -> ImapSession:
     """Return a session in which nothing has been enabled."""
     from mailfs.imap import connection
 
@@ -241,7 +241,7 @@ def test_news_in_the_middle_of_any_command(
         client.append("INBOX", "", None, message(6))
         client.store("1", "+FLAGS", r"(\Answered)")
     for _ in range(2):
-        list(session.fetch([Request(2)]))
+        list(session.fetch([BodyRequest(2)]))
     session.status("Sent")
     news = session.changes()
     assert news.grown
@@ -351,7 +351,7 @@ def test_compress(opened: Open, dovecot: Dovecot, user: str) -> None:
         assert session.compress()
         assert session.compress()
         line.reset()
-        (whole,) = [b"".join(p.octets for p in session.fetch([Request(6)]))]
+        (whole,) = [b"".join(p.octets for p in session.fetch([BodyRequest(6)]))]
         assert whole == message(6, 1 << 20)
         assert line.down < 1 << 19
         session.noop()
@@ -368,11 +368,11 @@ def test_round_trips(opened: Open, dovecot: Dovecot, user: str) -> None:
         assert len(session.columns()) == 205
         assert line.turns == 1
         line.reset()
-        wanted = [Request(n) for n in range(6, 206)]
+        wanted = [BodyRequest(n) for n in range(6, 206)]
         assert len(list(session.fetch(wanted))) == 200
         assert line.turns <= 2
         line.reset()
-        pieces = session.fetch([Request(n, n % 50, 20) for n in range(6, 206)])
+        pieces = session.fetch([BodyRequest(n, n % 50, 20) for n in range(6, 206)])
         assert len(list(pieces)) == 200
         # Fifty commands: as answers come, the next go out, so bursts are hard to tell.
         assert line.turns <= 25
@@ -402,7 +402,7 @@ def test_cut(opened: Open, dovecot: Dovecot, user: str, cut: int) -> None:
         with pytest.raises(OSError, match="localhost"):  # noqa: PT012  # in all of it
             session = opened(line.port)
             session.columns()
-            for piece in session.fetch([Request(n) for n in range(1, 7)]):
+            for piece in session.fetch([BodyRequest(n) for n in range(1, 7)]):
                 got[piece.uid] = got.get(piece.uid, b"") + piece.octets
             list(session.heads(range(1, 7), FIELDS))
             while True:
@@ -469,7 +469,7 @@ def test_server_killed_and_started_again(
 class Mirror:
     """What a driver would know of a folder: rows by uid, kept up by news alone."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ImapSession) -> None:
         self.session = session
         self.rows: dict[int, Flags] = {}
         self.unsure = 0
@@ -528,7 +528,7 @@ def test_after_a_storm_all_is_as_on_the_server(
     does: list[Callable[[], object]] = [
         session.noop,
         lambda: session.wait(0.02),
-        lambda: list(session.fetch([Request(u) for u in mirror.rows])),
+        lambda: list(session.fetch([BodyRequest(u) for u in mirror.rows])),
         lambda: list(session.heads(mirror.rows, FIELDS)),
         session.uids,
         session.flags,

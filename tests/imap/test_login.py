@@ -12,8 +12,8 @@ from mailfs.factotum.client import Factotum, FactotumError, NeedKey
 from mailfs.imap import greet
 from mailfs.imap.account import Account
 from mailfs.imap.error import ImapError
-from mailfs.imap.line import Line
-from mailfs.imap.session import Session
+from mailfs.imap.line import Transport
+from mailfs.imap.session import ImapSession
 from mailfs.tls.trust import Trust
 from tests.factotum.serving import Served
 from tests.factotum.world import NOW
@@ -21,7 +21,7 @@ from tests.imap.conftest import Open
 from tests.net.proxy import Proxy
 from tests.net.scripted import Answer, Play, Scripted, Talk, imap
 
-Start = Callable[..., tuple[Session, Scripted]]
+Start = Callable[..., tuple[ImapSession, Scripted]]
 
 
 def greeting(*lines: str | bytes) -> Play:
@@ -189,7 +189,7 @@ def test_untold_user(agent: Served, trust: Trust) -> None:
     agent.add("proto=pass server=127.0.0.1 user=bootes !password=x")
     with Scripted(imap()) as server, agent.keys() as keys:
         account = Account("127.0.0.1", "imap", server.port)
-        session = Session.open(account, keys, trust)
+        session = ImapSession.open(account, keys, trust)
         assert session.user == "bootes"
         session.logout()
 
@@ -204,7 +204,7 @@ def test_key_for_one_service(agent: Served, trust: Trust) -> None:
         local = lambda host, port, timeout: socket.create_connection(  # noqa: E731
             ("127.0.0.1", server.port), timeout
         )
-        Session.open(account, keys, trust, dial=local).logout()
+        ImapSession.open(account, keys, trust, dial=local).logout()
         assert server.said("LOGIN.*") == ["LOGIN smith yes"]
 
 
@@ -220,7 +220,7 @@ def test_token(agent: Served, trust: Trust) -> None:
     )
     with Scripted(play) as server, agent.keys() as keys:
         account = Account("localhost", "imap", server.port, "t")
-        Session.open(account, keys, trust).logout()
+        ImapSession.open(account, keys, trust).logout()
         (said,) = server.said("AUTHENTICATE.*")
     assert b64decode(said.split()[2]) == b"user=t\1auth=Bearer tok\1\1"
 
@@ -265,7 +265,7 @@ def test_missing_key_names_what_is_wanted(keys: Factotum, trust: Trust) -> None:
     with Scripted(imap()) as server:
         account = Account("localhost", "imap", server.port, "nobody")
         with pytest.raises(NeedKey, match="proto=pass") as e:
-            Session.open(account, keys, trust)
+            ImapSession.open(account, keys, trust)
     assert "user=nobody" in str(e.value)
 
 
@@ -291,7 +291,7 @@ def test_compress_only_on_a_slow_line(play: Start, connect: Open) -> None:
 
 def test_line_refuses_what_is_no_deflate() -> None:
     ours, theirs = socket.socketpair()
-    line = Line(ours, "test/imap", 5)
+    line = Transport(ours, "test/imap", 5)
     line.start_compress(b"")
     thread = threading.Thread(target=theirs.sendall, args=(b"\xff" * 100,))
     thread.start()
@@ -321,7 +321,7 @@ def test_what_was_said_before_tls_does_not_count(
     connect: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody on the way could have struck the better mechanisms from the list."""
-    monkeypatch.setattr(Line, "start_tls", lambda *_: None)
+    monkeypatch.setattr(Transport, "start_tls", lambda *_: None)
     said = iter(("LOGINDISABLED STARTTLS AUTH=LOGIN", "AUTH=PLAIN SASL-IR"))
 
     def capability(talk: Talk, tag: str, words: str) -> None:

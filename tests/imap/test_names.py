@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imapclient import imap_utf7
 
-from mailfs.imap.names import MAX_NAME, BadName, Literal, astring, decode, encode
+from mailfs.imap.grammar.names import (
+    MAX_NAME,
+    BadMailboxName,
+    Literal,
+    astring,
+    decode,
+    encode,
+)
 
 CASES = [
     ("INBOX", b"INBOX"),
@@ -51,7 +58,7 @@ def test_octets_that_are_no_text_come_back() -> None:
 )
 @pytest.mark.parametrize("utf8", [False, True])
 def test_refused(name: str, utf8: bool) -> None:
-    with pytest.raises(BadName):
+    with pytest.raises(BadMailboxName):
         encode(name, utf8=utf8)
 
 
@@ -76,7 +83,7 @@ def test_decode_never_fails(raw: bytes | str) -> None:
         name = decode(octets, utf8=utf8)
         try:
             encode(name, utf8=utf8)
-        except BadName:
+        except BadMailboxName:
             continue
 
 

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from mailfs.imap.bodies import Request
+from mailfs.imap.bodies import BodyRequest
 from mailfs.imap.changes import FolderStatus
 from mailfs.imap.error import ImapError, LoginRefused
-from mailfs.imap.flags import Flags, System
-from mailfs.imap.ranges import Ranges
-from mailfs.imap.session import Session
+from mailfs.imap.grammar.flags import Flags, System
+from mailfs.imap.grammar.ranges import Ranges
+from mailfs.imap.session import ImapSession
 from tests.imap.conftest import Open
 from tests.net.scripted import CAPABILITIES, OPENED, Answer, Scripted, Talk, imap
 
-Start = Callable[..., tuple[Session, Scripted]]
+Start = Callable[..., tuple[ImapSession, Scripted]]
 CONDSTORE = f"{CAPABILITIES} CONDSTORE"
 
 
@@ -63,9 +63,9 @@ def test_gmail_size_that_lies(play: Start) -> None:
     }
     session, _ = play(imap(answers))
     session.select("INBOX")
-    (piece,) = session.fetch([Request(5)])
+    (piece,) = session.fetch([BodyRequest(5)])
     assert (piece.octets, piece.whole) == (body, True)
-    (piece,) = session.fetch([Request(5, 10, 100)])
+    (piece,) = session.fetch([BodyRequest(5, 10, 100)])
     assert (piece.start, piece.octets, piece.whole) == (10, body[10:], True)
 
 
@@ -134,7 +134,7 @@ def test_ok_without_the_body(play: Start) -> None:
     }
     session, _ = play(imap(answers))
     session.select("INBOX")
-    assert list(session.fetch([Request(1), Request(2)])) == []
+    assert list(session.fetch([BodyRequest(1), BodyRequest(2)])) == []
 
 
 def test_one_bad_message_takes_no_other_with_it(play: Start) -> None:
@@ -150,10 +150,10 @@ def test_one_bad_message_takes_no_other_with_it(play: Start) -> None:
 
     session, _ = play(imap({"UID FETCH .*": some}))
     session.select("INBOX")
-    found = {p.uid for p in session.fetch([Request(u) for u in (1, 2, 3)])}
+    found = {p.uid for p in session.fetch([BodyRequest(u) for u in (1, 2, 3)])}
     assert found == {1, 3}
     with pytest.raises(ImapError, match="cannot read message"):
-        list(session.fetch([Request(2)]))
+        list(session.fetch([BodyRequest(2)]))
 
 
 def test_one_bad_head_takes_no_other_with_it(play: Start) -> None:
@@ -276,7 +276,7 @@ def test_fetch_without_a_uid_is_nobodys(play: Start) -> None:
     session, _ = play(imap(answers))
     session.select("INBOX")
     assert list(session.columns().uids) == [3]
-    assert list(session.fetch([Request(1), Request(2)])) == []
+    assert list(session.fetch([BodyRequest(1), BodyRequest(2)])) == []
 
 
 def test_alert_where_an_answer_should_be(connect: Open) -> None:
@@ -417,7 +417,7 @@ def test_expunge_in_the_middle_of_uid_fetch(play: Start) -> None:
     )
     session.select("INBOX")
     session.columns()
-    (piece,) = session.fetch([Request(3)])
+    (piece,) = session.fetch([BodyRequest(3)])
     assert piece[:3] == (3, 0, b"x")
     news = session.changes()
     assert str(news.vanished) == "1"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailfs.imap.ranges import MAX_UID, BadRanges, Ranges
-from mailfs.imap.window import Window
+from mailfs.imap.grammar.ranges import MAX_UID, BadRanges, Ranges
+from mailfs.imap.window import Batching
 
 CASES = [
     ("", []),
@@ -74,7 +74,7 @@ def test_cut(a: frozenset[int], size: int) -> None:
 @given(UIDS, st.integers(1, 5), st.booleans())
 def test_windows(a: frozenset[int], first: int, newest: bool) -> None:
     found = Ranges.of(a)
-    parts = list(Window(first, 8).cut(found, newest=newest))
+    parts = list(Batching(first, 8).cut(found, newest=newest))
     assert sorted(u for p in parts for u in p) == sorted(a)
     assert all(len(p) <= 8 for p in parts)
     if newest and parts:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailfs.imap.structure import MAX_PARTS, Structure, parse
-from mailfs.imap.tokens import MAX_DEPTH, Malformed
+from mailfs.imap.grammar.structure import MAX_PARTS, Structure, parse
+from mailfs.imap.grammar.tokens import MAX_DEPTH, Malformed
 
 TEXT = b'("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 1152 23)'
 MIXED = (

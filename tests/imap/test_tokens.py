@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from imapclient.response_parser import parse_response
 
 from mailfs.imap.fetched import fetched
-from mailfs.imap.tokens import (
+from mailfs.imap.grammar.tokens import (
     MAX_DEPTH,
     Malformed,
     Value,

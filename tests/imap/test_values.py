@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imapclient.datetime_util import parse_to_datetime
 
-from mailfs.imap import date, flags, folders, ident, search
+from mailfs.imap import folders, ident
 from mailfs.imap.account import Account, BadSpec
 from mailfs.imap.account import parse as spec
 from mailfs.imap.changes import FolderStatus
 from mailfs.imap.error import ImapError, refusal, shown
-from mailfs.imap.flags import Flags, System
-from mailfs.imap.ranges import Ranges
+from mailfs.imap.grammar import date, flags, search
+from mailfs.imap.grammar.flags import Flags, System
+from mailfs.imap.grammar.ranges import Ranges
 from mailfs.imap.transfer import append_limit, copied, header
 from mailfs.imap.wire import Status, status
 

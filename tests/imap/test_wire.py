@@ -14,22 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailfs.imap import bodies, idle, line, reader
-from mailfs.imap.bodies import Piece, Request
+from mailfs.imap.bodies import BodyRequest, FetchedPiece
 from mailfs.imap.changes import Tracker
 from mailfs.imap.error import ImapError
-from mailfs.imap.flags import Flags, System
 from mailfs.imap.folder import Known
-from mailfs.imap.line import Line
-from mailfs.imap.ranges import Ranges
-from mailfs.imap.reader import Reader
-from mailfs.imap.session import Session
+from mailfs.imap.grammar.flags import Flags, System
+from mailfs.imap.grammar.ranges import Ranges
+from mailfs.imap.line import Transport
+from mailfs.imap.reader import ImapReader
+from mailfs.imap.session import ImapSession
 from tests.net.scripted import CAPABILITIES, OPENED, Answer, Scripted, Talk, imap
 
-Start = Callable[..., tuple[Session, Scripted]]
+Start = Callable[..., tuple[ImapSession, Scripted]]
 
 
 @contextmanager
-def fed(octets: bytes, step: int) -> Iterator[Reader]:
+def fed(octets: bytes, step: int) -> Iterator[ImapReader]:
     """Give a reader whose line brings so many octets at a time, and then ends."""
     ours, theirs = socket.socketpair()
 
@@ -40,10 +40,10 @@ def fed(octets: bytes, step: int) -> Iterator[Reader]:
                 theirs.sendall(octets[at : at + step])
 
     thread = threading.Thread(target=feed)
-    line = Line(ours, "test/imap", 10)
+    line = Transport(ours, "test/imap", 10)
     thread.start()
     try:
-        yield Reader(line)
+        yield ImapReader(line)
     finally:
         line.close()
         thread.join()
@@ -134,13 +134,13 @@ def test_pieces_come_in_any_order(play: Start, last: bool) -> None:
     )
     session.select("INBOX")
 
-    wanted = [Request(1), Request(2, 5, 10), Request(3)]
+    wanted = [BodyRequest(1), BodyRequest(2, 5, 10), BodyRequest(3)]
     fetch = session.fetch(wanted)
     found = [next(fetch) for _ in range(3)]
     assert sorted(found) == [
-        Piece(1, 0, TEXT[:7], True),
-        Piece(2, 5, TEXT[5:15], False),
-        Piece(3, 0, TEXT, True),
+        FetchedPiece(1, 0, TEXT[:7], True),
+        FetchedPiece(2, 5, TEXT[5:15], False),
+        FetchedPiece(3, 0, TEXT, True),
     ]
     session.drop()
 
@@ -156,7 +156,7 @@ def test_a_literal_in_one_session_of_pieces(
         answers: list[str | bytes] = [row(1, "BODY[]", TEXT, last=last), "$ OK"]
         session, _ = play(imap({"UID FETCH .*": answers}))
         session.select("INBOX")
-        found = list(session.fetch([Request(1)]))
+        found = list(session.fetch([BodyRequest(1)]))
         assert b"".join(p.octets for p in found) == TEXT
         assert max(len(p.octets) for p in found) <= 100
         assert [p.whole for p in found] == [False] * (len(found) - 1) + [True]
@@ -169,21 +169,21 @@ def test_a_literal_in_one_session_of_pieces(
 @pytest.mark.parametrize(
     ("request_", "section", "octets", "pieces"),
     [
-        (Request(1, 0, 5), "BODY[]<0>", b"12345", [(0, b"12345", False)]),
-        (Request(1, 0, 5), "BODY[]<0>", b"123", [(0, b"123", True)]),
-        (Request(1, 0, 5), "BODY[]<0>", b"", [(0, b"", True)]),
-        (Request(1, 0, 5), "BODY[]<0>", b"123456", []),  # more than was asked for
-        (Request(1, 0, 5), "BODY[]", b"123456", [(0, b"123456", True)]),
-        (Request(1, 0, 5), "BODY[]", b"12345", [(0, b"12345", False)]),
-        (Request(1, 5, 5), "BODY[]", b"12345", []),  # of where?
-        (Request(1, 5, None), "BODY[]<5>", b"123", [(5, b"123", True)]),
-        (Request(1), "BODY[]<0>", b"12345", []),
-        (Request(1), "body[]", b"12345", [(0, b"12345", True)]),
+        (BodyRequest(1, 0, 5), "BODY[]<0>", b"12345", [(0, b"12345", False)]),
+        (BodyRequest(1, 0, 5), "BODY[]<0>", b"123", [(0, b"123", True)]),
+        (BodyRequest(1, 0, 5), "BODY[]<0>", b"", [(0, b"", True)]),
+        (BodyRequest(1, 0, 5), "BODY[]<0>", b"123456", []),  # more than was asked for
+        (BodyRequest(1, 0, 5), "BODY[]", b"123456", [(0, b"123456", True)]),
+        (BodyRequest(1, 0, 5), "BODY[]", b"12345", [(0, b"12345", False)]),
+        (BodyRequest(1, 5, 5), "BODY[]", b"12345", []),  # of where?
+        (BodyRequest(1, 5, None), "BODY[]<5>", b"123", [(5, b"123", True)]),
+        (BodyRequest(1), "BODY[]<0>", b"12345", []),
+        (BodyRequest(1), "body[]", b"12345", [(0, b"12345", True)]),
     ],
 )
 def test_where_a_message_ends(
     play: Start,
-    request_: Request,
+    request_: BodyRequest,
     section: str,
     octets: bytes,
     pieces: list[tuple[int, bytes, bool]],
@@ -197,7 +197,9 @@ def test_quoted_body(play: Start) -> None:
     answers = [r'* 1 FETCH (UID 1 BODY[] "Subject: \"x\"")', "$ OK"]
     session, _ = play(imap({"UID FETCH .*": answers}))
     session.select("INBOX")
-    assert list(session.fetch([Request(1)])) == [Piece(1, 0, b'Subject: "x"', True)]
+    assert list(session.fetch([BodyRequest(1)])) == [
+        FetchedPiece(1, 0, b'Subject: "x"', True)
+    ]
 
 
 def test_given_up_between_answers(play: Start) -> None:
@@ -206,7 +208,7 @@ def test_given_up_between_answers(play: Start) -> None:
     answers: dict[str, Answer] = {"UID FETCH .*": [*rows, "* 4 EXISTS", "$ OK"]}
     session, _ = play(imap(answers))
     session.select("INBOX")
-    fetch = session.fetch([Request(1), Request(2), Request(3)])
+    fetch = session.fetch([BodyRequest(1), BodyRequest(2), BodyRequest(3)])
     assert next(fetch).uid == 1
     fetch.close()  # type: ignore[attr-defined]  # it is a generator
     if session.alive:  # the answer it was in the middle of had been read to its end
@@ -487,7 +489,7 @@ def test_bye_in_the_middle_of_a_literal(play: Start) -> None:
     session, _ = play(imap({"UID FETCH .*": half}))
     session.select("INBOX")
     with pytest.raises(ConnectionError, match="server hung up"):
-        list(session.fetch([Request(1)]))
+        list(session.fetch([BodyRequest(1)]))
     assert not session.alive
 
 

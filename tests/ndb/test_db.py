@@ -12,7 +12,7 @@ from mailfs.ndb import db, shipped
 from mailfs.ndb.db import Ndb, open_ndb
 from mailfs.ndb.ipinfo import ipinfo
 from mailfs.ndb.parse import records
-from mailfs.ndb.sysname import Names, attribute, names
+from mailfs.ndb.sysname import SystemNames, attribute, names
 
 SITE = """\
 ipnet=world ip=0.0.0.0 ipmask=/0
@@ -97,40 +97,40 @@ def test_narrow_networks_come_first() -> None:
     assert ipinfo(ndb(text), "ip", "10.1.2.3", ["x"]) == {"x": "near"}
 
 
-NAMES: list[tuple[Mapping[str, str], str, Names, str, str]] = [
+NAMES: list[tuple[Mapping[str, str], str, SystemNames, str, str]] = [
     (
         {},
         "gnot",
-        Names("gnot", "gnot", ("gnot.example.org", "mail.example.org")),
+        SystemNames("gnot", "gnot", ("gnot.example.org", "mail.example.org")),
         "gnot.example.org",
         "gnot.example.org",
     ),
     (
         {"site": "example.com"},
         "gnot",
-        Names("example.com", "gnot", ("gnot.example.org", "mail.example.org")),
+        SystemNames("example.com", "gnot", ("gnot.example.org", "mail.example.org")),
         "example.com",
         "example.com",
     ),
-    ({"sysname": "lost"}, "gnot", Names("lost", "lost"), "lost", "lost"),
+    ({"sysname": "lost"}, "gnot", SystemNames("lost", "lost"), "lost", "lost"),
     (
         {},
         "gnot.home",
-        Names("gnot.home", "gnot.home", ("gnot.example.org", "mail.example.org")),
+        SystemNames("gnot.home", "gnot.home", ("gnot.example.org", "mail.example.org")),
         "gnot.home",
         "gnot.home",
     ),
     (
         {"site": "kremvax"},
         "fqdn.example.org",
-        Names("kremvax", "fqdn.example.org", ("x.example.org",)),
+        SystemNames("kremvax", "fqdn.example.org", ("x.example.org",)),
         "fqdn.example.org",
         "kremvax.example.org",
     ),
     (
         {"site": "", "sysname": ""},
         "elsewhere",
-        Names("elsewhere", "elsewhere"),
+        SystemNames("elsewhere", "elsewhere"),
         "elsewhere",
         "elsewhere",
     ),
@@ -139,7 +139,7 @@ NAMES: list[tuple[Mapping[str, str], str, Names, str, str]] = [
 
 @pytest.mark.parametrize(("env", "host", "want", "domain", "helo"), NAMES)
 def test_names(
-    env: Mapping[str, str], host: str, want: Names, domain: str, helo: str
+    env: Mapping[str, str], host: str, want: SystemNames, domain: str, helo: str
 ) -> None:
     found = names(ndb(), env, host)
     assert found == want

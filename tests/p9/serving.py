@@ -24,7 +24,7 @@ from mailfs.p9.fcall import (
     unpack,
 )
 from mailfs.p9.srv import Server, run
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.p9.tree import Tree
 
 WAIT = 20.0  # seconds until a test is given up
@@ -36,8 +36,8 @@ class Served:
     def __init__(self) -> None:
         self.tree: Tree
         self.server: Server
-        self.unix: Address
-        self.tcp: Address
+        self.unix: DialString
+        self.tcp: DialString
         self.loop: asyncio.AbstractEventLoop
         self.stop: asyncio.Event
 
@@ -57,9 +57,9 @@ def serving(directory: Path, **options: Any) -> Iterator[Served]:
         served.loop = asyncio.get_running_loop()
         served.stop = asyncio.Event()
         served.server = Server(served.tree.attach, **options)
-        served.unix = Address("unix", str(directory / "s"))
+        served.unix = DialString("unix", str(directory / "s"))
         await served.server.listen(served.unix)
-        served.tcp = await served.server.listen(Address("tcp", "127.0.0.1", 0))
+        served.tcp = await served.server.listen(DialString("tcp", "127.0.0.1", 0))
         ready.set()
         await served.stop.wait()
         await served.server.close()
@@ -78,7 +78,7 @@ def serving(directory: Path, **options: Any) -> Iterator[Served]:
 class Raw:
     """A client that sends what it is told, well-formed or not."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: DialString) -> None:
         self.sock = dial(address, WAIT)
         self._rest = b""
 

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import (
-    EISDIR,
-    ENOENT,
-    ENOTDIR,
-    MailfsError,
-    P9Error,
-)
+from mailfs.errors import EISDIR, ENOENT, ENOTDIR, MailfsError, Refused
 from mailfs.p9 import Client
 from mailfs.p9.dial import announce, dial
 from mailfs.p9.fcall import (
@@ -38,7 +32,7 @@ from mailfs.p9.fcall import (
     pack,
     unpack,
 )
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.p9.serving import WAIT, Served, serving
 
 
@@ -73,10 +67,10 @@ def test_what_a_script_does(client: Client) -> None:
     client.rename("/new", "old")
     client.wstat("/old", NOTOUCH._replace(mode=0o444))
     assert client.stat("/old").mode == 0o444
-    with pytest.raises(P9Error, match="permission denied"):
+    with pytest.raises(Refused, match="permission denied"):
         client.write("/old", b"x")
     client.remove("/old")
-    with pytest.raises(P9Error, match=ENOENT):
+    with pytest.raises(Refused, match=ENOENT):
         client.stat("/old")
 
 
@@ -89,9 +83,9 @@ def test_directories(client: Client) -> None:
     with client.open("/d") as directory:
         assert not directory.seekable()
         assert directory.qid.type & QTDIR
-    with pytest.raises(P9Error, match=EISDIR):
+    with pytest.raises(Refused, match=EISDIR):
         client.read("/d")
-    with pytest.raises(P9Error, match=ENOTDIR):
+    with pytest.raises(Refused, match=ENOTDIR):
         client.ls("/alpha")
     for name in "abc":
         client.remove(f"/d/{name}")
@@ -114,7 +108,7 @@ def test_long_paths(client: Client) -> None:
         "/n0/x" + path,
         path.replace("20", "x"),
     ):
-        with pytest.raises(P9Error, match=ENOENT):
+        with pytest.raises(Refused, match=ENOENT):
             client.stat(missing)
     for _ in range(DEEP):
         client.remove(path)
@@ -128,21 +122,21 @@ def test_why_a_walk_fails(client: Client) -> None:
         ("/nix", ENOENT),
         ("/dir/nix", ENOENT),
     ):
-        with pytest.raises(P9Error) as e:
+        with pytest.raises(Refused) as e:
             client.open(path)
         assert str(e.value) == why
 
 
 def test_refusals(client: Client) -> None:
-    with pytest.raises(P9Error, match=EISDIR):
+    with pytest.raises(Refused, match=EISDIR):
         client.open("/dir", OWRITE)
-    with pytest.raises(P9Error, match="file already exists"):
+    with pytest.raises(Refused, match="file already exists"):
         client.create("/alpha")
-    with pytest.raises(P9Error, match="no such tree"):
+    with pytest.raises(Refused, match="no such tree"):
         client.attach("nix")
-    with pytest.raises(P9Error, match="not today"):
+    with pytest.raises(Refused, match="not today"):
         client.read("/refuses")
-    with pytest.raises(P9Error, match="wstat prohibited"):
+    with pytest.raises(Refused, match="wstat prohibited"):
         client.wstat("/alpha", NOTOUCH._replace(uid="me"))
     with pytest.raises(MailfsError, match="NUL"):
         client.read("/a\0b")
@@ -218,10 +212,10 @@ def test_services_by_name(served: Served, monkeypatch: pytest.MonkeyPatch) -> No
         Client()
     with pytest.raises(MailfsError, match="connection refused"):
         Client("tcp!127.0.0.1!1")
-    with pytest.raises(P9Error, match="no such tree"):
+    with pytest.raises(Refused, match="no such tree"):
         Client("s", aname="nix")
     with pytest.raises(MailfsError, match="stdio: cannot be dialled"):
-        dial(Address("stdio"))
+        dial(DialString("stdio"))
 
 
 def test_no_answer(served: Served) -> None:
@@ -271,9 +265,9 @@ NONSENSE: list[tuple[Said, str]] = [
 
 
 @contextmanager
-def scripted(directory: Path, replies: Said) -> Iterator[Address]:
+def scripted(directory: Path, replies: Said) -> Iterator[DialString]:
     """Serve one connection: each message it sends is answered with the next reply."""
-    address = Address("unix", str(directory / "s"))
+    address = DialString("unix", str(directory / "s"))
     announced = announce(address)
 
     def serve() -> None:
@@ -301,7 +295,7 @@ def test_nonsense(tmp_path: Path, replies: Said, why: str) -> None:
     with scripted(tmp_path, replies) as address:
         with pytest.raises(MailfsError, match=why) as e, Client(address) as client:
             client.read("/x")
-        assert not isinstance(e.value, P9Error)
+        assert not isinstance(e.value, Refused)
         assert str(e.value).startswith(f"{address}: ")
 
 
@@ -324,13 +318,13 @@ def test_an_error_without_our_tag(tmp_path: Path) -> None:
     # Some servers answer what they cannot parse with NOTAG.
     replies: Said = [*BEGUN, pack(0xFFFF, Rerror("what?"))]
     with scripted(tmp_path, replies) as address, Client(address) as client:
-        with pytest.raises(P9Error, match=r"^what\?$"):
+        with pytest.raises(Refused, match=r"^what\?$"):
             client.read("/x")
 
 
 def test_messages_fit_what_was_agreed(tmp_path: Path) -> None:
     seen: list[bytes] = []
-    address = Address("unix", str(tmp_path / "s"))
+    address = DialString("unix", str(tmp_path / "s"))
     announced = announce(address)
 
     def serve() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailfs.errors import MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
 from mailfs.p9.fcall import (
     NOFID,
     OREAD,
@@ -39,7 +39,7 @@ from mailfs.p9.fcall import (
     unpack,
 )
 from mailfs.p9.mux import Mux, connect, over
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.p9.serving import WAIT, Served, serving
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ def test_a_session(served: Served) -> None:
         await mux.rpc(Topen(fid, OREAD), Ropen)
         data = (await mux.rpc(Tread(fid, 0, mux.unit), Rread)).data
         mux.clunk(fid)
-        with pytest.raises(P9Error, match=r"^file does not exist$"):
+        with pytest.raises(Refused, match=r"^file does not exist$"):
             await mux.rpc(Twalk(root, mux.fid(), ("nonesuch",)), Rwalk)
         mux.close()
         with pytest.raises(MailfsError, match="connection closed"):
@@ -183,7 +183,7 @@ def test_a_cancelled_request_is_flushed(served: Served) -> None:
 def test_a_tree_that_is_refused(served: Served) -> None:
     async def work() -> None:
         mux = await connect(served.unix)
-        with pytest.raises(P9Error, match="no such tree"):
+        with pytest.raises(Refused, match="no such tree"):
             await mux.attach("glenda", "other")
         await mux.attach("glenda", "")
         mux.close()
@@ -193,7 +193,7 @@ def test_a_tree_that_is_refused(served: Served) -> None:
 
 def test_nobody_there(tmp_path: Path) -> None:
     with pytest.raises(MailfsError, match="file does not exist"):
-        do(lambda: connect(Address("unix", str(tmp_path / "none"))))
+        do(lambda: connect(DialString("unix", str(tmp_path / "none"))))
 
 
 # With a peer that does as it likes
@@ -361,7 +361,7 @@ def test_a_proof_goes_before_the_attach() -> None:
         tag, auth = await peer.hear()
         assert isinstance(auth, Tauth)
         await peer.say(pack(tag, Rerror("no need")))
-        with pytest.raises(P9Error, match="no need"):
+        with pytest.raises(Refused, match="no need"):
             await attach
         attach = asyncio.ensure_future(mux.attach("glenda", "a", lambda *_: False))
         tag, asked = await peer.hear()

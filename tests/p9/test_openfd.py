@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import EBADFID, EBADTYPE, EISDIR, EMODE, EOPEN
+from mailfs.errors import EISDIR
 from mailfs.p9.client import Client
+from mailfs.p9.errstr import EBADFID, EBADTYPE, EMODE, EOPEN
 from mailfs.p9.fcall import (
     OEXEC,
     ORDWR,

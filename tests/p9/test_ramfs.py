@@ -10,9 +10,9 @@ from mailfs.errors import (
     ENOENT,
     ENOTEMPTY,
     EPERM,
-    EWSTAT,
-    P9Error,
+    Refused,
 )
+from mailfs.p9.errstr import EWSTAT
 from mailfs.p9.fcall import (
     DMAPPEND,
     DMDIR,
@@ -64,8 +64,8 @@ def mkdir(ram: Ram, name: str, perm: int = 0o755) -> RamDir:
     return directory
 
 
-def refused(text: str) -> "pytest.RaisesExc[P9Error]":
-    return pytest.raises(P9Error, match=f"^{text}$")
+def refused(text: str) -> "pytest.RaisesExc[Refused]":
+    return pytest.raises(Refused, match=f"^{text}$")
 
 
 def test_read_and_write(ram: Ram) -> None:

@@ -2,21 +2,15 @@
 
 import pytest
 
-from mailfs.errors import (
+from mailfs.errors import EEXIST, EIO, EISDIR, ENAME, ENOENT, ENOTDIR, ENOTEMPTY
+from mailfs.p9.errstr import (
     EBADFID,
     EBADTYPE,
     EBADUSE,
     ECOUNT,
-    EEXIST,
     EFIDUSE,
-    EIO,
-    EISDIR,
     EMODE,
-    ENAME,
     ENOAUTH,
-    ENOENT,
-    ENOTDIR,
-    ENOTEMPTY,
     EOFFSET,
     EOPEN,
     EPROTO,

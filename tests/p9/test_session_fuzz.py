@@ -33,7 +33,7 @@ from mailfs.p9.fcall import (
     unpack_stats,
 )
 from mailfs.p9.file import File
-from mailfs.p9.ramfs import Node, RamDir
+from mailfs.p9.ramfs import RamDir, RamNode
 from mailfs.p9.session import Hangup
 from tests.p9.tree import Peer, Tree, peer
 
@@ -127,7 +127,7 @@ def check_handles(tree: Tree, client: Peer) -> None:
     todo: list[File] = [tree.ram.root]
     while todo:
         node = todo.pop()
-        if isinstance(node, Node):
+        if isinstance(node, RamNode):
             assert node.opens == 0, node.name
         if isinstance(node, RamDir):
             todo += node.children.values()

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import EPROTO, MailfsError
+from mailfs.errors import MailfsError
 from mailfs.p9.client import Client
 from mailfs.p9.conn import UNSENT, Connection
 from mailfs.p9.dial import announce
+from mailfs.p9.errstr import EPROTO
 from mailfs.p9.fcall import (
     NOFID,
     OREAD,
@@ -41,7 +42,7 @@ from mailfs.p9.fcall import (
 from mailfs.p9.ramfs import Ram
 from mailfs.p9.session import FIRST_MSIZE, Limits
 from mailfs.p9.srv import Server
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.p9.serving import WAIT, Raw, Served, serving
 
 
@@ -296,7 +297,7 @@ def test_too_many_connections(served: Served, monkeypatch: pytest.MonkeyPatch) -
 def test_only_loopback_without_authentication() -> None:
     server = Server(Ram("g").attach)
     with pytest.raises(MailfsError) as e:
-        asyncio.run(server.listen(Address("tcp", "*", 564)))
+        asyncio.run(server.listen(DialString("tcp", "*", 564)))
     assert str(e.value) == (
         "tcp!*!564: refused: 9P authentication is needed on other than loopback "
         "addresses"
@@ -387,7 +388,7 @@ def test_signals_end_it_cleanly(tmp_path: Path, number: int) -> None:
         mode = path.stat().st_mode
         assert stat.S_ISSOCK(mode)
         assert stat.S_IMODE(mode) == 0o600
-        with Client(Address("unix", str(path)), timeout=WAIT) as client:
+        with Client(DialString("unix", str(path)), timeout=WAIT) as client:
             assert client.ls() == []
             ramfs.send_signal(number)
             assert ramfs.wait(WAIT) == 0
@@ -405,11 +406,11 @@ def await_socket(path: Path) -> None:
 
 
 def test_address_in_use(tmp_path: Path) -> None:
-    address = Address("unix", str(tmp_path / "s"))
+    address = DialString("unix", str(tmp_path / "s"))
     announced = announce(address)
     with pytest.raises(MailfsError, match="s: address in use"):
         announce(address)
-    tcp = announce(Address("tcp", "127.0.0.1", 0))
+    tcp = announce(DialString("tcp", "127.0.0.1", 0))
     with pytest.raises(MailfsError, match="address in use"):
         announce(tcp.address)
     tcp.close()
@@ -434,13 +435,13 @@ def test_address_in_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        (Address("unix", "/nonexistent/s"), "file does not exist"),
-        (Address("unix", "/tmp/" + "s" * 200), "too long"),
-        (Address("tcp", "host.invalid", 1), "tcp!host.invalid!1: "),
-        (Address("stdio"), "cannot be announced"),
+        (DialString("unix", "/nonexistent/s"), "file does not exist"),
+        (DialString("unix", "/tmp/" + "s" * 200), "too long"),
+        (DialString("tcp", "host.invalid", 1), "tcp!host.invalid!1: "),
+        (DialString("stdio"), "cannot be announced"),
     ],
 )
-def test_what_cannot_be_announced(address: Address, why: str) -> None:
+def test_what_cannot_be_announced(address: DialString, why: str) -> None:
     with pytest.raises(MailfsError, match=why) as e:
         announce(address)
     assert str(e.value).startswith(f"{address}: ")
@@ -449,7 +450,7 @@ def test_what_cannot_be_announced(address: Address, why: str) -> None:
 def test_umask_is_left_alone(tmp_path: Path) -> None:
     before = os.umask(0o22)
     try:
-        announce(Address("unix", str(tmp_path / "s"))).close()
+        announce(DialString("unix", str(tmp_path / "s"))).close()
         assert os.umask(0o22) == 0o22
     finally:
         os.umask(before)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from mailfs.errors import MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
 from mailfs.p9 import secure
 from mailfs.p9.auth import AuthHandle
 from mailfs.p9.client import Client
@@ -25,7 +25,7 @@ from mailfs.tls.clients import Clients
 from mailfs.tls.keypair import Keypair
 from mailfs.tls.ninep import dialler
 from mailfs.tls.thumb import line
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.p9.serving import WAIT, Raw
 from tests.tls import pki as made
 
@@ -88,7 +88,7 @@ class World:
 
     def door(self, **more: Any) -> Door:
         return Door(
-            Address("tls", "127.0.0.1", 0),
+            DialString("tls", "127.0.0.1", 0),
             identify=self.identify,
             context=lambda: self.clients.context(self.pair),
             **more,
@@ -98,7 +98,9 @@ class World:
         inner: ssl.SSLObject = transport.get_extra_info("ssl_object")
         return self.clients.user(inner.getpeercert(binary_form=True))
 
-    def client(self, address: Address, who: str | None = None, **more: Any) -> Client:
+    def client(
+        self, address: DialString, who: str | None = None, **more: Any
+    ) -> Client:
         own = None if who is None else self.keypair(who)
         dial = dialler(self.folder / "client", own)
         return Client(address, timeout=WAIT, dial=dial, **({"uname": USER} | more))
@@ -109,7 +111,7 @@ def world(tmp_path: Path, pki: made.Pki) -> World:
     return World(tmp_path, pki)
 
 
-Serve = Callable[..., Address]
+Serve = Callable[..., DialString]
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def serve(loop: Loop, world: World) -> Iterator[Serve]:
     """Serve a tree of glenda's by TLS; returns the address."""
     servers = []
 
-    def start(**more: Any) -> Address:
+    def start(**more: Any) -> DialString:
         server = Server(Ram(USER).attach)
         servers.append(server)
         return loop.do(server.listen(world.door(**more)))
@@ -243,14 +245,14 @@ def test_the_server_has_to_be_trusted(world: World, serve: Serve) -> None:
 
 def test_what_cannot_be_served(world: World, loop: Loop) -> None:
     server = Server(Ram(USER).attach)
-    tls = Address("tls", "127.0.0.1", 0)
+    tls = DialString("tls", "127.0.0.1", 0)
     with pytest.raises(MailfsError, match="TLS needs a certificate"):
         loop.do(server.listen(tls))
     door = Door(tls, context=lambda: world.clients.context(world.pair))
     with pytest.raises(MailfsError, match="authentication is needed"):
         loop.do(server.listen(door))
     with pytest.raises(MailfsError, match="TLS needs a certificate"):
-        loop.do(server.listen(replace(door, address=Address("tcp", "127.0.0.1", 0))))
+        loop.do(server.listen(replace(door, address=DialString("tcp", "127.0.0.1", 0))))
     with pytest.raises(MailfsError, match="cannot be dialled"):
         dial(tls)
 
@@ -261,7 +263,7 @@ def test_who_does_not_speak_tls_disturbs_nobody(
     monkeypatch.setattr(secure, "SHAKING", 3)
     world.list(USER, "good")
     address = serve()
-    plain = Address("tcp", address.host, address.port)
+    plain = DialString("tcp", address.host, address.port)
     with dial(plain, WAIT) as talking:
         talking.sendall(b"\x13\0\0\0\x64\xff\xff\0\x20\0\0\x06\x009P2000")
         while talking.recv(100):  # an alert, then the end
@@ -298,15 +300,15 @@ def test_a_handshake_that_is_never_finished_ends(world: World, loop: Loop) -> No
 
 def test_a_unix_line_that_tells_who_is_there(loop: Loop, tmp_path: Path) -> None:
     server = Server(Ram(USER).attach)
-    address = Address("unix", str(tmp_path / "s"))
+    address = DialString("unix", str(tmp_path / "s"))
     who = USER
     loop.do(server.listen(Door(address, identify=lambda transport: who)))
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o666
     Client(address, uname=USER).close()
-    with pytest.raises(P9Error, match="authentication failed"):
+    with pytest.raises(Refused, match="authentication failed"):
         Client(address, uname="rob")
     who = ""
     for uname in (USER, ""):
-        with pytest.raises(P9Error, match="authentication failed"):
+        with pytest.raises(Refused, match="authentication failed"):
             Client(address, uname=uname)
     loop.do(server.close())

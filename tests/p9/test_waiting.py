@@ -7,19 +7,9 @@ from typing import Any
 
 import pytest
 
-from mailfs.errors import (
-    EAUTH,
-    EBADFID,
-    EBADUSE,
-    EFIDUSE,
-    EINTERRUPTED,
-    EIO,
-    ENOENT,
-    ENOTDIR,
-    EOPEN,
-    P9Error,
-)
+from mailfs.errors import EIO, ENOENT, ENOTDIR, Refused
 from mailfs.p9.auth import AuthHandle
+from mailfs.p9.errstr import EAUTH, EBADFID, EBADUSE, EFIDUSE, EINTERRUPTED, EOPEN
 from mailfs.p9.fcall import (
     NOFID,
     NOTOUCH,
@@ -392,7 +382,7 @@ async def test_what_fails_late(tree: Tree, client: Peer) -> None:
                 case "cancelled":
                     future.cancel()
                 case "refused":
-                    future.set_exception(P9Error("not today"))
+                    future.set_exception(Refused("not today"))
                 case "bug":
                     future.set_exception(RuntimeError("a bug"))
             return future
@@ -410,7 +400,7 @@ async def test_what_fails_late(tree: Tree, client: Peer) -> None:
 @in_loop
 async def test_a_long_refusal_that_comes_late(tree: Tree, client: Peer) -> None:
     async def late() -> File:
-        raise P9Error("x" * 999)
+        raise Refused("x" * 999)
 
     class Refuses(File):
         qid = tree.ram.root.qid
@@ -459,7 +449,7 @@ class Password(AuthHandle):
 
     def write(self, offset: int, data: bytes) -> int:
         if data != b"secret":
-            raise P9Error(EAUTH)
+            raise Refused(EAUTH)
         self.proved = self.uname
         return len(data)
 
@@ -472,7 +462,7 @@ def test_authentication(*, late: bool) -> None:
 
     def auth(uname: str, aname: str) -> Later[AuthHandle]:
         if uname == "nobody":
-            raise P9Error("no such user")
+            raise Refused("no such user")
         return begin(uname) if late else Password(uname)
 
     async def main() -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from mailfs.errors import MailfsError, P9Error
+from mailfs.errors import MailfsError, Refused
 from mailfs.p9.fcall import (
     ORDWR,
     OREAD,
@@ -24,7 +24,7 @@ from mailfs.p9.fcall import (
 )
 from mailfs.p9.mux import Mux, connect
 from mailfs.tls.ninep import dialler
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.p9.serving import WAIT
 from tests.p9.test_tls import USER, Loop, Serve, World, loop, pki, serve, world
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def do(
-    world: World, address: Address, who: str, work: Callable[[Mux], Awaitable[T]]
+    world: World, address: DialString, who: str, work: Callable[[Mux], Awaitable[T]]
 ) -> T:
     """Do work with a line to a server that knows us by a certificate."""
 
@@ -98,7 +98,7 @@ def test_the_end_of_the_line(world: World, serve: Serve, tmp_path: Path) -> None
     async def work(mux: Mux) -> None:
         root, _ = await mux.attach(USER, "")
         fid = mux.fid()
-        with pytest.raises(P9Error, match="does not exist"):
+        with pytest.raises(Refused, match="does not exist"):
             await mux.rpc(Twalk(root, fid, ("none",)), Rwalk)
         await mux.rpc(Twalk(root, fid, ()), Rwalk)
         await mux.rpc(Topen(fid, OREAD), Ropen)

@@ -4,7 +4,7 @@ import asyncio
 import errno
 from collections.abc import Callable, Iterator
 
-from mailfs.errors import P9Error
+from mailfs.errors import Refused
 from mailfs.p9.fcall import (
     DMDIR,
     HEADER,
@@ -139,14 +139,14 @@ class FailsHandle(Handle):
             case "bug":
                 raise RuntimeError("a bug")
             case "refuses":
-                raise P9Error("not today")
+                raise Refused("not today")
             case "oserror":
                 raise FileNotFoundError(errno.ENOENT, "No such file", "/secret/path")
         return b"x" * (count + 1)
 
     def close(self) -> None:
         if self.how == "badclose":
-            raise P9Error("not closed")
+            raise Refused("not closed")
 
 
 class Tree:
@@ -176,7 +176,7 @@ class Tree:
                 return self.ram.root
             case "late":
                 return self._attach_late()
-        raise P9Error("no such tree")
+        raise Refused("no such tree")
 
     async def _attach_late(self) -> File:
         await asyncio.sleep(0)

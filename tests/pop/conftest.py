@@ -7,7 +7,7 @@ import pytest
 
 from mailfs.factotum.client import Factotum
 from mailfs.pop.account import Account
-from mailfs.pop.session import Session
+from mailfs.pop.session import Pop3Session
 from mailfs.tls.trust import Policy, Trust
 from tests.factotum.serving import Served, serving
 from tests.net.dovecot import Dovecot
@@ -52,21 +52,21 @@ def trust(tmp_path: Path) -> Trust:
     return Trust(tmp_path, Policy.THUMBPRINT)
 
 
-Open = Callable[..., Session]
+Open = Callable[..., Pop3Session]
 
 
 @pytest.fixture
 def connect(keys: Factotum, trust: Trust) -> Iterator[Open]:
     """Open sessions by port, as glenda on a scripted server; all end with the test."""
-    opened: list[Session] = []
+    opened: list[Pop3Session] = []
 
-    def connect(port: int, name: str = "pop", **how: object) -> Session:
+    def connect(port: int, name: str = "pop", **how: object) -> Pop3Session:
         user = str(how.pop("user", "glenda"))
         how.setdefault("timeout", TIMEOUT)
         given = how.pop("trust", trust)
         host = str(how.pop("host", "localhost"))
         account = Account(host, name, port, user)
-        session = Session.open(account, keys, given, **how)  # type: ignore[arg-type]
+        session = Pop3Session.open(account, keys, given, **how)  # type: ignore[arg-type]
         opened.append(session)
         return session
 

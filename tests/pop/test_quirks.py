@@ -11,7 +11,7 @@ from mailfs.factotum.client import FactotumError
 from mailfs.pop import session as sessions
 from mailfs.pop.error import MAX_TEXT, Busy, LoginRefused, PopError, refusal, shown
 from mailfs.pop.login import MAX_STEPS, stamp
-from mailfs.pop.session import Session, header
+from mailfs.pop.session import Pop3Session, header
 from tests.factotum.serving import Served
 from tests.factotum.world import NOW
 from tests.net.scripted import Gone, Play, Scripted, Talk
@@ -20,7 +20,7 @@ from tests.pop.drop import STAMP, Drop, drop, mail
 
 OFFERS = "+OK\r\nSTLS\r\n."
 
-Start = Callable[..., tuple[Session, Scripted]]
+Start = Callable[..., tuple[Pop3Session, Scripted]]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def start(connect: Open) -> Iterator[Start]:
     """Start a server with a play and open a session with it."""
     with ExitStack() as stack:
 
-        def start(play: Play, **how: object) -> tuple[Session, Scripted]:
+        def start(play: Play, **how: object) -> tuple[Pop3Session, Scripted]:
             server = stack.enter_context(Scripted(play))
             return connect(server.port, **how), server
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mailfs.pop import reader
 from mailfs.pop.error import Ambiguous
-from mailfs.pop.reader import MAX_LINE, Reader
+from mailfs.pop.reader import MAX_LINE, Pop3Reader
 from tests.pop.drop import stuffed
 
 CASES = [
@@ -40,7 +40,7 @@ BARE = [
 ]
 
 
-class Fed(Reader):
+class Fed(Pop3Reader):
     """A reader whose octets come in given pieces."""
 
     def __init__(self, *pieces: bytes) -> None:
@@ -118,7 +118,7 @@ def test_silence_ends_a_doubtful_text(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(b"one\n.\r\n")
-        assert b"".join(Reader(ours, "server").text()) == b"one\n"
+        assert b"".join(Pop3Reader(ours, "server").text()) == b"one\n"
 
 
 def test_lines_are_bounded() -> None:
@@ -135,7 +135,7 @@ def test_lines_are_bounded() -> None:
         thread = threading.Thread(target=flood)
         thread.start()
         with pytest.raises(ConnectionError, match="line too long"):
-            Reader(ours, "server").line()
+            Pop3Reader(ours, "server").line()
         ours.close()
         thread.join()
     assert Fed(b"x" * (MAX_LINE - 2) + b"\r\n").line()
@@ -148,7 +148,7 @@ def test_the_end_of_the_connection_is_no_end_of_a_text() -> None:
             with theirs:
                 theirs.sendall(wire)
             with pytest.raises(ConnectionError, match="server hung up"):
-                list(Reader(ours, "server").text())
+                list(Pop3Reader(ours, "server").text())
 
 
 def test_every_wait_ends() -> None:
@@ -156,4 +156,4 @@ def test_every_wait_ends() -> None:
     with ours, theirs:
         ours.settimeout(0.05)
         with pytest.raises(TimeoutError, match="server: timed out"):
-            Reader(ours, "server").line()
+            Pop3Reader(ours, "server").line()

@@ -8,7 +8,7 @@ import pytest
 from mailfs.factotum.client import NeedKey
 from mailfs.pop.account import FORMS, Account, BadSpec, parse
 from mailfs.pop.error import LoginRefused, PopError
-from mailfs.pop.session import Session
+from mailfs.pop.session import Pop3Session
 from mailfs.tls.trust import Untrusted
 from tests.factotum.serving import Served
 from tests.net.dovecot import Dovecot
@@ -149,7 +149,7 @@ def test_a_refused_key_is_asked_for_again(
 
     account = Account("localhost", "pops", dovecot.ports["pop3s"], user)
     with agent.keys(getkey) as keys:
-        session = Session.open(account, keys, dovecot.trust(tmp_path))
+        session = Pop3Session.open(account, keys, dovecot.trust(tmp_path))
         assert session.user == user
         session.drop()
         assert len(asked) == 1
@@ -188,7 +188,7 @@ def test_the_user_may_be_left_to_the_key(
     agent.add(f"proto=pass server=localhost user={user} !password=secret")
     account = Account("localhost", "pops", dovecot.ports["pop3s"])
     with agent.keys() as keys:
-        session = Session.open(account, keys, dovecot.trust(tmp_path))
+        session = Pop3Session.open(account, keys, dovecot.trust(tmp_path))
     assert session.user == user
     session.drop()
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from mailfs.mbox.mailbox import Mailbox
-from mailfs.mbox.net import Net
-from mailfs.mbox.pack import Pack
+from mailfs.cache.pack import Pack
+from mailfs.mailbox.mailbox import Mailbox
+from mailfs.mailbox.net import Network
 from mailfs.p9.client import Client
 from tests.factotum.serving import Served
 from tests.fs.serving import Tree
@@ -76,7 +76,7 @@ class Account:
     def start(self) -> None:
         """Start our server."""
         pack = Pack(self.cache / "pack", 1 << 28)
-        net = Net(self.keys.keys, self.trust, pack)
+        net = Network(self.keys.keys, self.trust, pack)
         self._tree = Tree(self.scratch, net=net)
 
     def stop(self) -> None:

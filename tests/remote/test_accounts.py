@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailfs.errors import P9Error
+from mailfs.errors import Refused
 from tests.net.dovecot import PASSWORD
 from tests.remote.account import Account, mail, until
 from tests.remote.test_imap import numbers
@@ -45,7 +45,7 @@ def test_under_a_name(account: Account) -> None:
 def test_names_that_clash_open_nothing(account: Account) -> None:
     account.open("Sent", folder="Drafts")
     with account.client() as client:
-        with pytest.raises(P9Error, match="mbox name in use"):
+        with pytest.raises(Refused, match="mbox name in use"):
             client.write("/ctl", f"open {account.spec(folder='*')}".encode())
         assert {e.name for e in client.ls("/")} - {"ctl", "event", "outbox"} == {"Sent"}
 
@@ -87,7 +87,7 @@ def test_it_can_be_opened_when_the_server_is_away(account: Account) -> None:
             client.write("/ctl", f"open {spec}".encode())
             assert client.read("/mbox/1/body") == b"body of 1\n"
             assert "Sent" in {e.name for e in client.ls("/")}
-            with pytest.raises(P9Error, match="localhost/imap"):
+            with pytest.raises(Refused, match="localhost/imap"):
                 client.ls("/Sent")
     finally:
         account.dovecot.start()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailfs.errors import ENOMSG, P9Error
+from mailfs.errors import ENOMSG, Refused
 from mailfs.p9.client import Client
 from tests.remote.account import Account, mail
 from tests.remote.test_imap import numbers
@@ -74,7 +74,7 @@ def test_mail_moves_and_is_copied(account: Account) -> None:
         assert subjects(account, "Trash") == ["5"]
         ctl(client, "expunge", "mbox", "1")
         assert subjects(account, "INBOX") == ["2", "4"]
-        with pytest.raises(P9Error, match=ENOMSG):
+        with pytest.raises(Refused, match=ENOMSG):
             ctl(client, "move", "mbox", "77", "Work")
 
 

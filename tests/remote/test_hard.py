@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import MailfsError, P9Error
-from mailfs.mbox.drivers import imapline
+from mailfs.errors import MailfsError, Refused
+from mailfs.mailbox.drivers.imap import link
 from tests.corpus import corpus, write_maildir
 from tests.net.dovecot import Dovecot
 from tests.net.proxy import Proxy
@@ -77,7 +77,7 @@ def test_a_server_that_says_nothing(
     dovecot: Dovecot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is known can be read, what is not ends in an error, and it comes back."""
-    monkeypatch.setattr(imapline, "TIMEOUT", 2.0)
+    monkeypatch.setattr(link, "TIMEOUT", 2.0)
     with Proxy(dovecot.ports["imap"]) as line, Account(dovecot, tmp_path) as account:
         account.fill(3)
         account.open(port=line.port)
@@ -87,7 +87,7 @@ def test_a_server_that_says_nothing(
             line.freeze()
             with account.client() as waiting, waiting.open("/mbox/2") as directory:
                 assert directory is not None
-                with pytest.raises(P9Error, match="localhost/imap"):
+                with pytest.raises(Refused, match="localhost/imap"):
                     waiting.read("/mbox/2/body")
             assert client.read("/mbox/1/body") == b"body of 1\n"
             assert numbers(client) == [1, 2, 3]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import P9Error
+from mailfs.errors import Refused
 from mailfs.p9.client import Client
 from tests.net.dovecot import Dovecot
 from tests.net.proxy import Proxy
@@ -146,7 +146,7 @@ def test_offline(dovecot: Dovecot, tmp_path: Path) -> None:
             assert numbers(client) == [1, 2, 3, 4]
             assert client.read("/mbox/2/body") == b"body of 2\n"
             assert client.read("/mbox/3/subject") == b"message 3"
-            with pytest.raises(P9Error, match="localhost/imap"):
+            with pytest.raises(Refused, match="localhost/imap"):
                 client.read("/mbox/3/body")
             client.write("/mbox/2/flags", b"+f")
             client.write("/mbox/2/flags", b"+s-f")
@@ -266,6 +266,6 @@ def test_refusals_are_told(account: Account, what: str) -> None:
     else:
         (account.scratch / "root/sys/lib/tls/mail").write_text("")
     with account.client() as client:
-        with pytest.raises(P9Error, match=REFUSALS[what]):
+        with pytest.raises(Refused, match=REFUSALS[what]):
             client.write("/ctl", f"open {spec} mbox".encode())
         assert [e.name for e in client.ls("/") if e.name == "mbox"] == []

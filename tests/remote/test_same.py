@@ -36,11 +36,11 @@ def test_same_files(
     account: Account, box: Path, long: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if long:
-        monkeypatch.setattr("mailfs.mbox.remote.SHORT", 0)
-        monkeypatch.setattr("mailfs.mbox.sparse.WINDOW", 256)
-        monkeypatch.setattr("mailfs.mbox.sparse.HOLE", 512)
-        monkeypatch.setattr("mailfs.mbox.sparse.EDGE", 64)
-        monkeypatch.setattr("mailfs.mbox.message.AT_ONCE", 0)
+        monkeypatch.setattr("mailfs.mailbox.remote.SHORT", 0)
+        monkeypatch.setattr("mailfs.mailbox.sparse.WINDOW", 256)
+        monkeypatch.setattr("mailfs.mailbox.sparse.HOLE", 512)
+        monkeypatch.setattr("mailfs.mailbox.sparse.EDGE", 64)
+        monkeypatch.setattr("mailfs.mailbox.message.AT_ONCE", 0)
     account.tree.open(box, "given")
     maildir = account.scratch / "Maildir"
     for name in ("cur", "new", "tmp"):

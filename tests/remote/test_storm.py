@@ -17,7 +17,7 @@ import pytest
 
 from mailfs.errors import MailfsError
 from mailfs.p9.client import Client
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.net.dovecot import PASSWORD, Dovecot
 from tests.remote.account import Account, letters, mail, until
 
@@ -155,7 +155,7 @@ def process(account: Account) -> Iterator[Client]:
         command += [str(account.scratch / "root"), "-f", f"mbox={account.spec()}"]
         server = subprocess.Popen(command, env=env)
         try:
-            address = Address("unix", f"{namespace}/upasfs")
+            address = DialString("unix", f"{namespace}/upasfs")
             until(lambda: os.path.exists(address.host), 60)
             with Client(address) as client:
                 yield client

@@ -13,7 +13,7 @@ from mailfs.secret import Secret
 from mailfs.secstore import client, pak
 from mailfs.secstore.account import Account, Accounts
 from mailfs.secstore.kdf import Cost, Stretch
-from mailfs.secstore.server import Server
+from mailfs.secstore.server import SecstoreServer
 
 PASSWORD = Secret("sesame123")
 CHEAP = Cost(14)
@@ -31,7 +31,7 @@ class Running:
     def dial(self) -> client.Dial:
         return client.dial(f"tcp!127.0.0.1!{self.port}")
 
-    def login(self, user: str, password: Secret = PASSWORD) -> client.Session:
+    def login(self, user: str, password: Secret = PASSWORD) -> client.SecstoreSession:
         return client.login(self.dial, user, password)
 
     def socket(self) -> socket.socket:
@@ -50,7 +50,7 @@ def server(tmp_path: Path) -> Iterator[Running]:
         accounts.files(name).mkdir()
     listener = socket.create_server(("127.0.0.1", 0))
     running = Running(accounts, listener.getsockname()[1])
-    served = Server(
+    served = SecstoreServer(
         accounts.root,
         "test server",
         clock=lambda: running.now[0],

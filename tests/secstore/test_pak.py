@@ -26,11 +26,11 @@ def seeded(seed: int) -> pak.Random:
 
 def start(
     password: Secret = SESAME, seed: int = 1
-) -> tuple[pak.Client, pak.Hello, pak.Server]:
-    client = pak.Client(BOB, password, seeded(seed))
+) -> tuple[pak.PakClient, pak.Hello, pak.PakServer]:
+    client = pak.PakClient(BOB, password, seeded(seed))
     said = pak.hello(client.hello())
     _, hi = pak.verifier(BOB, SESAME)
-    return client, said, pak.Server(b"srv", said, hi, seeded(seed + 100))
+    return client, said, pak.PakServer(b"srv", said, hi, seeded(seed + 100))
 
 
 def test_group() -> None:
@@ -81,18 +81,18 @@ def test_outside_the_group(n: int) -> None:
     with pytest.raises(SecstoreError, match="number outside the group"):
         pak.element(text)
     _, said, _ = start()
-    client = pak.Client(BOB, SESAME, seeded(1))
+    client = pak.PakClient(BOB, SESAME, seeded(1))
     with pytest.raises(SecstoreError, match="number outside the group"):
         client.answer(b"mu=%s\nk=x\nS=y\n" % text)
     with pytest.raises(SecstoreError, match="number outside the group"):
-        pak.Server(b"s", pak.Hello(BOB, text), 5, seeded(2))
+        pak.PakServer(b"s", pak.Hello(BOB, text), 5, seeded(2))
     assert said.m
 
 
 def test_client_that_sends_the_bare_hash() -> None:
     h, hi = pak.verifier(BOB, SESAME)
     with pytest.raises(SecstoreError, match="number outside the group"):
-        pak.Server(b"s", pak.Hello(BOB, pak.b64(h)), hi, seeded(2))
+        pak.PakServer(b"s", pak.Hello(BOB, pak.b64(h)), hi, seeded(2))
 
 
 def test_both_sides_agree() -> None:
@@ -181,7 +181,7 @@ def test_probe(m: bytes) -> None:
 def test_long_server_name() -> None:
     client, said, _ = start()
     _, hi = pak.verifier(BOB, SESAME)
-    long = pak.Server(b"s" * 300, said, hi, seeded(5))
+    long = pak.PakServer(b"s" * 300, said, hi, seeded(5))
     with pytest.raises(SecstoreError, match="name too long"):
         client.answer(long.reply())
 
@@ -207,7 +207,7 @@ def test_garbage(octets: bytes) -> None:
     except SecstoreError:
         said = pak.Hello(b"bob", octets)
     assert isinstance(said.probe, bool)
-    client = pak.Client(BOB, SESAME, seeded(3))
+    client = pak.PakClient(BOB, SESAME, seeded(3))
     with pytest.raises(SecstoreError):
         client.answer(b"mu=" + octets)
     with pytest.raises(SecstoreError):

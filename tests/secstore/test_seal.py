@@ -12,7 +12,7 @@ from mailfs.secret import Secret
 from mailfs.secstore import seal
 from mailfs.secstore.error import SecstoreError
 from mailfs.secstore.kdf import Cost
-from mailfs.secstore.seal import Form, Unreadable
+from mailfs.secstore.seal import SealFormat, Unreadable
 
 SESAME = Secret("sesame123")
 CHEAP = Cost(14)
@@ -29,7 +29,7 @@ def test_plan9_both_ways(size: int) -> None:
     data = RANDOM(size)
     stored = seal.seal_plan9(data, SESAME, RANDOM)
     assert len(stored) == size + 32
-    assert seal.form(stored) is Form.PLAN9
+    assert seal.form(stored) is SealFormat.PLAN9
     assert seal.unseal(stored, SESAME, "anyone", "any") == data
     assert stored != seal.seal_plan9(data, SESAME, RANDOM)
 
@@ -73,7 +73,7 @@ def test_sealed_both_ways(size: int) -> None:
     stored = sealed(data)
     assert len(stored) == size + seal.OVERHEAD
     assert stored.startswith(b"mailfs secret 1\n\x0e\x08\x01")
-    assert seal.form(stored) is Form.SEALED
+    assert seal.form(stored) is SealFormat.SEALED
     assert seal.unseal(stored, SESAME, "bob", "factotum") == data
     assert sealed(data) != stored
 

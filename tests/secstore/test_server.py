@@ -12,19 +12,19 @@ from mailfs.errors import UsageError
 from mailfs.secret import Secret
 from mailfs.secstore import client, pak, seal
 from mailfs.secstore import server as server_module
-from mailfs.secstore.client import FileMissing, Session
+from mailfs.secstore.client import FileMissing, SecstoreSession
 from mailfs.secstore.conn import Conn
-from mailfs.secstore.error import Refused, SecstoreError, WrongPassword
-from mailfs.secstore.seal import Form, Unreadable
+from mailfs.secstore.error import SecstoreError, SecstoreRefused, WrongPassword
+from mailfs.secstore.seal import SealFormat, Unreadable
 from tests.secstore.conftest import CHEAP, PASSWORD, Running
 
 WRONG = Secret("sesame124")
 
 
 @pytest.mark.parametrize("user", ["old", "new"])
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("form", SealFormat)
 @pytest.mark.parametrize("size", [0, 1, 4063, 4096, 9000])
-def test_put_and_get(server: Running, user: str, form: Form, size: int) -> None:
+def test_put_and_get(server: Running, user: str, form: SealFormat, size: int) -> None:
     data = bytes(size)
     with server.login(user) as session:
         assert session.server == "test server"
@@ -41,12 +41,15 @@ def test_put_and_get(server: Running, user: str, form: Form, size: int) -> None:
 def test_list_and_remove(server: Running) -> None:
     with server.login("old") as session:
         assert session.list() == []
-        session.put("b", b"", Form.PLAN9)
-        session.put("a", b"12", Form.PLAN9)
+        session.put("b", b"", SealFormat.PLAN9)
+        session.put("a", b"12", SealFormat.PLAN9)
         assert [(e.name, e.size) for e in session.list()] == [("a", 34), ("b", 32)]
         session.remove("a")
         assert [e.name for e in session.list()] == ["b"]
-    with server.login("old") as session, pytest.raises(Refused, match="remove failed"):
+    with (
+        server.login("old") as session,
+        pytest.raises(SecstoreRefused, match="remove failed"),
+    ):
         session.remove("a")
 
 
@@ -76,7 +79,7 @@ def test_ten_wrong_passwords(server: Running) -> None:
     for _ in range(10):
         with pytest.raises(WrongPassword):
             server.login("old", WRONG)
-    with pytest.raises(Refused, match="too many failures"):
+    with pytest.raises(SecstoreRefused, match="too many failures"):
         server.login("old")
     server.now[0] += 300
     server.login("old").close()
@@ -85,13 +88,13 @@ def test_ten_wrong_passwords(server: Running) -> None:
 def test_client_that_hangs_up_is_counted(server: Running) -> None:
     with server.socket() as sock:
         conn = Conn(sock, 20)
-        conn.write(pak.Client(b"old", WRONG, bytes).hello())
+        conn.write(pak.PakClient(b"old", WRONG, bytes).hello())
         conn.read_message()
     assert server.accounts.read("old").failed == 1
 
 
 def test_accounts_that_cannot_log_in(server: Running) -> None:
-    with pytest.raises(Refused, match="account does not exist"):
+    with pytest.raises(SecstoreRefused, match="account does not exist"):
         server.login("nobody")
     old = server.accounts.read("old")
     for change, why in (
@@ -100,7 +103,7 @@ def test_accounts_that_cannot_log_in(server: Running) -> None:
         ({"token": True}, "wants a token"),
     ):
         server.accounts.write(replace(old, **change))
-        with pytest.raises(Refused, match=why):
+        with pytest.raises(SecstoreRefused, match=why):
             server.login("old")
         assert server.accounts.read("old").failed == 0
 
@@ -157,11 +160,11 @@ def test_records_of_strangers(server: Running, octets: bytes) -> None:
 def test_probe(server: Running) -> None:
     assert client.probe(server.dial, "old")
     assert client.probe(server.dial, "new")
-    with pytest.raises(Refused, match="does not exist"):
+    with pytest.raises(SecstoreRefused, match="does not exist"):
         client.probe(server.dial, "nobody")
 
 
-def raw(session: Session) -> Conn:
+def raw(session: SecstoreSession) -> Conn:
     return session._conn
 
 
@@ -189,7 +192,7 @@ def test_commands_that_fail(server: Running, records: list[bytes], why: str) -> 
     with server.login("old") as session:
         for record in records:
             raw(session).write(record)
-        with pytest.raises(Refused, match=why):
+        with pytest.raises(SecstoreRefused, match=why):
             raw(session).read_message()
         with pytest.raises(SecstoreError):
             session.list()
@@ -203,13 +206,13 @@ def test_get_of_what_is_not_there(server: Running, name: bytes) -> None:
     with server.login("old") as session:
         raw(session).write(b"GET %s" % name)
         assert raw(session).read_message() in (b"-1", b"-3")
-        with pytest.raises(Refused, match="operation failed"):
+        with pytest.raises(SecstoreRefused, match="operation failed"):
             raw(session).read_message()
 
 
 def test_put_cut_short_leaves_the_old_file(server: Running) -> None:
     with server.login("old") as session:
-        session.put("a", b"hello", Form.PLAN9)
+        session.put("a", b"hello", SealFormat.PLAN9)
         raw(session).write(b"PUT a")
         raw(session).write(b"100")
         raw(session).write(b"x" * 50)
@@ -219,21 +222,21 @@ def test_put_cut_short_leaves_the_old_file(server: Running) -> None:
 @pytest.mark.parametrize("user", ["old", "new"])
 def test_change_of_password(server: Running, user: str) -> None:
     with server.login(user) as session:
-        session.put("a", b"one", Form.SEALED, CHEAP)
-        session.put("b", b"two", Form.PLAN9)
+        session.put("a", b"one", SealFormat.SEALED, CHEAP)
+        session.put("b", b"two", SealFormat.PLAN9)
     told: list[str] = []
     client.change(server.dial, user, PASSWORD, WRONG, cost=CHEAP, tell=told.append)
     assert told == ["a", "b"]
     with pytest.raises(WrongPassword):
         server.login(user)
     with server.login(user, WRONG) as session:
-        assert session.read("a") == (Form.SEALED, b"one")
-        assert session.read("b") == (Form.PLAN9, b"two")
+        assert session.read("a") == (SealFormat.SEALED, b"one")
+        assert session.read("b") == (SealFormat.PLAN9, b"two")
 
 
 def test_change_begins_only_if_every_file_opens(server: Running) -> None:
     with server.login("old") as session:
-        session.put("a", b"one", Form.PLAN9)
+        session.put("a", b"one", SealFormat.PLAN9)
     stored = server.accounts.files("old") / "b"
     stored.write_bytes(bytes(48))
     with pytest.raises(Unreadable, match="b: decrypted file failed to authenticate"):
@@ -247,7 +250,7 @@ def test_change_half_way_names_what_is_left(
 ) -> None:
     with server.login("old") as session:
         for name in ("a", "b", "c"):
-            session.put(name, b"x", Form.PLAN9)
+            session.put(name, b"x", SealFormat.PLAN9)
 
     def stop(name: str) -> None:
         if name == "b":
@@ -311,7 +314,7 @@ class Fake:
 def known(conn: Conn) -> None:
     """Log a client in as a server that knows the password."""
     said = pak.hello(conn.read())
-    server = pak.Server(b"s", said, pak.verifier(b"bob", PASSWORD)[1], bytes)
+    server = pak.PakServer(b"s", said, pak.verifier(b"bob", PASSWORD)[1], bytes)
     conn.write(server.reply())
     conn.secret(server.check(conn.read()).secret, server=True)
 
@@ -335,16 +338,26 @@ def test_server_of_plan9_is_dialled_again() -> None:
 
 
 SILENT = [
-    (lambda s: s.put("f", b"x", Form.PLAN9), 3, b"33", "f: not stored as it was sent"),
+    (
+        lambda s: s.put("f", b"x", SealFormat.PLAN9),
+        3,
+        b"33",
+        "f: not stored as it was sent",
+    ),
     (lambda s: s.remove("f"), 1, b"%d", "f: not removed"),
     (lambda s: s.list(), 0, b"3", "bad directory listing"),
-    (lambda s: s.put("f", bytes(10 << 20), Form.PLAN9), 0, b"", "f: over 10485760"),
+    (
+        lambda s: s.put("f", bytes(10 << 20), SealFormat.PLAN9),
+        0,
+        b"",
+        "f: over 10485760",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("work", "skip", "size", "why"), SILENT)
 def test_silent_failures_are_noticed(
-    work: Callable[[Session], object], skip: int, size: bytes, why: str
+    work: Callable[[SecstoreSession], object], skip: int, size: bytes, why: str
 ) -> None:
     def talk(conn: Conn) -> None:
         conn.read()

@@ -8,7 +8,7 @@ import pytest
 
 from mailfs.secstore import shelf
 from mailfs.secstore.error import SecstoreError
-from mailfs.secstore.shelf import Entry, Shelf, good_name, listing, parse_listing
+from mailfs.secstore.shelf import Shelf, StoredFile, good_name, listing, parse_listing
 
 DIGEST = bytes(range(20))
 TEXT = (
@@ -16,8 +16,8 @@ TEXT = (
     "factotum\t10032 Jan 01 00:00:00 GMT 1970 AAECAwQFBgcICQoLDA0ODxAREhM=\n"
 )
 ENTRIES = [
-    Entry("a", 32, "Nov 22 12:59:33 GMT 2026", DIGEST),
-    Entry("factotum", 10032, "Jan 01 00:00:00 GMT 1970", DIGEST),
+    StoredFile("a", 32, "Nov 22 12:59:33 GMT 2026", DIGEST),
+    StoredFile("factotum", 10032, "Jan 01 00:00:00 GMT 1970", DIGEST),
 ]
 
 
@@ -81,7 +81,7 @@ def test_put_get_list_remove(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     entries = one.entries()
     assert [e.name for e in entries] == ["a", "b"]
-    assert entries[0] == Entry(
+    assert entries[0] == StoredFile(
         "a",
         5,
         "Jan 01 00:00:00 GMT 1970",

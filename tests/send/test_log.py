@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mailfs.send.log import MAX_LINE, SysLog
+from mailfs.site.log import MAX_LINE, SysLog
 
 NOW = 1796134676  # Dec  1 14:17:56 2026, GMT
 
@@ -48,7 +48,7 @@ def test_a_log_is_never_made(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from mailfs.send.log import SysLog
+from mailfs.site.log import SysLog
 log = SysLog(Path(sys.argv[1]), "felix")
 for n in range(300):
     log.write("mail", f"{sys.argv[2]} {n}\\nerror+ {sys.argv[2]} {n}")

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailfs.msg.escape import escape, harmless, unescape
 from mailfs.ndb import shipped
 from mailfs.send import rewrite
-from mailfs.send.address import escape, harmless, split, unescape, valid
+from mailfs.send.address import split, valid
 from mailfs.send.refusal import Refusal
-from mailfs.send.rewrite import Kind, Match, Rules
+from mailfs.send.rewrite import Kind, RuleMatch, Rules
 
 NAMES = ("kremvax.example.org", "gnot")
 
@@ -17,7 +18,7 @@ def rules(text: str) -> Rules:
     return rewrite.parse(text, NAMES)
 
 
-def match(text: str, address: str, sender: str = "me") -> Match:
+def match(text: str, address: str, sender: str = "me") -> RuleMatch:
     found = rules(text).match(address, sender)
     assert found is not None
     return found

@@ -9,7 +9,7 @@ import pytest
 from mailfs.send import command, local, mail, preview, submit
 from mailfs.send.refusal import Refusal
 from mailfs.send.submit import State
-from tests.mbox.contract import small_files
+from tests.mailbox.contract import small_files
 from tests.send.world import DATE, PIPETO, World, fates
 
 PATHS = [

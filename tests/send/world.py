@@ -5,16 +5,16 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
-from mailfs.mbox.driver import Place
-from mailfs.mbox.drivers import open_store
+from mailfs.mailbox.driver import Place
+from mailfs.mailbox.drivers import open_store
 from mailfs.ndb import install, shipped
 from mailfs.ndb.db import open_ndb
-from mailfs.ndb.sysname import Names
+from mailfs.ndb.sysname import SystemNames
 from mailfs.send import mail, submit
-from mailfs.send.log import SysLog
-from mailfs.send.site import Site
 from mailfs.send.submit import Result
-from tests.mbox.bench import everything
+from mailfs.site.log import SysLog
+from mailfs.site.site import Site
+from tests.mailbox.bench import everything
 
 NOW = 1795351508  # Sun Nov 22 12:45:08 GMT 2026
 DATE = "Sun Nov 22 12:45:08 +0000 2026"
@@ -71,7 +71,7 @@ class World:
     @property
     def site(self) -> Site:
         numbers = count()
-        names = Names(self.env.get("site", "kremvax"), "kremvax")
+        names = SystemNames(self.env.get("site", "kremvax"), "kremvax")
         return Site(
             self.root,
             self.user,

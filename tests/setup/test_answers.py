@@ -8,25 +8,27 @@ import pytest
 from mailfs.attr import parse, value
 from mailfs.cmd import setup as verb
 from mailfs.errors import MailfsError, UsageError
+from mailfs.factotum import keyfile
 from mailfs.factotum.client import Factotum
 from mailfs.factotum.fetch import Fetch, fetcher
+from mailfs.factotum.keyfile import KeyFile
+from mailfs.mailboxes import listed
 from mailfs.secret import Secret
-from mailfs.setup import answer, change, keep, keyfile, mailboxes
-from mailfs.setup.keyfile import KeyFile
+from mailfs.setup import answer, change, keep
 from mailfs.setup.login import Logins
 from mailfs.setup.lookup import Lookup
 from mailfs.setup.person import QUESTIONS, Interview
 from mailfs.setup.provider import OWN, PROVIDERS
 from mailfs.setup.server import incoming, outgoing
 from mailfs.setup.srv import Srv
-from mailfs.setup.trial import Keys, Refused, Trial, vouching
+from mailfs.setup.trial import Keys, Trial, TrialRefused, vouching
 from mailfs.setup.warlock import Warlock
-from mailfs.setup.world import World
+from mailfs.setup.world import SetupWorld
 from mailfs.tls.vouch import Unvouched
 from tests.factotum.oauthserver import AuthorisationServer
 from tests.secstore import conftest as secstore
 from tests.secstore.conftest import PASSWORD, Running
-from tests.send.smtp.nameserver import NameServer, Zone
+from tests.smtp.nameserver import NameServer, Zone
 
 stored = secstore.server
 
@@ -41,10 +43,10 @@ def no_fetch(url: str, body: bytes | None) -> tuple[int, bytes]:
 
 def world(
     root: Path, names: NameServer | None = None, fetch: Fetch = no_fetch
-) -> World:
+) -> SetupWorld:
     lookup = Lookup(Srv(names.resolvers if names else None), fetch)
     units = root / "units"
-    return World(
+    return SetupWorld(
         root, "glenda", lookup, fetch, units, keys=nobody, sleep=lambda seconds: None
     )
 
@@ -127,17 +129,17 @@ def test_every_question_has_an_option() -> None:
 
 
 def test_the_list_of_mailboxes(tmp_path: Path) -> None:
-    assert mailboxes.read(tmp_path, "glenda") == []
-    path = mailboxes.path(tmp_path, "glenda")
+    assert listed.read(tmp_path, "glenda") == []
+    path = listed.path(tmp_path, "glenda")
     path.parent.mkdir(parents=True)
     path.write_text("# mine\n\n mbox=/imaps/h/u \n~/Maildir\n#x=/y\n")
-    assert mailboxes.read(tmp_path, "glenda") == ["mbox=/imaps/h/u", "~/Maildir"]
-    assert mailboxes.split("mbox=/imaps/h/u") == ("mbox", "/imaps/h/u")
-    assert mailboxes.split("/a=b/c") == ("", "/a=b/c")
+    assert listed.read(tmp_path, "glenda") == ["mbox=/imaps/h/u", "~/Maildir"]
+    assert listed.split("mbox=/imaps/h/u") == ("mbox", "/imaps/h/u")
+    assert listed.split("/a=b/c") == ("", "/a=b/c")
     with open(path, "wb") as f:
-        f.truncate(mailboxes.MAX_FILE + 1)
+        f.truncate(listed.MAX_FILE + 1)
     with pytest.raises(MailfsError, match="file too big"):
-        mailboxes.read(tmp_path, "glenda")
+        listed.read(tmp_path, "glenda")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_the_list_of_mailboxes(tmp_path: Path) -> None:
 def test_what_counts_as_overwriting(
     tmp_path: Path, old: str | None, new: str, *, usual: bool, overwrites: bool
 ) -> None:
-    one = change.Change(tmp_path / "x", old, new, usual=usual)
+    one = change.FileChange(tmp_path / "x", old, new, usual=usual)
     assert (one.overwrites, one.needed) == (overwrites, True)
     if old is not None:
         one.path.write_text(old)
@@ -164,7 +166,7 @@ def test_what_counts_as_overwriting(
 
 
 def test_a_diff_shows_no_control_characters(tmp_path: Path) -> None:
-    lines = change.Change(tmp_path / "x", "\x1b[2Ja\n", "b\n").diff()
+    lines = change.FileChange(tmp_path / "x", "\x1b[2Ja\n", "b\n").diff()
     assert "-?[2Ja" in lines
 
 
@@ -173,7 +175,7 @@ def test_octets_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
     path.write_bytes(b"X: \xff\n")
     old = change.read(path)
     assert old is not None
-    change.Change(path, old, old + "Y: z\n").apply()
+    change.FileChange(path, old, old + "Y: z\n").apply()
     assert path.read_bytes() == b"X: \xff\nY: z\n"
 
 
@@ -262,12 +264,12 @@ def test_one_password_for_both_servers_if_both_take_it(tmp_path: Path) -> None:
 
 def test_a_refused_password_is_not_kept(tmp_path: Path) -> None:
     def attempt(keys: Keys) -> None:
-        raise Refused("no")
+        raise TrialRefused("no")
 
     with Trial(no_fetch) as trial:
         given = {"imap": lambda: Secret("x")}
         made = logins(trial, tmp_path, Interview(Quiet(), {}, given))
-        with pytest.raises(Refused):
+        with pytest.raises(TrialRefused):
             made.login(made.servers[0], "glenda", attempt)
     assert made.lines == []
 

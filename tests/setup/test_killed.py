@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mailfs.errors import MailfsError
+from mailfs.factotum.keyfile import KeyFile
 from mailfs.setup import change
-from mailfs.setup.keyfile import KeyFile
 from tests.net.dovecot import PASSWORD
 from tests.setup.world import Place, Provider, secret
 
@@ -55,7 +55,7 @@ def test_a_file_is_as_before_or_as_after(tmp_path: Path) -> None:
         path.chmod(0o640)
         link = tmp_path / "link"  # whoever has the old file open
         link.hardlink_to(path)
-        one = change.Change(path, "before\n", "after\n")
+        one = change.FileChange(path, "before\n", "after\n")
         if not killed_at(step, one.apply):
             break
         assert path.read_text() in ("before\n", "after\n")
@@ -86,7 +86,7 @@ def test_a_key_file_is_private_at_every_moment(tmp_path: Path) -> None:
 def test_what_changed_meanwhile_is_not_written_over(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("before\n")
-    one = change.Change(path, "before\n", "after\n")
+    one = change.FileChange(path, "before\n", "after\n")
     path.write_text("by another\n")
     with pytest.raises(MailfsError, match="changed meanwhile"):
         one.apply()

@@ -14,7 +14,7 @@ from mailfs.setup.autoconfig import BadConfig
 from mailfs.setup.lookup import Lookup
 from mailfs.setup.provider import OWN
 from mailfs.setup.srv import Srv, within
-from tests.send.smtp.nameserver import FAIL, NameServer, Zone
+from tests.smtp.nameserver import FAIL, NameServer, Zone
 
 SERVERS = [
     ("imap.x.org", "/imaps/imap.x.org", "imap"),

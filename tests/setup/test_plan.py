@@ -6,13 +6,13 @@ import pytest
 
 from mailfs.errors import MailfsError
 from mailfs.ndb import install
-from mailfs.send import site as sites
-from mailfs.send.site import Site
 from mailfs.setup import plan
 from mailfs.setup.plan import Sending, Settings
-from mailfs.setup.present import Box, present
+from mailfs.setup.present import CurrentMailbox, present
 from mailfs.setup.server import incoming, outgoing
 from mailfs.setup.text import DIRECT, DOMAIN, GATEWAY, LOCAL
+from mailfs.site import site as sites
+from mailfs.site.site import Site
 
 HUB = Sending(outgoing("/smtp/hub"), ("-h", "x.org"), DOMAIN)
 TLS = Sending(outgoing("smtp.x.org"), ("-a", "-u", "g@x.org", "-h", "x.org"), LOCAL)
@@ -66,7 +66,9 @@ def test_what_is_written_is_read_back(root: Path, sending: Sending) -> None:
     plan.verify(site, sending)
     now = present(site)
     assert (now.name, now.address) == ("Glenda", "g@x.org")
-    assert now.boxes == (Box("mbox", incoming("imap.x.org"), "g@x.org", True),)
+    assert now.boxes == (
+        CurrentMailbox("mbox", incoming("imap.x.org"), "g@x.org", True),
+    )
     assert now.box("g@x.org") == now.boxes[0]
     assert now.box("other@x.org") is None
     assert now.outgoing == sending.gateway

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from mailfs.factotum.client import Factotum
-from mailfs.where import Address
+from mailfs.where import DialString
 from tests.net.dovecot import PASSWORD
 from tests.setup.test_unattended import nothing_written, setup
 from tests.setup.world import ADDRESS, Place, Provider, Talk
@@ -170,7 +170,7 @@ def test_keys_in_memory_only(place: Place, ours: Provider) -> None:
         talk.answer("Write this?", "")
         assert talk.end() == 0, talk.shown
     assert not (place.box / "factotum").exists()
-    with Factotum(Address("unix", str(place.namespace / "factotum"))) as keys:
+    with Factotum(DialString("unix", str(place.namespace / "factotum"))) as keys:
         assert len(keys.keys()) == 2
     assert all(b"=secret" not in data for data in place.files().values())
     with place.client() as tree:

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailfs.mailboxes import listed
 from mailfs.ndb import shipped
 from mailfs.ndb.parse import records
+from mailfs.runq import script
 from mailfs.send import rewrite
-from mailfs.send.queue import script
-from mailfs.setup import mailboxes, text
+from mailfs.setup import text
 from mailfs.setup.text import DOMAIN, LOCAL
 
 SMTP = {"smtp": "net!h!465"}
@@ -188,4 +189,4 @@ BOXES = [
 def test_mailboxes(old: str, new: str) -> None:
     assert text.mailboxes(old, "mbox", "/imaps/h/u") == new
     assert text.mailboxes(new, "mbox", "/imaps/h/u") == new
-    assert "mbox=/imaps/h/u" in mailboxes.parse(new)
+    assert "mbox=/imaps/h/u" in listed.parse(new)

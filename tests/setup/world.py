@@ -19,7 +19,7 @@ from mailfs import where
 from mailfs.p9.client import Client
 from mailfs.tls.thumb import line as thumb_line
 from tests.net.dovecot import PASSWORD, Dovecot
-from tests.send.smtp.world import context, receiver
+from tests.smtp.world import context, receiver
 
 ADDRESS = "glenda@example.org"
 SOON = 30.0  # seconds in which what must happen happens, on the slowest machine
@@ -129,7 +129,7 @@ class Place:
         )
 
     def client(self) -> Client:
-        return Client(where.Address("unix", str(self.namespace / "upasfs")))
+        return Client(where.DialString("unix", str(self.namespace / "upasfs")))
 
     def files(self) -> dict[str, bytes]:
         """Return every file below the root and the configuration but the logs."""

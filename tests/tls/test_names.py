@@ -3,7 +3,7 @@
 import pytest
 from cryptography import x509
 
-from mailfs.tls.names import BadName, parse
+from mailfs.tls.names import BadHostName, parse
 
 ROWS = [
     ("C=FR CN=*.fakedom.dom", "CN=*.fakedom.dom,C=FR", ["*.fakedom.dom"]),
@@ -39,7 +39,7 @@ def test_names(text: str, subject: str, others: list[str]) -> None:
     ],
 )
 def test_bad(text: str, why: str) -> None:
-    with pytest.raises(BadName, match=why):
+    with pytest.raises(BadHostName, match=why):
         parse(text)
 
 

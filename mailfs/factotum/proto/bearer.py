@@ -13,10 +13,10 @@ from mailfs.factotum.key import Key
 from mailfs.factotum.proto.scram import escape
 from mailfs.factotum.step import (
     BadKey,
+    ConvStart,
     Proto,
     ProtoError,
     Renew,
-    Start,
     Step,
     Steps,
     find,
@@ -29,7 +29,7 @@ PROMPT = "issuer? clientid? user? !refreshtoken?"
 AGAIN = "token refused: try again"
 
 
-def token(start: Start) -> Generator[Step, Any, tuple[Key, Secret, bool]]:
+def token(start: ConvStart) -> Generator[Step, Any, tuple[Key, Secret, bool]]:
     """Find a key: return it, its access token, and whether that is brand-new."""
     key = yield from find(start, PROMPT, proto="oauth")
     new = False
@@ -41,7 +41,7 @@ def token(start: Start) -> Generator[Step, Any, tuple[Key, Secret, bool]]:
     return key, key.secret("!accesstoken"), new
 
 
-def renew(start: Start, key: Key) -> Generator[Step, Any, Key]:
+def renew(start: ConvStart, key: Key) -> Generator[Step, Any, Key]:
     """Refresh a key's token."""
     fetch, clock = start.env.fetch, start.env.clock
     try:
@@ -53,19 +53,19 @@ def renew(start: Start, key: Key) -> Generator[Step, Any, Key]:
     return fresh
 
 
-def client(start: Start) -> Steps:
+def client(start: ConvStart) -> Steps:
     """Out: the access token alone."""
     _, found, _ = yield from token(start)
     yield from send(found.reveal())
     return None
 
 
-def xoauth2(key: Key, start: Start) -> bytes:
+def xoauth2(key: Key, start: ConvStart) -> bytes:
     """Return all of the message before the token."""
     return b"user=" + key.user.encode() + b"\1"
 
 
-def oauthbearer(key: Key, start: Start) -> bytes:
+def oauthbearer(key: Key, start: ConvStart) -> bytes:
     """Return all of the message before the token; RFC 7628 section 3.1."""
     host = start.get("host") or start.get("server")
     head = b"n,a=" + escape(key.user) + b",\1"
@@ -77,9 +77,9 @@ def oauthbearer(key: Key, start: Start) -> bytes:
 
 
 def _mechanism(
-    head: Callable[[Key, Start], bytes], closing: bytes
-) -> Callable[[Start], Steps]:
-    def mechanism(start: Start) -> Steps:
+    head: Callable[[Key, ConvStart], bytes], closing: bytes
+) -> Callable[[ConvStart], Steps]:
+    def mechanism(start: ConvStart) -> Steps:
         """Out: the initial response.  In: an error, if any.  Out: the closing reply.
 
         A token that was not brand-new is dropped and worth another try.

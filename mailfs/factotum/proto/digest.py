@@ -12,11 +12,11 @@ from typing import Any
 from mailfs.factotum.key import Key
 from mailfs.factotum.step import (
     AuthInfo,
+    ConvStart,
     Find,
     Proto,
     ProtoError,
     Refuse,
-    Start,
     Step,
     Steps,
     find,
@@ -40,8 +40,8 @@ def cram(challenge: bytes, password: bytes) -> bytes:
     return hmac.new(password, challenge, "md5").hexdigest().encode()
 
 
-def _client(digest: Digest) -> Callable[[Start], Steps]:
-    def client(start: Start) -> Steps:
+def _client(digest: Digest) -> Callable[[ConvStart], Steps]:
+    def client(start: ConvStart) -> Steps:
         """In: the challenge.  Out: 32 hex digits; the user is in the attributes."""
         challenge = yield from recv()
         key = yield from find(start, PROMPT)
@@ -51,8 +51,8 @@ def _client(digest: Digest) -> Callable[[Start], Steps]:
     return client
 
 
-def _server(digest: Digest) -> Callable[[Start], Steps]:
-    def server(start: Start) -> Steps:
+def _server(digest: Digest) -> Callable[[ConvStart], Steps]:
+    def server(start: ConvStart) -> Steps:
         """Out: a challenge.  In: the user, then 32 hex digits; a few tries."""
         challenge = message_id(start)
         yield from send(challenge)
@@ -71,14 +71,14 @@ def _server(digest: Digest) -> Callable[[Start], Steps]:
     return server
 
 
-def message_id(start: Start) -> bytes:
+def message_id(start: ConvStart) -> bytes:
     """Return ``<number.seconds@dom>``, never the same twice; RFC 1939 section 7."""
     number = int.from_bytes(start.env.random(8))
     return f"<{number}.{int(start.env.clock())}@{start.get('dom', 'mail')}>".encode()
 
 
 def account(
-    start: Start, user: str, prompt: str = "!password?"
+    start: ConvStart, user: str, prompt: str = "!password?"
 ) -> Generator[Step, Any, Key | None]:
     """Return the key a server keeps for user, or None; it must say role=server."""
     template = start.template(prompt, user=user)

@@ -18,15 +18,15 @@ from mailfs.factotum.authpak import (
     derive,
     masks,
 )
-from mailfs.factotum.authsrv import Unreachable
+from mailfs.factotum.authsrv import AuthUnreachable
 from mailfs.factotum.key import Key
 from mailfs.factotum.proto.p9sk1 import PROMPT, check_hex, vouch
 from mailfs.factotum.step import (
     AuthInfo,
     BadKey,
+    ConvStart,
     Proto,
     ProtoError,
-    Start,
     Step,
     Steps,
     Verdict,
@@ -67,7 +67,7 @@ def session(client: bytes, server: bytes, key: bytes) -> Secret:
     return Secret(derive(client + server, key, b"Plan 9 session secret", SECRET))
 
 
-def client(start: Start) -> Steps:
+def client(start: ConvStart) -> Steps:
     """Out: 8 octets.  In: a ticket request and the server's half of an exchange.
 
     Out: the answer to that half.  Out: ticket and authenticator.  In: authenticator.
@@ -98,7 +98,7 @@ Granted = tuple[bytes, Ticket, bytes]
 
 
 def _tickets(
-    start: Start, key: Key, wanted: Ticketreq, half: bytes
+    start: ConvStart, key: Key, wanted: Ticketreq, half: bytes
 ) -> Generator[Step, Any, Granted]:
     secret = masks_of(key)
     pak = begin(secret, start.env.random, initiator=True)
@@ -112,7 +112,7 @@ def _tickets(
     ask = start.env.ask
     try:
         halves, tickets = yield from work(lambda: ask(wanted.authdom, dialogue))
-    except Unreachable as e:
+    except AuthUnreachable as e:
         if wanted.authid != key.user:
             raise ProtoError(str(e)) from None
         return _forge(start, key, wanted, half)
@@ -125,7 +125,7 @@ def _tickets(
     return halves[:SIZE], ours, tickets[FORM1.ticket :]
 
 
-def _forge(start: Start, key: Key, wanted: Ticketreq, half: bytes) -> Granted:
+def _forge(start: ConvStart, key: Key, wanted: Ticketreq, half: bytes) -> Granted:
     """Be the authentication server: the 9P server has the key that we have."""
     random = start.env.random
     pak: Pak = begin(masks_of(key), random, initiator=False)
@@ -138,7 +138,7 @@ def _forge(start: Start, key: Key, wanted: Ticketreq, half: bytes) -> Granted:
     return pak.y, ours, FORM1.seal_ticket(theirs, shared, random(4))
 
 
-def server(start: Start) -> Steps:
+def server(start: ConvStart) -> Steps:
     """Run the server's half of the client's dialogue."""
     env = start.env
     key = yield from find(start, PROMPT)

@@ -12,10 +12,10 @@ from mailfs.factotum.key import Key
 from mailfs.factotum.proto import dp9ik, p9sk1
 from mailfs.factotum.step import (
     AuthInfo,
+    ConvStart,
     Find,
     Proto,
     ProtoError,
-    Start,
     Step,
     Steps,
     recv,
@@ -36,7 +36,9 @@ def _words(data: bytes) -> list[str]:
         raise ProtoError("malformed offer or choice") from None
 
 
-def _found(start: Start, proto: str, dom: str = "") -> Generator[Step, Any, list[Key]]:
+def _found(
+    start: ConvStart, proto: str, dom: str = ""
+) -> Generator[Step, Any, list[Key]]:
     """Return the keys that could be used, asking nobody."""
     attrs = {"proto": proto, **({"dom": dom} if dom else {})}
     template = start.template("user? dom?", **attrs)
@@ -59,7 +61,7 @@ def _offers(data: bytes) -> tuple[bool, list[tuple[str, str]]]:
     return confirms, sorted(known, key=lambda offer: rank.index(offer[0]))
 
 
-def client(start: Start) -> Steps:
+def client(start: ConvStart) -> Steps:
     """In: the offers.  Out: the choice.  In: the confirmation.  Then the chosen."""
     data = yield from recv(end=b"\0", hint=MAX_OFFER)
     confirms, offers = _offers(data)
@@ -81,7 +83,7 @@ def client(start: Start) -> Steps:
     return (yield from INNER[chosen[0]].roles["client"](inner))
 
 
-def server(start: Start) -> Steps:
+def server(start: ConvStart) -> Steps:
     """Out: the offers.  In: the choice.  Then the chosen."""
     offers: dict[tuple[str, str], None] = {}
     # p9sk1 first: some old clients stop at what they do not know.

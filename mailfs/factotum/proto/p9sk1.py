@@ -10,14 +10,14 @@ from typing import Any
 
 from mailfs.errors import MailfsError
 from mailfs.factotum import deskey
-from mailfs.factotum.authsrv import Unreachable
+from mailfs.factotum.authsrv import AuthUnreachable
 from mailfs.factotum.key import Key
 from mailfs.factotum.step import (
     AuthInfo,
     BadKey,
+    ConvStart,
     Proto,
     ProtoError,
-    Start,
     Step,
     Steps,
     Verdict,
@@ -53,7 +53,7 @@ def deskey_of(key: Key) -> bytes:
     return deskey.passtokey(key.secret().reveal())
 
 
-def client(start: Start) -> Steps:
+def client(start: ConvStart) -> Steps:
     """Out: 8 octets.  In: ticket request.  Out: ticket, authenticator.  In: again."""
     env = start.env
     mine = env.random(CHALLEN)
@@ -75,7 +75,7 @@ def client(start: Start) -> Steps:
 
 
 def _tickets(
-    start: Start, key: Key, wanted: Ticketreq
+    start: ConvStart, key: Key, wanted: Ticketreq
 ) -> Generator[Step, Any, tuple[Ticket, bytes]]:
     """Return our ticket, opened, and the server's, sealed."""
     request = Ticketreq(
@@ -87,7 +87,7 @@ def _tickets(
         (reply,) = yield from work(
             lambda: ask(wanted.authdom, [(request.pack(), size)])
         )
-    except Unreachable as e:
+    except AuthUnreachable as e:
         if wanted.authid != key.user:
             raise ProtoError(str(e)) from None
         ours = Ticket(TC, wanted.chal, key.user, key.user, start.env.random(7))
@@ -101,7 +101,7 @@ def _tickets(
     return ours, reply[FORM0.ticket :]
 
 
-def server(start: Start) -> Steps:
+def server(start: ConvStart) -> Steps:
     """Run the server's half of the client's dialogue."""
     key = yield from find(start, PROMPT)
     theirs = yield from recv(CHALLEN)

@@ -4,12 +4,12 @@ Every other protocol keeps the password in the agent: prefer one of those.
 """
 
 from mailfs.attr import quote
-from mailfs.factotum.step import Proto, Start, Steps, find, send
+from mailfs.factotum.step import ConvStart, Proto, Steps, find, send
 
 PROMPT = "user? !password?"
 
 
-def client(start: Start) -> Steps:
+def client(start: ConvStart) -> Steps:
     """Out: user and password, quoted, one blank between."""
     key = yield from find(start, PROMPT)
     words = quote(key.user), quote(key.secret().text())

@@ -10,9 +10,9 @@ from typing import Any
 from mailfs.factotum.proto.digest import account
 from mailfs.factotum.step import (
     AuthInfo,
+    ConvStart,
     Proto,
     ProtoError,
-    Start,
     Step,
     Steps,
     find_any,
@@ -24,7 +24,7 @@ PROMPT = "user? !password?"
 MAX_NAME = 255  # octets of a name or password a client sends; RFC 4616 section 2
 
 
-def plain_client(start: Start) -> Steps:
+def plain_client(start: ConvStart) -> Steps:
     """Out: ``authzid NUL authcid NUL passwd``; RFC 4616.  authzid is a parameter."""
     key = yield from find_any(start, PROMPT, ("plain", "pass"))
     parts = start.get("authzid").encode(), key.user.encode(), key.secret().reveal()
@@ -34,7 +34,7 @@ def plain_client(start: Start) -> Steps:
     return None
 
 
-def plain_server(start: Start) -> Steps:
+def plain_server(start: ConvStart) -> Steps:
     """In: the client's one message."""
     parts = (yield from recv()).split(b"\0")
     if len(parts) != 3 or any(len(part) > MAX_NAME for part in parts):
@@ -45,7 +45,7 @@ def plain_server(start: Start) -> Steps:
     return (yield from check(start, user, password))
 
 
-def login_client(start: Start) -> Steps:
+def login_client(start: ConvStart) -> Steps:
     """In: a prompt.  Out: the user.  In: a prompt.  Out: the password."""
     key = yield from find_any(start, PROMPT, ("login", "pass"))
     yield from recv()
@@ -55,7 +55,7 @@ def login_client(start: Start) -> Steps:
     return None
 
 
-def login_server(start: Start) -> Steps:
+def login_server(start: ConvStart) -> Steps:
     """Out: a prompt.  In: the user.  Out: a prompt.  In: the password."""
     yield from send(b"Username:")
     user = yield from recv()
@@ -66,7 +66,9 @@ def login_server(start: Start) -> Steps:
     return (yield from check(start, user, password))
 
 
-def check(start: Start, user: bytes, password: bytes) -> Generator[Step, Any, AuthInfo]:
+def check(
+    start: ConvStart, user: bytes, password: bytes
+) -> Generator[Step, Any, AuthInfo]:
     """Compare a password with that of the server's key for user."""
     name = user.decode(errors="replace")
     key = yield from account(start, name)

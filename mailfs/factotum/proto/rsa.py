@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 from mailfs.errors import MailfsError
 from mailfs.factotum.key import Key
 from mailfs.factotum.step import (
+    ConvStart,
     Find,
     Poll,
     Proto,
     ProtoError,
-    Start,
     Steps,
     find,
     recv,
@@ -106,7 +106,7 @@ def numbers(key: Key) -> Numbers:
     return Numbers(e, n, (d, p, q, kp, kq, c2))
 
 
-def client(start: Start) -> Steps:
+def client(start: ConvStart) -> Steps:
     """Out, as often as read: modulus and exponent of the next key.
 
     In: hex of a number.  Out: hex of it to the power d, under the key shown last.
@@ -124,7 +124,7 @@ def client(start: Start) -> Steps:
     return (yield from _raise(start, current, asked or b""))
 
 
-def _raise(start: Start, known: Numbers | None, asked: bytes) -> Steps:
+def _raise(start: ConvStart, known: Numbers | None, asked: bytes) -> Steps:
     if known is None:
         raise ProtoError("no key chosen: read one first")
     try:
@@ -136,14 +136,14 @@ def _raise(start: Start, known: Numbers | None, asked: bytes) -> Steps:
     return None
 
 
-def _hash(start: Start, key: Key) -> hashes.HashAlgorithm:
+def _hash(start: ConvStart, key: Key) -> hashes.HashAlgorithm:
     name = key.get("hash") or start.get("hash", "sha1")
     if name not in HASHES:
         raise ProtoError(f"unknown hash {name}")
     return HASHES[name]()
 
 
-def sign(start: Start) -> Steps:
+def sign(start: ConvStart) -> Steps:
     """In: a digest.  Out: its PKCS#1 v1.5 signature, as long as the modulus."""
     key = yield from find(start, "")
     known, algorithm = numbers(key), _hash(start, key)
@@ -153,7 +153,7 @@ def sign(start: Start) -> Steps:
     return None
 
 
-def verify(start: Start) -> Steps:
+def verify(start: ConvStart) -> Steps:
     """In: a digest, then a signature.  Out: ``ok`` or why not."""
     key = yield from find(start, "")
     known, algorithm = numbers(key), _hash(start, key)
@@ -170,8 +170,8 @@ def verify(start: Start) -> Steps:
     return None
 
 
-def _crypt(way: Literal["encrypt", "decrypt"]) -> Callable[[Start], Steps]:
-    def crypt(start: Start) -> Steps:
+def _crypt(way: Literal["encrypt", "decrypt"]) -> Callable[[ConvStart], Steps]:
+    def crypt(start: ConvStart) -> Steps:
         """In: a number, most significant octet first.  Out: the result, zeros cut."""
         key = yield from find(start, "")
         known = numbers(key)

@@ -21,9 +21,9 @@ from mailfs.factotum.proto.digest import account
 from mailfs.factotum.step import (
     AuthInfo,
     BadKey,
+    ConvStart,
     Proto,
     ProtoError,
-    Start,
     Steps,
     find_any,
     recv,
@@ -139,7 +139,7 @@ def rounds(text: bytes, least: int) -> int:
     return count
 
 
-def binding(start: Start) -> tuple[bytes, bytes]:
+def binding(start: ConvStart) -> tuple[bytes, bytes]:
     """Return the GS2 flag (``n``, ``y`` or ``p=type``) and the binding's octets."""
     kind = start.get("cb", "n")
     if kind in ("n", "y"):
@@ -173,7 +173,7 @@ def unescape(name: bytes) -> str:
     return text.replace("=2C", ",").replace("=3D", "=")
 
 
-def nonce(start: Start) -> bytes:
+def nonce(start: ConvStart) -> bytes:
     """Return a fresh printable nonce."""
     return b64encode(start.env.random(NONCE))
 
@@ -183,8 +183,8 @@ def xor(a: bytes, b: bytes) -> bytes:
     return bytes(x ^ y for x, y in zip(a, b, strict=True))
 
 
-def _client(scram: Scram, proto: str) -> Callable[[Start], Steps]:
-    def client(start: Start) -> Steps:
+def _client(scram: Scram, proto: str) -> Callable[[ConvStart], Steps]:
+    def client(start: ConvStart) -> Steps:
         """Out: client-first.  In: server-first.  Out: client-final.  In: server-final.
 
         A server that does not prove it knows the password is refused.
@@ -248,7 +248,7 @@ def verifier(scram: Scram, key: Key) -> Verifier:
     return Verifier(salt, ITERATIONS, scram.h(ckey), skey)
 
 
-def nobody(scram: Scram, start: Start, user: str) -> Verifier:
+def nobody(scram: Scram, start: ConvStart, user: str) -> Verifier:
     """Return a verifier no password fits, for a user we do not know."""
     salt = scram.h(b"mailfs scram salt " + user.encode())[:16]
     return Verifier(
@@ -256,8 +256,8 @@ def nobody(scram: Scram, start: Start, user: str) -> Verifier:
     )
 
 
-def _server(scram: Scram) -> Callable[[Start], Steps]:
-    def server(start: Start) -> Steps:
+def _server(scram: Scram) -> Callable[[ConvStart], Steps]:
+    def server(start: ConvStart) -> Steps:
         """In: client-first.  Out: server-first.  In: client-final.  Out: server-final.
 
         A wrong proof is answered ``e=invalid-proof`` inside the error.

@@ -9,7 +9,7 @@ from base64 import b32decode
 
 from mailfs.errors import MailfsError
 from mailfs.factotum.key import Key
-from mailfs.factotum.step import Proto, Start, Steps, find, send
+from mailfs.factotum.step import ConvStart, Proto, Steps, find, send
 
 PROMPT = "user? !secret?"
 HASHES = ("sha1", "sha256", "sha512")
@@ -33,7 +33,7 @@ def shared(key: Key) -> bytes:
         raise MailfsError("!secret is not base32") from None
 
 
-def client(start: Start) -> Steps:
+def client(start: ConvStart) -> Steps:
     """Out: the password of this moment."""
     key = yield from find(start, PROMPT)
     counter = int(start.env.clock()) // int(key.get("period", "30"))

@@ -3,18 +3,19 @@
 import zlib
 from collections.abc import Awaitable, Iterator
 
-from mailfs.errors import ENOENT, EPERM, P9Error
+from mailfs.errors import ENOENT, EPERM, Refused
 from mailfs.fs.boxdir import BoxCtl, BoxDir
 from mailfs.fs.ctl import CtlHandle
-from mailfs.fs.keyed import boxctl, query
+from mailfs.fs.keyed import boxctl
 from mailfs.fs.keyed.message import KEYED, KeyedMessage
-from mailfs.fs.keyed.search import search
-from mailfs.fs.keyed.visit import Visit
+from mailfs.fs.keyed.visit import KeyedAttach
 from mailfs.fs.messagedir import MessageDir
-from mailfs.fs.node import Listing, Writable, directory, path, plain
-from mailfs.fs.shelf import Shelf
-from mailfs.fs.window import Window
-from mailfs.mbox.drivers.spec import LEVEL
+from mailfs.fs.node import DirListing, Writable, directory, path, plain
+from mailfs.mailbox.drivers.spec import LEVEL
+from mailfs.mailboxes import query
+from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.mailboxes.scopedset import ScopedMailboxes
+from mailfs.mailboxes.search import search
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later
 
@@ -27,7 +28,7 @@ class KeyedBox(BoxDir):
 
     __slots__ = ("visit",)
 
-    def __init__(self, visit: Visit, parent: File, box: Window) -> None:
+    def __init__(self, visit: KeyedAttach, parent: File, box: ScopedMailbox) -> None:
         super().__init__(visit.attachment, parent, box)
         self.visit = visit
 
@@ -72,7 +73,7 @@ class Branch(File):
 
     __slots__ = ("name", "parent", "visit")
 
-    def __init__(self, visit: Visit, parent: File, name: str) -> None:
+    def __init__(self, visit: KeyedAttach, parent: File, name: str) -> None:
         self.visit = visit
         self.parent = parent
         self.name = name
@@ -94,15 +95,15 @@ class Branch(File):
             return self.parent
         below = folder(self.visit, self, f"{self.name}{LEVEL}{name}")
         if below is None:
-            raise P9Error(ENOENT)
+            raise Refused(ENOENT)
         return below
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return Listing(lambda: folders(self.visit, self, f"{self.name}{LEVEL}"))
+        return DirListing(lambda: folders(self.visit, self, f"{self.name}{LEVEL}"))
 
 
-def folder(visit: Visit, parent: File, name: str) -> File | None:
+def folder(visit: KeyedAttach, parent: File, name: str) -> File | None:
     """Return the directory of a mailbox, or of those whose names begin so."""
     boxes = visit.boxes
     box = boxes.get(name)
@@ -113,7 +114,7 @@ def folder(visit: Visit, parent: File, name: str) -> File | None:
     return None
 
 
-def folders(visit: Visit, parent: File, prefix: str) -> Iterator[bytes]:
+def folders(visit: KeyedAttach, parent: File, prefix: str) -> Iterator[bytes]:
     """Give the packed entries of the folders whose names begin with prefix."""
     for name in below(visit.boxes, prefix):
         found = folder(visit, parent, prefix + name)
@@ -123,7 +124,7 @@ def folders(visit: Visit, parent: File, prefix: str) -> Iterator[bytes]:
             yield found.stat().pack()
 
 
-def below(boxes: Shelf, prefix: str) -> list[str]:
+def below(boxes: ScopedMailboxes, prefix: str) -> list[str]:
     """Return the elements that follow prefix in the names of mailboxes, each once."""
     rests = (box.name[len(prefix) :] for box in boxes if box.name.startswith(prefix))
     return list(dict.fromkeys(rest.split(LEVEL)[0] for rest in rests))
@@ -139,7 +140,7 @@ class KeyedCtl(BoxCtl):
     def open(self, mode: int) -> Handle:
         """Open it for commands, or to be read."""
         if mode & 3 == OEXEC:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         of = self.dir
         return CtlHandle(
             lambda line: boxctl.command(of.visit, of.box, line), self.text()
@@ -168,7 +169,7 @@ class SearchFile(Writable):
     def open(self, mode: int) -> Handle:
         """Open it for a search of one's own."""
         if mode & 3 == OEXEC:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         return SearchHandle(self.dir.box)
 
 
@@ -177,7 +178,7 @@ class SearchHandle(Handle):
 
     __slots__ = ("_answer", "_box")
 
-    def __init__(self, box: Window) -> None:
+    def __init__(self, box: ScopedMailbox) -> None:
         self._box = box
         self._answer = b""
 

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mailfs.attr import quote, tokenize
-from mailfs.errors import ECONTROL, ENOBOX, ENOMSG, EROFS, P9Error
-from mailfs.fs import boxctl, transfer
-from mailfs.fs.keyed.visit import Visit
-from mailfs.fs.window import Window
-from mailfs.mbox.driver import Flag
+from mailfs.errors import ECONTROL, ENOBOX, ENOMSG, EROFS, Refused
+from mailfs.fs import boxctl
+from mailfs.fs.keyed.visit import KeyedAttach
+from mailfs.mailbox.kinds import Flag
+from mailfs.mailboxes import transfer
+from mailfs.mailboxes.scoped import ScopedMailbox
 
 JUNK = "junk"  # the folder that junk goes to
 INBOX = "mbox"  # and where it comes from
@@ -20,16 +21,16 @@ _SHOWN = 128  # characters of a command that an error repeats
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
+class BoxVerb:
     """One command: what does it, and how many words may follow."""
 
-    do: Callable[[Visit, Window, list[str]], Awaitable[None]]
+    do: Callable[[KeyedAttach, ScopedMailbox, list[str]], Awaitable[None]]
     least: int
     most: int | None = None
     writes: bool = True  # refused when nothing may be changed
 
 
-async def _delete(visit: Visit, box: Window, words: list[str]) -> None:
+async def _delete(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
     """Take ``delete [mailbox] n...``; messages that have gone are no error.
 
     A first word that is a mailbox's name is that, even if it is a number: acme Mail
@@ -40,76 +41,78 @@ async def _delete(visit: Visit, box: Window, words: list[str]) -> None:
     if first == box.name or not _is_number(first):
         named = visit.find(first)
         if named is None:
-            raise P9Error(ENOBOX)
+            raise Refused(ENOBOX)
         box, words = named, words[1:]
     await box.delete(_numbers(words))
 
 
-async def _save(visit: Visit, box: Window, words: list[str]) -> None:
+async def _save(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
     await transfer.copy(visit.boxes, box, _numbers(words[1:]), words[0])
 
 
-def _junk_of(box: Window) -> str:
+def _junk_of(box: ScopedMailbox) -> str:
     """Return where junk goes: in an account, where its server says."""
     return JUNK if box.sibling(JUNK) is None else SERVERS_JUNK
 
 
-def _inbox_of(box: Window) -> str:
+def _inbox_of(box: ScopedMailbox) -> str:
     return INBOX if box.sibling(INBOX) is None else SERVERS_INBOX
 
 
-async def _junk(visit: Visit, box: Window, words: list[str]) -> None:
+async def _junk(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
     await transfer.move(visit.boxes, box, _known(box, words), _junk_of(box))
 
 
-async def _nonjunk(visit: Visit, box: Window, words: list[str]) -> None:
+async def _nonjunk(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
     await transfer.move(visit.boxes, box, _known(box, words), _inbox_of(box))
 
 
-def _flag(flag: Flag) -> Callable[[Visit, Window, list[str]], Awaitable[None]]:
-    async def do(visit: Visit, box: Window, words: list[str]) -> None:
+def _flag(
+    flag: Flag,
+) -> Callable[[KeyedAttach, ScopedMailbox, list[str]], Awaitable[None]]:
+    async def do(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
         numbers = _known(box, words)
         await box.set_flags([(number, flag, Flag(0)) for number in numbers])
 
     return do
 
 
-async def _refresh(visit: Visit, box: Window, words: list[str]) -> None:
+async def _refresh(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
     await boxctl.command(box, "refresh")
 
 
-async def _open(visit: Visit, box: Window, words: list[str]) -> None:
+async def _open(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
     await visit.open(*words)
 
 
-async def _close(visit: Visit, box: Window, words: list[str]) -> None:
+async def _close(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
     await visit.close(words[0])
 
 
-VERBS: dict[str, Verb] = {
-    "delete": Verb(_delete, 1),
-    "refresh": Verb(_refresh, 0, 0, writes=False),
-    "save": Verb(_save, 2),
-    "read": Verb(_flag(Flag.SEEN), 1),
-    "replied": Verb(_flag(Flag.ANSWERED), 1),
-    "junk": Verb(_junk, 1),
-    "nonjunk": Verb(_nonjunk, 1),
-    "open": Verb(_open, 1, 2, writes=False),
-    "close": Verb(_close, 1, 1, writes=False),
+VERBS: dict[str, BoxVerb] = {
+    "delete": BoxVerb(_delete, 1),
+    "refresh": BoxVerb(_refresh, 0, 0, writes=False),
+    "save": BoxVerb(_save, 2),
+    "read": BoxVerb(_flag(Flag.SEEN), 1),
+    "replied": BoxVerb(_flag(Flag.ANSWERED), 1),
+    "junk": BoxVerb(_junk, 1),
+    "nonjunk": BoxVerb(_nonjunk, 1),
+    "open": BoxVerb(_open, 1, 2, writes=False),
+    "close": BoxVerb(_close, 1, 1, writes=False),
 }
 
 
-async def command(visit: Visit, box: Window, line: str) -> None:
-    """Do one command.  Raises P9Error, MailfsError or OSError if it cannot be done."""
+async def command(visit: KeyedAttach, box: ScopedMailbox, line: str) -> None:
+    """Do one command.  Raises Refused, MailfsError or OSError if it cannot be done."""
     words = tokenize(line)
     verb = VERBS.get(words[0]) if words else None
     if verb is None:
-        raise P9Error(f"bad message: {shown(words)}")
+        raise Refused(f"bad message: {shown(words)}")
     count = len(words) - 1
     if count < verb.least or (verb.most is not None and count > verb.most):
-        raise P9Error(f"{ECONTROL}: {shown(words)}")
+        raise Refused(f"{ECONTROL}: {shown(words)}")
     if verb.writes and box.place.readonly:
-        raise P9Error(EROFS)
+        raise Refused(EROFS)
     if box.asleep and (waiting := box.refresh()) is not None:
         await waiting
     await verb.do(visit, box, words[1:])
@@ -128,13 +131,13 @@ def _is_number(word: str) -> bool:
 def _numbers(words: list[str]) -> list[int]:
     for word in words:
         if not _is_number(word):
-            raise P9Error(f"{ECONTROL}: {shown([word])}")
+            raise Refused(f"{ECONTROL}: {shown([word])}")
     return [int(word.removesuffix("/")[:18]) for word in words]
 
 
-def _known(box: Window, words: list[str]) -> list[int]:
-    """Return numbers.  Raises P9Error unless all are messages of the mailbox."""
+def _known(box: ScopedMailbox, words: list[str]) -> list[int]:
+    """Return numbers.  Raises Refused unless all are messages of the mailbox."""
     numbers = _numbers(words)
     if any(box.view.row(number) is None for number in numbers):
-        raise P9Error(ENOMSG)
+        raise Refused(ENOMSG)
     return numbers

@@ -7,12 +7,12 @@ row there is can be walked to in each.
 import time
 from collections.abc import Callable
 
-from mailfs.fs.files import File, text
-from mailfs.fs.item import INNER, Item
+from mailfs.fs.files import FileRow, text
 from mailfs.fs.keyed import flags
 from mailfs.fs.keyed.people import FIELDS, line, pairs, people, voice
-from mailfs.mbox.message import Need
-from mailfs.mbox.octets import Memory, Octets
+from mailfs.mailbox.message import Need
+from mailfs.mailbox.octets import Memory, Octets
+from mailfs.mailboxes.entity import INNER, Entity
 from mailfs.msg import date
 from mailfs.msg.envelope import Envelope
 from mailfs.msg.word import words
@@ -33,7 +33,7 @@ def ctime(epoch: int) -> str:
     return f"{head} {zone if named else 'GMT'} {year}"
 
 
-def _values(item: Item) -> Envelope:
+def _values(item: Entity) -> Envelope:
     """Return what the header of the message says that an item speaks of."""
     said = voice(item)
     return _NOBODY if said is None else said.envelope
@@ -43,24 +43,24 @@ def _bracketed(identifier: str) -> str:
     return f"<{identifier}>" if identifier else ""
 
 
-def _unixdate(item: Item) -> str:
+def _unixdate(item: Entity) -> str:
     return f"{ctime(item.message.date)}\n" if item.top else ""
 
 
-def _flags(item: Item) -> str:
+def _flags(item: Entity) -> str:
     return flags.show(item.flags())
 
 
-def _digest(item: Item) -> str:
+def _digest(item: Entity) -> str:
     return item.message.digest if item.top else ""
 
 
-def _lines(item: Item) -> str:
+def _lines(item: Entity) -> str:
     return str(item.lines())
 
 
 # What is one value, by the name of its file.  inreplyto and messageid keep brackets.
-_VALUES: dict[str, tuple[Need, Callable[[Item], str]]] = {
+_VALUES: dict[str, tuple[Need, Callable[[Entity], str]]] = {
     "date": (Need.HEAD, lambda item: _values(item).date),
     "digest": (Need.INFO, _digest),
     "disposition": (Need.HEAD, lambda item: item.envelope.disposition),
@@ -86,7 +86,7 @@ _ORDER = (
 INFO = tuple(_ORDER.split())
 
 
-def _info(item: Item) -> str:
+def _info(item: Entity) -> str:
     out = []
     if item.top:
         out.append(f"unixdate {item.message.date} {ctime(item.message.date)}\n")
@@ -99,7 +99,7 @@ def _info(item: Item) -> str:
     return "".join(out)
 
 
-def _header(item: Item) -> str:
+def _header(item: Entity) -> str:
     """Return a header as its readers want it: few lines, addresses decoded.
 
     A part that wraps a message has none: nedmail would show that of the message twice,
@@ -123,44 +123,44 @@ def _header(item: Item) -> str:
     return "".join(f"{name}: {value}\n" for name, value in lines.items() if value)
 
 
-def _top(item: Item) -> bytes:
+def _top(item: Entity) -> bytes:
     """Return a header as it stands, the blank line that ends it included."""
     octets = item.octets.read(item.start, item.body_at)
     return octets.replace(b"\r\n", b"\n") if item.message.shape.crlf else octets
 
 
-def _rawheader(item: Item) -> Octets:
+def _rawheader(item: Entity) -> Octets:
     said = voice(item)
     return Memory(b"" if said is None else _top(said))
 
 
-def _mimeheader(item: Item) -> Octets:
+def _mimeheader(item: Entity) -> Octets:
     return Memory(b"" if item.whole else _top(item))
 
 
-def _raw(item: Item) -> Octets:
+def _raw(item: Entity) -> Octets:
     """Return a message; of a part, what IMAP calls so: without its own header."""
     return item.raw() if item.whole else item.raw_body()
 
 
-def _rawbody(item: Item) -> Octets:
+def _rawbody(item: Entity) -> Octets:
     said = voice(item)
     return (item if said is None else said).raw_body()
 
 
-def _rawunix(item: Item) -> Octets:
+def _rawunix(item: Entity) -> Octets:
     return item.raw_unix() if item.top else _raw(item)
 
 
-def _addresses(name: str) -> Callable[[Item], Octets]:
+def _addresses(name: str) -> Callable[[Entity], Octets]:
     return text(lambda item: pairs(people(item).get(name, ())))
 
 
-_ROWS: dict[str, tuple[Need, Callable[[Item], Octets]]] = (
+_ROWS: dict[str, tuple[Need, Callable[[Entity], Octets]]] = (
     {name: (need, text(value)) for name, (need, value) in _VALUES.items()}
     | {name: (Need.HEAD, _addresses(name)) for name in FIELDS}
     | {
-        "body": (Need.WHOLE, Item.body),
+        "body": (Need.WHOLE, Entity.body),
         "header": (Need.HEADER, text(_header)),
         "info": (Need.INFO, text(_info)),
         "mimeheader": (Need.HEADER, _mimeheader),
@@ -172,18 +172,18 @@ _ROWS: dict[str, tuple[Need, Callable[[Item], Octets]]] = (
     }
 )
 
-FILES: dict[str, File] = {
-    name: File(
+FILES: dict[str, FileRow] = {
+    name: FileRow(
         code,
         *_ROWS[name],
-        length=Item.body_length if name == "body" else None,
+        length=Entity.body_length if name == "body" else None,
         mode=0o666 if name == "flags" else 0o444,
     )
     for code, name in enumerate(sorted(_ROWS))
 }
 
 
-def _listed(names: str) -> dict[str, File]:
+def _listed(names: str) -> dict[str, FileRow]:
     return {name: FILES[name] for name in names.split()}
 
 
@@ -196,7 +196,7 @@ INSIDE = {name: row for name, row in MESSAGE.items() if name not in _NOT_INSIDE}
 PART = _listed("type body filename charset mimeheader raw")
 
 
-def listed(item: Item) -> dict[str, File]:
+def listed(item: Entity) -> dict[str, FileRow]:
     """Return the files that an item's directory shows."""
     if item.top:
         return MESSAGE

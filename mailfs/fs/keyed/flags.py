@@ -1,8 +1,8 @@
 """Flags as words: what the file ``flags`` shows and takes in the keyed dialect."""
 
 from mailfs.attr import tokenize
-from mailfs.errors import EARGS, P9Error
-from mailfs.mbox.driver import Flag
+from mailfs.errors import EARGS, Refused
+from mailfs.mailbox.kinds import Flag
 
 # In the order they are shown.  plan9port's mailfs has junk and notjunk too, which
 # are keywords of IMAP.
@@ -24,13 +24,13 @@ def parse(text: str) -> tuple[Flag, Flag]:
     """Return the flags to set and to clear.
 
     A word with a sign changes that flag; words without one are all that shall be set.
-    Raises P9Error at an unknown word, and where both kinds are mixed.
+    Raises Refused at an unknown word, and where both kinds are mixed.
     """
     add = drop = only = Flag(0)
     for word in tokenize(text):
         bit = WORDS.get(word.removeprefix("+").removeprefix("-"))
         if bit is None:
-            raise P9Error(f"unknown flag {word[:64]}")
+            raise Refused(f"unknown flag {word[:64]}")
         if word.startswith("+"):
             add, drop = add | bit, drop & ~bit
         elif word.startswith("-"):
@@ -40,5 +40,5 @@ def parse(text: str) -> tuple[Flag, Flag]:
     if only and not (add or drop):
         return only, ALL & ~only
     if only or not (add or drop):
-        raise P9Error(EARGS)
+        raise Refused(EARGS)
     return add, drop

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from mailfs.errors import EGONE, P9Error
-from mailfs.fs.files import File as Row
+from mailfs.errors import EGONE, Refused
+from mailfs.fs.files import FileRow as Row
 from mailfs.fs.keyed import flags
 from mailfs.fs.keyed.files import FILES, listed
 from mailfs.fs.messagedir import MessageDir
@@ -51,6 +51,6 @@ class WordsHandle(Handle):
         add, drop = flags.parse(data.decode("utf-8", "replace"))
         item = self._dir.item
         if item.box.view.row(item.message.number) is None:
-            raise P9Error(EGONE)
+            raise Refused(EGONE)
         await item.box.set_flags([(item.message.number, add, drop)])
         return len(data)

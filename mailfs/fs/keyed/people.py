@@ -7,7 +7,7 @@ empty: both fall back on From; RFC 3501 section 7.4.2.
 from collections.abc import Iterable
 
 from mailfs.attr import quote
-from mailfs.fs.item import INNER, Item
+from mailfs.mailboxes.entity import INNER, Entity
 from mailfs.msg.address import Address, addresses
 from mailfs.msg.envelope import Envelope
 
@@ -22,7 +22,7 @@ FIELDS = {
 People = dict[str, list[Address]]
 
 
-def voice(item: Item) -> Item | None:
+def voice(item: Entity) -> Entity | None:
     """Return the message that a directory speaks of; None for a part with no header.
 
     A part that wraps a message speaks of that.
@@ -34,7 +34,7 @@ def voice(item: Item) -> Item | None:
     return next(iter(item.children()), None)
 
 
-def people(item: Item) -> People:
+def people(item: Entity) -> People:
     """Return the addresses of an item by the names of their files."""
     said = voice(item)
     if said is None:

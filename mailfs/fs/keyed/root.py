@@ -3,20 +3,20 @@
 from collections.abc import Callable, Iterator
 
 from mailfs.attr import tokenize
-from mailfs.errors import ENOENT, EPERM, P9Error
+from mailfs.errors import ENOENT, EPERM, Refused
 from mailfs.fs import rootctl
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
 from mailfs.fs.keyed.box import folder, folders
 from mailfs.fs.keyed.boxctl import shown
 from mailfs.fs.keyed.message import KEYED
-from mailfs.fs.keyed.visit import Visit
+from mailfs.fs.keyed.visit import KeyedAttach
 from mailfs.fs.node import (
     CTL,
     EVENT,
     ROOT,
-    Attachment,
-    Listing,
+    Attach,
+    DirListing,
     Writable,
     directory,
     path,
@@ -32,8 +32,8 @@ class KeyedRoot(File):
 
     __slots__ = ("visit",)
 
-    def __init__(self, attachment: Attachment) -> None:
-        self.visit = Visit(attachment)
+    def __init__(self, attachment: Attach) -> None:
+        self.visit = KeyedAttach(attachment)
 
     @property
     def qid(self) -> Qid:
@@ -57,7 +57,7 @@ class KeyedRoot(File):
             return self.event()
         bare = without_suffix(name)
         if bare is None:
-            raise P9Error(ENOENT)
+            raise Refused(ENOENT)
         return self.walk(bare)
 
     def event(self) -> EventFile:
@@ -72,7 +72,7 @@ class KeyedRoot(File):
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
-        return Listing(self.entries)
+        return DirListing(self.entries)
 
     def entries(self) -> Iterator[bytes]:
         """Give the packed entries: ctl, then the folders as they were opened."""
@@ -81,7 +81,7 @@ class KeyedRoot(File):
         yield from folders(self.visit, self, "")
 
 
-async def command(visit: Visit, line: str) -> None:
+async def command(visit: KeyedAttach, line: str) -> None:
     """Do one command of the root's ctl: those of the other dialect."""
     words = tokenize(line)
     match words:
@@ -92,7 +92,7 @@ async def command(visit: Visit, line: str) -> None:
         case [verb, *_] if verb in rootctl.VERBS and verb != "close":
             await rootctl.command(visit.boxes, line)
         case _:
-            raise P9Error(f"unknown message: {shown(words)}")
+            raise Refused(f"unknown message: {shown(words)}")
 
 
 class KeyedRootCtl(Writable):
@@ -100,7 +100,7 @@ class KeyedRootCtl(Writable):
 
     __slots__ = ("visit",)
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: KeyedAttach) -> None:
         self.visit = visit
 
     @property
@@ -116,5 +116,5 @@ class KeyedRootCtl(Writable):
     def open(self, mode: int) -> Handle:
         """Open it for commands; reading shows nothing."""
         if mode & 3 == OEXEC:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         return CtlHandle(lambda line: command(self.visit, line))

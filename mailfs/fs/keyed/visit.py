@@ -2,13 +2,13 @@
 
 import time
 
-from mailfs.errors import EPERM, P9Error
-from mailfs.fs.node import Attachment
-from mailfs.fs.shelf import Shelf
-from mailfs.fs.window import Window
+from mailfs.errors import EPERM, Refused
+from mailfs.fs.node import Attach
+from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.mailboxes.scopedset import ScopedMailboxes
 
 
-class Visit:
+class KeyedAttach:
     """What all nodes of one attach share.
 
     Clients close mailboxes that they have not opened: only what was opened by way of
@@ -17,13 +17,13 @@ class Visit:
 
     __slots__ = ("_opened", "attachment", "when")
 
-    def __init__(self, attachment: Attachment) -> None:
+    def __init__(self, attachment: Attach) -> None:
         self.attachment = attachment
         self.when = int(time.time())  # what directories without mail tell as theirs
         self._opened: set[str] = set()
 
     @property
-    def boxes(self) -> Shelf:
+    def boxes(self) -> ScopedMailboxes:
         """The mailboxes."""
         return self.attachment.boxes
 
@@ -32,7 +32,7 @@ class Visit:
         """The owner of every file."""
         return self.attachment.user
 
-    def find(self, name: str) -> Window | None:
+    def find(self, name: str) -> ScopedMailbox | None:
         """Return a mailbox by its name, or by its path in this tree."""
         return self.boxes.find(name)
 
@@ -44,8 +44,8 @@ class Visit:
             self._opened.add(box.name)
 
     async def close(self, name: str) -> None:
-        """Close a mailbox that was opened here.  Raises P9Error if it was not."""
+        """Close a mailbox that was opened here.  Raises Refused if it was not."""
         if name not in self._opened:
-            raise P9Error(EPERM)
+            raise Refused(EPERM)
         self._opened.discard(name)
         await self.boxes.close(name)

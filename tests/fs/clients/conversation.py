@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mailfs.attr import quote, tokenize
-from mailfs.errors import P9Error
+from mailfs.errors import Refused
 from mailfs.p9.fcall import (
     DMDIR,
     NOFID,
@@ -149,7 +149,7 @@ class Play:
         request = REQUESTS[name](words)
         try:
             reply = self.ask(request)
-        except P9Error as e:
+        except Refused as e:
             return [f"error {e}"]
         return self._shown(request, reply)
 

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mailfs.fs.keyed.root import KeyedRoot
-from mailfs.fs.node import Attachment
-from mailfs.fs.shelf import Shelf
+from mailfs.fs.node import Attach
+from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.p9.client import Client
 from mailfs.p9.srv import Server
-from mailfs.where import Address
+from mailfs.where import DialString
 
 from ..serving import USER, Tree
 
@@ -19,8 +19,8 @@ class BothTrees(Tree):
 
     def __init__(self, scratch: Path, *, readonly: bool = False) -> None:
         super().__init__(scratch, readonly=readonly)
-        self.mail = Address("unix", str(scratch / "mail"))
-        attachment = Attachment(Shelf(self.boxes))
+        self.mail = DialString("unix", str(scratch / "mail"))
+        attachment = Attach(ScopedMailboxes(self.boxes))
         self._keyed = Server(lambda uname, aname: KeyedRoot(attachment))
         self.do(self._keyed.listen(self.mail))
 

@@ -12,7 +12,7 @@ from mailfs.errors import (
     ENOMSG,
     EPERM,
     EROFS,
-    P9Error,
+    Refused,
 )
 from mailfs.p9.client import Client
 from mailfs.p9.fcall import OWRITE
@@ -55,7 +55,7 @@ REFUSED = [
 def test_refused(tree: BothTrees, box: Path, command: str, error: str) -> None:
     with tree.keyed() as client:
         with client.open("/mbox/ctl", OWRITE) as ctl:
-            with pytest.raises(P9Error) as caught:
+            with pytest.raises(Refused) as caught:
                 ctl.write(command.encode())
         assert error in str(caught.value)
         assert names(client, "/") == ["ctl", "mbox"]
@@ -123,7 +123,7 @@ def test_refresh(client: Client, box: Path) -> None:
     client.write("/mbox/ctl", b"refresh")
     assert client.read("/mbox/5/body") == b"five\n"
     box.unlink()
-    with pytest.raises(P9Error, match=ENOENT):
+    with pytest.raises(Refused, match=ENOENT):
         client.write("/mbox/ctl", b"refresh")
 
 
@@ -133,7 +133,7 @@ def test_who_opens_closes(tree: BothTrees, box: Path) -> None:
         client.write("/mbox/ctl", f"open {box} again".encode())
         other.write("/ctl", f"open {box} again".encode())  # open already
         other.write("/ctl", f"open {box} third".encode())
-        with pytest.raises(P9Error, match=EPERM):
+        with pytest.raises(Refused, match=EPERM):
             other.write("/ctl", b"close again")
         assert names(other, "/") == ["ctl", "mbox", "again", "third"]
         client.write("/ctl", b"close again")
@@ -154,7 +154,7 @@ ROOT = [
 @pytest.mark.parametrize(("command", "error"), ROOT)
 def test_root_ctl_refuses(client: Client, command: str, error: str) -> None:
     with client.open("/ctl", OWRITE) as ctl:
-        with pytest.raises(P9Error) as caught:
+        with pytest.raises(Refused) as caught:
             ctl.write(command.encode())
     assert error in str(caught.value)
     assert names(client, "/") == ["ctl", "mbox"]
@@ -170,9 +170,9 @@ def test_root_ctl(client: Client) -> None:
 def test_nothing_changes_where_nothing_may(tmp_path: Path, box: Path) -> None:
     with both(tmp_path, readonly=True, mbox=box) as tree, tree.keyed() as client:
         for command in ("delete 9", "save stored 1", "read 1", "junk 1", "replied 1"):
-            with pytest.raises(P9Error, match=EROFS):
+            with pytest.raises(Refused, match=EROFS):
                 client.write("/mbox/ctl", command.encode())
-        with pytest.raises(P9Error, match=EROFS):
+        with pytest.raises(Refused, match=EROFS):
             client.open("/mbox/1/flags", OWRITE)
         client.write("/mbox/ctl", b"refresh")
     assert box.read_bytes() == BOX.read_bytes()
@@ -241,7 +241,7 @@ def test_what_cannot_be_copied_is_not_deleted(tree: BothTrees, box: Path) -> Non
     there.write_text("in the way")
     with tree.keyed() as client:
         for command in (b"junk 1", b"save stored 1", b"save x/y 1"):
-            with pytest.raises(P9Error):
+            with pytest.raises(Refused):
                 client.write("/mbox/ctl", command)
         assert names(client, "/mbox") == ["ctl", "search", "1", "2", "3", "4"]
     assert box.read_bytes() == BOX.read_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mailfs.p9.client import Client
-from tests.mbox.pop3 import world
+from tests.mailbox.pop3 import world
 from tests.net.dovecot import PASSWORD, Dovecot
 
 from ..conftest import names

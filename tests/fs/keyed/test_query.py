@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailfs.errors import EARGS, P9Error
-from mailfs.fs.keyed.query import FIELDS, MAX_QUERY, Term, parse
+from mailfs.errors import EARGS, Refused
+from mailfs.mailboxes.query import FIELDS, MAX_QUERY, Term, parse
 
 QUERIES = [
     ("needle", [("", "needle")]),
@@ -32,7 +32,7 @@ def test_parse(text: str, terms: list[tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize("text", ["", " \n", "from:''", "x" * (MAX_QUERY + 1)])
 def test_refused(text: str) -> None:
-    with pytest.raises(P9Error, match=EARGS):
+    with pytest.raises(Refused, match=EARGS):
         parse(text)
 
 
@@ -58,7 +58,7 @@ def test_finder(sought: str, text: str, *, found: bool) -> None:
 def test_anything_is_refused_or_understood(text: str) -> None:
     try:
         terms = parse(text)
-    except P9Error:
+    except Refused:
         return
     for term in terms:
         assert term.field in ("", *FIELDS)

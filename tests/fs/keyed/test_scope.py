@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import ENOENT, EPERM, EROFS, P9Error
+from mailfs.errors import ENOENT, EPERM, EROFS, Refused
 from mailfs.p9.fcall import OWRITE
 
 from ..conftest import names
@@ -25,7 +25,7 @@ def test_no_ctl(tree: BothTrees) -> None:
         assert names(client, "/") == ["mbox"]
         assert names(client, "/mbox")[0] == "search"
         for path in ("/ctl", "/mbox/ctl"):
-            with pytest.raises(P9Error, match=ENOENT):
+            with pytest.raises(Refused, match=ENOENT):
                 client.open(path, OWRITE)
         assert search(client, "needle") == "1 3"
 
@@ -33,13 +33,13 @@ def test_no_ctl(tree: BothTrees) -> None:
 def test_readonly(tree: BothTrees) -> None:
     with tree.client("mailfs/ro") as client:
         for command in (b"delete 1", b"save stored 1", b"read 1", b"junk 1"):
-            with pytest.raises(P9Error, match=EROFS):
+            with pytest.raises(Refused, match=EROFS):
                 client.write("/mbox/ctl", command)
-        with pytest.raises(P9Error, match=EROFS):
+        with pytest.raises(Refused, match=EROFS):
             client.write("/ctl", b"delete mbox 1")
-        with pytest.raises(P9Error, match=EROFS):
+        with pytest.raises(Refused, match=EROFS):
             client.open("/mbox/1/flags", OWRITE)
-        with pytest.raises(P9Error, match=EROFS):
+        with pytest.raises(Refused, match=EROFS):
             client.remove("/mbox/1")
         client.write("/mbox/ctl", b"refresh")
 
@@ -58,7 +58,7 @@ def test_one_mailbox_only(tree: BothTrees, box: Path) -> None:
             b"open stored",
             b"delete other 1",
         ):
-            with pytest.raises(P9Error, match=f"{EPERM}|no such mailbox"):
+            with pytest.raises(Refused, match=f"{EPERM}|no such mailbox"):
                 client.write("/mbox/ctl", command)
         client.write("/mbox/ctl", b"save mbox 1")
         assert names(client, "/mbox")[-1] == "5"
@@ -69,11 +69,11 @@ def test_the_newest_only(tree: BothTrees) -> None:
     with tree.client("mailfs/newest=2") as client:
         assert names(client, "/mbox") == ["ctl", "search", "3", "4"]
         assert search(client, "needle") == "3"
-        with pytest.raises(P9Error, match=ENOENT):
+        with pytest.raises(Refused, match=ENOENT):
             client.read("/mbox/1/body")
-        with pytest.raises(P9Error, match="no such message"):
+        with pytest.raises(Refused, match="no such message"):
             client.write("/mbox/ctl", b"read 1")
-        with pytest.raises(P9Error, match="no such message"):
+        with pytest.raises(Refused, match="no such message"):
             client.write("/mbox/ctl", b"save mbox 1")
         client.write("/mbox/ctl", b"delete 1")
         client.write("/mbox/ctl", b"delete 4")

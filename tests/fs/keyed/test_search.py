@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import pytest
 
-from mailfs.errors import EARGS, P9Error
-from mailfs.fs.keyed.query import parse
-from mailfs.fs.keyed.search import search as find
-from mailfs.fs.scope import EVERYTHING
-from mailfs.fs.window import Window
+from mailfs.errors import EARGS, Refused
+from mailfs.mailboxes.query import parse
+from mailfs.mailboxes.scope import EVERYTHING
+from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.mailboxes.search import search as find
 from mailfs.p9.client import Client
 from mailfs.p9.fcall import ORDWR
 
@@ -70,7 +70,7 @@ def test_one_file_many_searches(client: Client) -> None:
         file.write(b"coffee\n")
         file.seek(0)
         assert file.read() == b"2"
-        with pytest.raises(P9Error, match=EARGS):
+        with pytest.raises(Refused, match=EARGS):
             file.write(b" \n")
         file.seek(0)
         assert file.read() == b""
@@ -140,7 +140,7 @@ def test_others_are_served_meanwhile(tree: BothTrees, tmp_path: Path) -> None:
         assert served > 3
 
 
-class Shaken(Window):
+class Shaken(ScopedMailbox):
     """A mailbox whose file another program rewrites just before it is read."""
 
     left = 1

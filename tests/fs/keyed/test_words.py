@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailfs.attr import tokenize
-from mailfs.errors import EARGS, P9Error
+from mailfs.errors import EARGS, Refused
 from mailfs.fs.keyed import flags
 from mailfs.fs.keyed.files import ctime
 from mailfs.fs.keyed.people import line, pairs
-from mailfs.mbox.driver import Flag
+from mailfs.mailbox.kinds import Flag
 from mailfs.msg.address import Address, addresses
 
 SHOWN = [
@@ -53,7 +53,7 @@ def test_parse(text: str, add: Flag, drop: Flag) -> None:
 
 @pytest.mark.parametrize(("text", "error"), REFUSED)
 def test_refused(text: str, error: str) -> None:
-    with pytest.raises(P9Error, match=error):
+    with pytest.raises(Refused, match=error):
         flags.parse(text)
 
 

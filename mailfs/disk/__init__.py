@@ -1,0 +1,5 @@
+"""Safe work on files that other programs use too.
+
+replace  the one atomic replace: temp, fsync, rename, fsync of the directory
+lock     the locks that other mail programs honour
+"""

@@ -1,0 +1,64 @@
+"""The kinds of mailbox, in the order they are asked."""
+
+from importlib import import_module
+
+from mailfs.errors import ENOTSERVED, MailfsError
+from mailfs.mailbox.driver import Claim, Driver, Member, Place
+from mailfs.mailbox.drivers import maildir, mdir, mh
+from mailfs.mailbox.drivers.mbox import driver as spool
+from mailfs.mailbox.drivers.spec import is_imap, is_pop
+
+
+def claim_imap(path: str, place: Place) -> Driver | None:
+    """Claim a folder on an IMAP server; nobody else need load what speaks to one."""
+    if not is_imap(path):
+        return None
+    found: Driver | None = import_module("mailfs.mailbox.drivers.imap.driver").claim(
+        path, place
+    )
+    return found
+
+
+def claim_pop3(path: str, place: Place) -> Driver | None:
+    """Claim a maildrop on a POP3 server, likewise."""
+    if not is_pop(path):
+        return None
+    found: Driver | None = import_module("mailfs.mailbox.drivers.pop3.driver").claim(
+        path, place
+    )
+    return found
+
+
+# The first to return a Driver has the path.  spool is last: it takes any file.
+DRIVERS: tuple[Claim, ...] = (
+    claim_imap,
+    claim_pop3,
+    maildir.claim,
+    mh.claim,
+    mdir.claim,
+    spool.claim,
+)
+
+
+def members(path: str, place: Place) -> list[Member] | None:
+    """Return the mailboxes of a specification that names several; None if it does not.
+
+    May take a while.  Raises OSError and MailfsError if they cannot be had.
+    """
+    if not is_imap(path):
+        return None
+    account = import_module("mailfs.mailbox.drivers.imap.account")
+    found: list[Member] | None = account.members(path, place)
+    return found
+
+
+def open_store(path: str, place: Place, drivers: tuple[Claim, ...] = DRIVERS) -> Driver:
+    """Return the driver for a path or specification; upasfs(4).
+
+    Raises MailfsError if none will serve it, FileNotFoundError if nothing is there.
+    """
+    for claim in drivers:
+        driver = claim(path, place)
+        if driver is not None:
+            return driver
+    raise MailfsError(ENOTSERVED)

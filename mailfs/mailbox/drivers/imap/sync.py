@@ -1,0 +1,117 @@
+"""Bringing a listing up to date with an IMAP folder, whatever its server can do.
+
+A server with QRESYNC tells in one answer what has changed since; with CONDSTORE it is
+asked for changed flags and the set of uids; any other for flags and uids of all.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from mailfs.errors import MailfsError
+from mailfs.imap.changes import Flagged, FolderStatus
+from mailfs.imap.columns import FetchedColumns
+from mailfs.imap.folder import Selected
+from mailfs.imap.grammar.ranges import Ranges
+from mailfs.imap.session import ImapSession
+from mailfs.mailbox.drivers.imap import listings
+from mailfs.mailbox.drivers.imap.listings import SyncState, state
+from mailfs.mailbox.kinds import Listing, MessageReader
+
+ROUNDS = 20  # answers to wait for a folder to come to rest
+
+
+class Sync:
+    """One folder that a session has selected."""
+
+    def __init__(
+        self,
+        session: ImapSession,
+        store: MessageReader,
+        seed: int,
+        tell: Callable[[Mapping[str, FolderStatus]], None],
+    ) -> None:
+        """Make listings with store; seed tells the folder from others.
+
+        tell takes what the server says of other folders meanwhile.
+        """
+        self._tell = tell
+        self._session = session
+        self._store = store
+        self._seed = seed
+
+    def whole(self, now: SyncState) -> Listing:
+        """List everything."""
+        return self.settle(self._rows(self._session.columns("1:*"), now))
+
+    def since(self, old: Listing, known: SyncState, selected: Selected) -> Listing:
+        """Find what has changed since old, of which known is what it was made from."""
+        now = replace(known, user=self._session.user, modseq=selected.modseq or 0)
+        listing = replace(old, signature=str(now), store=self._store)
+        if not selected.resynced:
+            return self.settle(self._compared(listing, known.modseq))
+        listing = listings.without(listing, selected.vanished)
+        listing = listings.flagged(listing, selected.changed)
+        if not 0 < selected.uidnext <= known.uidnext:
+            listing = self._more(listing)
+        return self.settle(listing)
+
+    def settle(self, listing: Listing) -> Listing:
+        """Take in what the server told meanwhile, until there is no more of it."""
+        for _ in range(ROUNDS):
+            listing = _numbered(listing)
+            news = self._session.changes()
+            if news.folders:
+                self._tell(news.folders)
+            if news.unsure:
+                listing = self._compared(listing, 0)
+                continue
+            listing = listings.without(listing, news.vanished)
+            listing = listings.flagged(listing, news.flagged)
+            if news.grown:
+                listing = self._more(listing)
+            elif len(listing) == news.exists:
+                return listing
+            else:
+                listing = self._compared(listing, 0)
+        raise MailfsError(f"{self._session.server}: changes too fast to be listed")
+
+    def _rows(self, columns: FetchedColumns, now: SyncState) -> Listing:
+        return listings.listing(columns, self._seed, now, self._store)
+
+    def _more(self, listing: Listing) -> Listing:
+        """Add what has arrived."""
+        now = _state(listing)
+        columns = self._session.columns(f"{now.uidnext}:*")
+        return listings.joined(listing, self._rows(columns, now))
+
+    def _compared(self, listing: Listing, modseq: int) -> Listing:
+        """Compare uids, and the flags that were changed since modseq."""
+        session = self._session
+        there = session.uids()
+        have = Ranges.of(listings.uids_of(listing))
+        listing = listings.without(listing, have - there)
+        if _state(listing).modseq == 0:
+            modseq = 0
+        told = session.flags(since=modseq)
+        listing = listings.flagged(listing, map(Flagged, told.uids, told.flags))
+        missing = there - have
+        if missing:
+            more = self._rows(session.columns(missing), _state(listing))
+            listing = listings.joined(listing, more)
+        return listing
+
+
+def _state(listing: Listing) -> SyncState:
+    found = state(listing.signature)
+    assert found is not None
+    return found
+
+
+def _numbered(listing: Listing) -> Listing:
+    """Note in the signature which uid comes next."""
+    now = _state(listing)
+    uids = listings.uids_of(listing)
+    following = uids[-1] + 1 if uids else 1
+    if following <= now.uidnext:
+        return listing
+    return replace(listing, signature=str(replace(now, uidnext=following)))

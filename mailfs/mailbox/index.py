@@ -1,0 +1,355 @@
+"""The index of a mailbox: SQLite, in the cache, everything in it can be rebuilt.
+
+It keeps the numbers of the messages, where the store has them, and what was derived
+from their octets.  Several processes may use it at once: whoever changes the listing
+does so in one transaction that also counts the generation up.
+"""
+
+import hashlib
+import logging
+import sqlite3
+import threading
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mailfs.mailbox.kinds import Listing, MessageReader
+from mailfs.mailbox.view import View, order_of
+
+log = logging.getLogger(__name__)
+
+VERSION = 2  # of the tables and of what derive puts in them; another is rebuilt
+WAIT = 60.0  # seconds to wait for another process's transaction
+_BATCH = 1000  # rows fetched at a time, so that loading needs little memory
+
+_TABLES = """
+create table meta (name text primary key, value) without rowid;
+create table message (
+    number integer primary key, key, size integer, ident integer, weak integer,
+    date integer, seq integer, flags integer);
+create table head (
+    number integer primary key, start integer, body integer, fields text);
+create table body (number integer primary key, digest blob, lines integer, parts blob);
+create table slice (number integer primary key, header blob, structure blob);
+"""
+
+_DERIVED = ("head", "body", "slice")  # tables that follow from the message
+
+_PUT = "insert or replace into message values (?,?,?,?,?,?,?,?)"
+
+
+class Index:
+    """One mailbox's tables.  Each thread gets a connection of its own."""
+
+    def __init__(self, path: Path | None, kind: str, name: str) -> None:
+        """Open the index at path, made afresh if it is not ours to read.
+
+        With no path, or where none can be written, it is kept in memory.  kind and
+        name say whose index it is: one made for another mailbox is not used.
+        """
+        self._owner = f"{kind} {name}"
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()  # of the list of connections only
+        self.path = path
+        if path is not None:
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._prepare()
+            except (OSError, sqlite3.OperationalError) as e:
+                log.warning("index %s: %s; kept in memory", path, e)
+                self.close()
+                self.path = path = None
+        if path is None:
+            # One connection for all threads; sqlite3 serialises them itself.
+            self._memory = self._dial(":memory:")
+            self._memory.executescript(_TABLES)
+            self._mark(self._memory)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for db in self._open:
+                db.close()
+            self._open.clear()
+        self._local = threading.local()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self.path is None:
+            return self._memory
+        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = self._dial(str(self.path))
+        return db
+
+    def _dial(self, name: str) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            name, timeout=WAIT, isolation_level=None, check_same_thread=False
+        )
+        with self._lock:
+            self._open.append(db)
+        # A crash of the machine may lose the last transactions, not the file: what
+        # they held is found again in the store.
+        db.execute("pragma synchronous=normal")
+        db.execute("pragma cache_size=-2048")
+        return db
+
+    def _prepare(self) -> None:
+        try:
+            if self._usable():
+                return
+        except sqlite3.DatabaseError as e:
+            if isinstance(e, sqlite3.OperationalError):
+                raise
+            log.warning("index %s: %s; made afresh", self.path, e)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make the file afresh."""
+        self.close()
+        self._remove()
+        db = self._db
+        db.execute("pragma journal_mode=wal")
+        with self.transaction():
+            if not self._owner_of(db):  # else another process was first
+                for statement in _TABLES.split(";"):
+                    db.execute(statement)
+                self._mark(db)
+
+    def _usable(self) -> bool:
+        """Whether the file is an index of this mailbox; its rows show when read."""
+        assert self.path is not None
+        if not self.path.exists() or not self.path.stat().st_size:
+            return False
+        return self._owner_of(self._db) == self._owner
+
+    def _owner_of(self, db: sqlite3.Connection) -> str:
+        if db.execute("pragma user_version").fetchone()[0] != VERSION:
+            return ""
+        return str(self._meta(db).get("owner", ""))
+
+    def _remove(self) -> None:
+        assert self.path is not None
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def _mark(self, db: sqlite3.Connection) -> None:
+        db.execute(f"pragma user_version={VERSION}")
+        db.execute("insert into meta values ('owner', ?)", (self._owner,))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold the right to write; the block's writes become visible all or none."""
+        db = self._db
+        db.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            db.execute("rollback")
+            raise
+        db.execute("commit")
+
+    @staticmethod
+    def _meta(db: sqlite3.Connection) -> dict[str, str | int]:
+        return dict(db.execute("select name, value from meta"))
+
+    @property
+    def generation(self) -> int:
+        """How often the listing has been changed, by anyone; 0 if there is none."""
+        row = self._db.execute(
+            "select value from meta where name='generation'"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def load(self, store: MessageReader) -> View | None:
+        """Read the view back, with store in its listing, None if there is none.
+
+        A file that turns out to be damaged is made afresh.
+        """
+        try:
+            return self._load(store)
+        except (sqlite3.DatabaseError, TypeError, OverflowError, KeyError) as e:
+            if isinstance(e, sqlite3.OperationalError) or self.path is None:
+                raise
+            log.warning("index %s: %s; made afresh", self.path, e)
+            self._begin()
+            return None
+
+    def _load(self, store: MessageReader) -> View | None:
+        db = self._db
+        meta = self._meta(db)
+        if "generation" not in meta:
+            return None
+        numbers, seqs, flags = array("I"), bytearray(), bytearray()
+        sizes, idents, weaks = array("Q"), array("q"), array("q")
+        dates = array("q")
+        keys: array[int] | list[str] = array("Q") if meta["offsets"] else []
+        cursor = db.execute(
+            "select number, key, size, ident, weak, date, seq, flags from message"
+            + (" order by key" if meta["offsets"] else " order by number")
+        )
+        while batch := cursor.fetchmany(_BATCH):
+            n, key, size, ident, weak, date, seq, flag = zip(*batch, strict=True)
+            numbers.extend(n)
+            keys.extend(key)
+            sizes.extend(size)
+            idents.extend(ident)
+            weaks.extend(weak)
+            dates.extend(date)
+            seqs.extend(seq)
+            flags.extend(flag)
+        listing = Listing(
+            signature=str(meta["signature"]),
+            settled=bool(meta["settled"]),
+            keys=keys,
+            sizes=sizes,
+            idents=array("Q", idents.tobytes()),
+            weaks=array("Q", weaks.tobytes()),
+            dates=dates,
+            flags=flags,
+            store=store,
+            seqs=bytearray(seqs) if meta["seqs"] else None,
+        )
+        return View(
+            listing=listing,
+            numbers=numbers,
+            seqs=seqs,
+            order=order_of(numbers),
+            next=int(meta["next"]),
+            vers=int(meta["vers"]),
+            mtime=int(meta["mtime"]),
+            generation=int(meta["generation"]),
+        )
+
+    def save(self, old: View | None, new: View) -> None:
+        """Write what differs between two views; within a transaction."""
+        db = self._db
+        head, tail = (0, 0) if old is None else old.same_rows(new)
+        known = {}
+        if old is not None:
+            known = {row[0]: row for row in _rows(old, head, len(old) - tail)}
+        rows = _rows(new, head, len(new) - tail)
+        db.executemany(_PUT, (row for row in rows if known.pop(row[0], None) != row))
+        self._forget(known)
+        listing = new.listing
+        db.executemany(
+            "insert or replace into meta values (?,?)",
+            [
+                ("generation", new.generation),
+                ("signature", listing.signature),
+                ("settled", int(listing.settled)),
+                ("offsets", int(isinstance(listing.keys, array))),
+                ("seqs", int(listing.seqs is not None)),
+                ("next", new.next),
+                ("vers", new.vers),
+                ("mtime", new.mtime),
+            ],
+        )
+
+    def _forget(self, numbers: Iterable[int | str]) -> None:
+        gone = [(n,) for n in numbers]
+        for table in ("message", *_DERIVED):
+            self._db.executemany(f"delete from {table} where number=?", gone)
+
+    def outdate(self, numbers: Iterable[int] | None) -> None:
+        """Drop what was derived from those messages, from all without an argument."""
+        gone = None if numbers is None else [(n,) for n in numbers]
+        for table in _DERIVED:
+            if gone is None:
+                self._db.execute(f"delete from {table}")
+            else:
+                self._db.executemany(f"delete from {table} where number=?", gone)
+
+    def head(self, number: int) -> tuple[int, int, str] | None:
+        """Return (start, body, fields) of a message's header as derive made it."""
+        query = "select start, body, fields from head where number=?"
+        row: tuple[int, int, str] | None = self._row(query, number)
+        return row
+
+    def body(self, number: int) -> tuple[bytes, int, bytes] | None:
+        """Return (digest, lines, parts) of a message as derive made them."""
+        query = "select digest, lines, parts from body where number=?"
+        row: tuple[bytes, int, bytes] | None = self._row(query, number)
+        return row
+
+    def slice(self, number: int) -> tuple[bytes, bytes] | None:
+        """Return (header, structure) of a message as a server told them."""
+        query = "select header, structure from slice where number=?"
+        row: tuple[bytes, bytes] | None = self._row(query, number)
+        return row
+
+    def _row(self, query: str, number: int) -> Any:
+        """Return one row; None too where the file is damaged: it can be derived."""
+        try:
+            return self._db.execute(query, (number,)).fetchone()
+        except sqlite3.DatabaseError as e:
+            log.warning("index %s: %s", self.path, e)
+            return None
+
+    def missing(
+        self, table: str, limit: int = -1, *, newest: bool = False
+    ) -> "array[int]":
+        """Return the numbers of messages that table, head, body or slice, lacks.
+
+        They ascend; with a limit no more than so many.  With newest they descend.
+        """
+        order = "desc" if newest else "asc"
+        return array(
+            "I",
+            (
+                number
+                for (number,) in self._db.execute(
+                    f"select number from message m where not exists "
+                    f"(select 1 from {table} t where t.number = m.number) "
+                    f"order by number {order} limit {limit}"
+                )
+            ),
+        )
+
+    def put_heads(self, rows: Sequence[tuple[int, int, int, str]]) -> None:
+        """Add (number, start, body, fields) for messages that are still there."""
+        self._put("head", rows)
+
+    def put_bodies(self, rows: Sequence[tuple[int, bytes, int, bytes]]) -> None:
+        """Add (number, digest, lines, parts) for messages that are still there."""
+        self._put("body", rows)
+
+    def put_slices(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
+        """Add (number, header, structure) for messages that are still there."""
+        self._put("slice", rows)
+
+    def _put(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if not rows:
+            return
+        places = ",".join("?" * len(rows[0]))
+        self._db.executemany(
+            f"insert or replace into {table} select {places} "
+            f"where exists (select 1 from message where number=?)",
+            [(*row, row[0]) for row in rows],
+        )
+
+
+def _rows(view: View, start: int, end: int) -> Iterator[tuple[int | str, ...]]:
+    """Give rows [start, end) of a view's listing as rows of the message table."""
+    l, part = view.listing, slice(start, end)
+    return zip(
+        view.numbers[part],
+        l.keys[part],
+        l.sizes[part],
+        # SQLite's integers are signed, identities are not: the same 64 bits.
+        array("q", l.idents[part].tobytes()),
+        array("q", l.weaks[part].tobytes()),
+        l.dates[part],
+        view.seqs[part],
+        l.flags[part],
+        strict=True,
+    )
+
+
+def index_path(cache: Path, name: str) -> Path:
+    """Return where the index of a mailbox lies; name tells the mailbox from others."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    return cache / "index" / f"{digest[:32]}.db"

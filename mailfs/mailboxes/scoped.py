@@ -1,0 +1,252 @@
+"""A window: one mailbox as one attach sees it.
+
+The only way from the trees to a mailbox.  It shows the messages of its scope and does
+what the scope allows; there is no attribute to reach around it by.
+"""
+
+import logging
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from mailfs.errors import EPERM, EROFS, Refused
+from mailfs.mailbox.driver import Place
+from mailfs.mailbox.kinds import Flag
+from mailfs.mailbox.mailbox import Mailbox
+from mailfs.mailbox.message import Message, Need
+from mailfs.mailbox.view import Change, View
+from mailfs.mailboxes.events import EventSource, Listener, Seen
+from mailfs.mailboxes.scope import Scope
+
+T = TypeVar("T")
+_SHOWN = bytes(bits & ~Flag.RECENT.value for bits in range(256))
+
+
+class Box(Protocol):
+    """What the files of a message need of its mailbox."""
+
+    @property
+    def name(self) -> str:
+        """What its directory is called."""
+
+    @property
+    def place(self) -> Place:
+        """Root, user and whether anything may be changed."""
+
+    @property
+    def view(self) -> View:
+        """What it holds."""
+
+    def message(self, number: int) -> Message | None:
+        """Return the message with a number, None if there is none."""
+
+    def flags(self, number: int) -> int:
+        """Return a message's Flag bits; none if it has gone."""
+
+    def refresh(self) -> Awaitable[None] | None:
+        """List again if the store has changed; None if the view is current."""
+
+    async def prepare(self, message: Message, need: Need) -> None:
+        """Fetch what need takes of a message."""
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Do job on the worker; it may block."""
+
+    async def delete(self, numbers: Iterable[int]) -> None:
+        """Remove messages; on disk when it returns."""
+
+    async def set_flags(self, changes: Sequence[tuple[int, Flag, Flag]]) -> None:
+        """Apply (number, flags to set, to clear); on disk when it returns."""
+
+
+class ScopedMailbox:
+    """A mailbox within a scope."""
+
+    __slots__ = ("_box", "_full", "_mark", "_part", "_scope", "_source")
+
+    def __init__(self, box: Mailbox, scope: Scope, source: EventSource) -> None:
+        self._box = box
+        self._scope = scope
+        self._source = source
+        self._full: View | None = None  # the view that the part was taken from
+        self._part: View | None = None
+        self._mark = -1
+
+    def shows(self, box: Mailbox) -> bool:
+        """Whether it is that mailbox's."""
+        return self._box is box
+
+    @property
+    def name(self) -> str:
+        """What its directory is called."""
+        return self._box.name
+
+    @property
+    def path(self) -> str:
+        """Where it is stored."""
+        return self._box.path
+
+    @property
+    def kind(self) -> str:
+        """What kind of store it is."""
+        return self._box.driver.kind
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it has not been opened yet; refresh opens it."""
+        return self._box.asleep
+
+    @property
+    def error(self) -> str:
+        """Why the last listing failed; empty if it did not."""
+        return self._box.error
+
+    @property
+    def first(self) -> int:
+        """The first number that was not known before the mailbox was opened."""
+        return self._box.first
+
+    @property
+    def place(self) -> Place:
+        """Root, user and whether anything may be changed."""
+        place = self._box.place
+        return replace(place, readonly=True) if self._scope.readonly else place
+
+    @property
+    def view(self) -> View:
+        """What the scope shows of what the mailbox holds, as last listed."""
+        view = self._box.view
+        if self._scope.whole:
+            return view
+        if view is not self._full:
+            self._full, self._part = view, self._narrowed(view)
+        assert self._part is not None
+        return self._part
+
+    def _narrowed(self, view: View) -> View:
+        """Return what is seen of a view; its version tells changes in that only."""
+        part = self._scope.applied(view)
+        mark = zlib.crc32(part.numbers.tobytes())
+        mark = zlib.crc32(part.listing.idents.tobytes(), mark)
+        mark = zlib.crc32(part.listing.flags.translate(_SHOWN), mark)
+        when = view.mtime
+        if mark == self._mark and self._part is not None:
+            when = self._part.mtime
+        self._mark = mark
+        return replace(part, vers=mark, mtime=when)
+
+    def hurry(self) -> None:
+        """Have the next refresh ask the server, whenever it was asked last."""
+        self._box.hurry()
+
+    def refresh(self) -> Awaitable[None] | None:
+        """List again if the store has changed; None if the view is current."""
+        return self._box.refresh()
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Do job on the mailbox's worker; it may block."""
+        return await self._box.run(job)
+
+    async def prepare(self, message: Message, need: Need) -> None:
+        """Fetch what need takes of a message, together with what others wait for."""
+        await self._box.prepare(message, need)
+
+    def message(self, number: int) -> Message | None:
+        """Return the message with a number, None if none is seen."""
+        return self._box.message(number) if self._sees(number) else None
+
+    def flags(self, number: int) -> int:
+        """Return a message's Flag bits; none if it is not seen."""
+        return self._box.flags(number) if self._sees(number) else 0
+
+    def _sees(self, number: int) -> bool:
+        return self._scope.whole or self.view.row(number) is not None
+
+    async def delete(self, numbers: Iterable[int]) -> None:
+        """Remove messages; those that are not seen are passed over, as if not there."""
+        self._writable()
+        await self._box.delete([n for n in numbers if self._sees(n)])
+
+    async def expunge(self, numbers: Iterable[int]) -> None:
+        """Remove messages for good, where delete would keep them in a trash."""
+        self._writable()
+        await self._box.expunge([n for n in numbers if self._sees(n)])
+
+    def sibling(self, path: str) -> str | None:
+        """Return what the folder at path is called in the mailbox's account."""
+        return self._box.driver.sibling(path)
+
+    async def move(self, numbers: Iterable[int], folder: str) -> None:
+        """Move messages to another folder of the account."""
+        self._writable()
+        await self._box.move([n for n in numbers if self._sees(n)], folder)
+
+    async def copy(self, numbers: Iterable[int], folder: str) -> None:
+        """Copy messages to another folder of the account."""
+        self._writable()
+        await self._box.copy([n for n in numbers if self._sees(n)], folder)
+
+    async def set_flags(self, changes: Sequence[tuple[int, Flag, Flag]]) -> None:
+        """Apply (number, flags to set, to clear) to the messages that are seen."""
+        self._writable()
+        await self._box.set_flags([c for c in changes if self._sees(c[0])])
+
+    async def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+        """Add a message, as Driver.append does; to be followed by a refresh."""
+        self._writable()
+        driver = self._box.driver
+        await self._box.run(lambda: driver.append(message, date, sender, flags))
+
+    def _writable(self) -> None:
+        if self._scope.readonly:
+            raise Refused(EROFS)
+
+    def debug(self, level: int) -> None:
+        """Set how much the server logs of mailboxes; for who sees all of them."""
+        if not self._scope.free:
+            raise Refused(EPERM)
+        logging.getLogger("mailfs.mailbox").setLevel(level)
+
+    def status(self) -> list[tuple[str, str]]:
+        """Return what there is to know, as names and values."""
+        rows = self._box.status()
+        if self._scope.whole:
+            return rows
+        told = {"messages": str(len(self.view)), "version": str(self.view.vers)}
+        return [(name, told.get(name, value)) for name, value in rows]
+
+    async def listen(self, listener: Listener) -> None:
+        """Tell listener of events from now on, of those messages that are seen."""
+        await self._source.listen(listener, self._seen)
+
+    def listen_at_once(self, listener: Listener) -> None:
+        """Do the same where the mailbox has just been listed."""
+        self._source.listen_at_once(listener, self._seen)
+
+    def ignore(self, listener: Listener) -> None:
+        """Tell listener nothing more."""
+        self._source.ignore(listener)
+
+    def _seen(self) -> Seen:
+        """Return what reduces each change to the messages seen before or after it."""
+        if self._scope.whole:
+            return lambda change: change
+        before = self.view
+
+        def reduced(change: Change) -> Change:
+            nonlocal before
+            then, now = before, self.view
+            before = now
+            return Change(
+                new=_within(now, change.new),
+                gone=_within(then, change.gone),
+                modified=_within(now, change.modified),
+                rewritten=_within(now, change.rewritten),
+            )
+
+        return reduced
+
+
+def _within(view: View, numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple(n for n in numbers if view.row(n) is not None)

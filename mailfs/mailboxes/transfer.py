@@ -1,0 +1,146 @@
+"""Copying and moving messages from one mailbox to another, whatever their stores."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from mailfs.errors import EGONE, ENOMSG, EROFS, Refused
+from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.drivers import open_store
+from mailfs.mailbox.drivers.mdir import Mdir
+from mailfs.mailbox.kinds import Flag, Stale
+from mailfs.mailbox.message import Need
+from mailfs.mailboxes.entity import Entity
+from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.mailboxes.scopedset import ScopedMailboxes
+from mailfs.msg import fromline
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedMessage:
+    """What Driver.append wants to know of a message."""
+
+    octets: bytes
+    date: int
+    sender: str
+    flags: Flag
+
+
+Append = Callable[[CarriedMessage], Awaitable[None]]
+
+
+async def copy(
+    boxes: ScopedMailboxes, box: ScopedMailbox, numbers: Sequence[int], folder: str
+) -> None:
+    """Add messages of box to a folder; on disk when it returns.
+
+    A folder is an open mailbox, a folder of the same account, or a path as ctl's
+    ``open`` takes it; one in the user's mail directory is made if it is not there.
+    Raises Refused, before anything is done, if a message is not there.
+    """
+    _check(boxes, box, numbers)
+    near = _near(boxes, box, folder)
+    if near is not None:
+        await box.copy(numbers, near)
+        return
+    async with _folder(boxes, folder) as append:
+        for number in numbers:
+            await append(await _letter(box, number))
+
+
+async def move(
+    boxes: ScopedMailboxes, box: ScopedMailbox, numbers: Sequence[int], folder: str
+) -> None:
+    """Move messages to a folder.
+
+    To a folder of the same account its server moves them; to any other they are
+    copied, then removed for good: whatever happens, none is lost.
+    """
+    if boxes.find(folder) is box:
+        return
+    near = _near(boxes, box, folder)
+    if near is not None:
+        _check(boxes, box, numbers)
+        await box.move(numbers, near)
+        return
+    await copy(boxes, box, numbers, folder)
+    await box.expunge(numbers)
+
+
+def _check(boxes: ScopedMailboxes, box: ScopedMailbox, numbers: Sequence[int]) -> None:
+    if boxes.place.readonly:
+        raise Refused(EROFS)
+    if any(box.view.row(number) is None for number in numbers):
+        raise Refused(ENOMSG)
+
+
+def _near(boxes: ScopedMailboxes, box: ScopedMailbox, folder: str) -> str | None:
+    """Return the folder's name in the account of box, if it is there."""
+    there = boxes.find(folder)
+    return box.sibling(folder if there is None else there.path)
+
+
+async def _letter(box: ScopedMailbox, number: int) -> CarriedMessage:
+    """Read a message; once more if the store has just changed."""
+    for _ in range(2):
+        message = box.message(number)
+        if message is None:
+            break
+        item = Entity(box, message)
+        try:
+            await box.prepare(message, Need.WHOLE)
+            return await box.run(partial(_read, item))
+        except Stale:
+            waiting = box.refresh()
+            if waiting is not None:
+                await waiting
+    raise Refused(EGONE)
+
+
+def _read(item: Entity) -> CarriedMessage:
+    octets = item.raw()
+    sender = item.envelope.from_.split(" ")[0]
+    if item.message.shape.envelope:
+        known = fromline.parse(item.unix_header())
+        sender = known.sender if known is not None else sender
+    flags = item.flags() & ~(Flag.RECENT | Flag.DELETED)
+    data = octets.read(0, len(octets))
+    return CarriedMessage(data, item.message.date, sender, flags)
+
+
+@asynccontextmanager
+async def _folder(boxes: ScopedMailboxes, folder: str) -> AsyncIterator[Append]:
+    """Give what adds a message to a folder."""
+    path = boxes.expand(folder)
+    there = boxes.find(folder) or next((b for b in boxes if b.path == path), None)
+    if there is not None:
+        window = there
+        yield lambda one: window.append(one.octets, one.date, one.sender, one.flags)
+        waiting = there.refresh()
+        if waiting is not None:
+            await waiting
+        return
+    boxes.check_free()
+    driver = await asyncio.to_thread(_driver, path, boxes.place, own=path != folder)
+    try:
+        yield lambda one: asyncio.to_thread(
+            driver.append, one.octets, one.date, one.sender, one.flags
+        )
+    finally:
+        await asyncio.to_thread(driver.close)
+
+
+def _driver(path: str, place: Place, *, own: bool) -> Driver:
+    """Return the driver for a path.
+
+    If it is in the user's own mail directory and not there, it is made, of the kind
+    that ctl's ``create`` makes.
+    """
+    if own and not os.path.lexists(path):
+        driver = Mdir(path, place)
+        driver.make()
+        return driver
+    return open_store(path, place)

@@ -1,0 +1,218 @@
+"""Watching stores, so that mail is noticed when it comes, not when somebody looks.
+
+Directories are watched by inotify, and only those whose entries tell: the one an mbox
+lies in, new and cur of a Maildir.  Where inotify is not, or hears nothing because
+another machine may write (network file systems), the store is looked at every few
+seconds.  Remote mailboxes push by themselves.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from mailfs.errors import MailfsError
+from mailfs.mailbox.mailbox import Mailbox
+from mailfs.mailboxes.inotify import IGNORED, MOVE_SELF, OVERFLOW, Inotify
+
+log = logging.getLogger(__name__)
+
+POLL = 5.0  # seconds between looks at what cannot be watched; each is a stat or two
+QUIET = 0.02  # seconds for what comes along with a change: a delivery is several
+# Other machines may write there, or whatever serves a user's own.
+NETWORK = {"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "coda", "glusterfs"}
+NETWORK |= {"lustre", "ocfs2", "gfs2", "virtiofs", "fuse"}
+
+Place = tuple[str, frozenset[str] | None]
+"""A directory, and the names in it that matter; None for all."""
+
+
+def _mbox(path: str) -> list[Place]:
+    folder, name = os.path.split(path)
+    return [(folder, frozenset({name, f"{name}.flags"}))]
+
+
+def _maildir(path: str) -> list[Place]:
+    inner = ("new", "cur")
+    outer: Place = (path, frozenset(inner))
+    return [outer, *((os.path.join(path, name), None) for name in inner)]
+
+
+def _directory(path: str) -> list[Place]:
+    folder, name = os.path.split(path)
+    return [(path, None), (folder, frozenset({f"{name}.flags"}))]
+
+
+# What tells of changes, by kind of store; of another kind nothing here does.
+PLACES: dict[str, Callable[[str], list[Place]]] = {
+    "mbox": _mbox,
+    "maildir": _maildir,
+    "mh": _directory,
+    "mdir": _directory,
+}
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One mailbox: the directories watched for it, and how far it is behind."""
+
+    numbers: dict[int, frozenset[str] | None] = field(default_factory=dict)
+    polled: bool = False
+    dirty: bool = False
+    task: "asyncio.Task[None] | None" = None
+
+
+class Watch:
+    """Lists mailboxes again when their stores change."""
+
+    def __init__(
+        self, poll: float = POLL, network: Collection[str] = frozenset(NETWORK)
+    ) -> None:
+        """Watch none yet.  poll is in seconds."""
+        self._poll = poll
+        self._network = network
+        self._boxes: dict[Mailbox, _Watched] = {}
+        self._inotify: Inotify | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, box: Mailbox) -> None:
+        """Begin to watch a mailbox; before anything else happens, if it is local."""
+        if box.driver.kind not in PLACES or box in self._boxes:
+            return
+        self._boxes[box] = watched = _Watched()
+        self._place(box, watched)
+        if watched.polled:
+            self._tick_later()
+
+    def discard(self, box: Mailbox) -> None:
+        """Watch a mailbox no more."""
+        watched = self._boxes.pop(box, None)
+        if watched is None:
+            return
+        if watched.task is not None:
+            watched.task.cancel()
+        self._forget(watched)
+        if not self._boxes:
+            self.close()
+
+    def close(self) -> None:
+        """Watch nothing."""
+        for box in list(self._boxes):
+            watched = self._boxes.pop(box)
+            if watched.task is not None:
+                watched.task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._inotify is not None:
+            asyncio.get_running_loop().remove_reader(self._inotify.fd)
+            self._inotify.close()
+            self._inotify = None
+
+    def _place(self, box: Mailbox, watched: _Watched) -> None:
+        """Have inotify watch for a mailbox; poll it if that cannot be."""
+        real = os.path.realpath(box.driver.path)
+        watched.polled = filesystem(real).partition(".")[0] in self._network
+        if watched.polled:
+            return
+        try:
+            inotify = self._started()
+            for folder, names in PLACES[box.driver.kind](real):
+                watched.numbers[inotify.add(folder)] = names
+        except (MailfsError, OSError) as e:
+            log.info("%s: not watched: %s", box.name, e)
+            self._forget(watched)
+            watched.polled = True
+
+    def _started(self) -> Inotify:
+        if self._inotify is None:
+            self._inotify = Inotify()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._inotify.fd, self._happened)
+        return self._inotify
+
+    def _forget(self, watched: _Watched) -> None:
+        """Give back the watches that no other mailbox needs."""
+        if self._inotify is not None:
+            for number in watched.numbers:
+                others = (w for w in self._boxes.values() if w is not watched)
+                if not any(number in w.numbers for w in others):
+                    self._inotify.remove(number)
+        watched.numbers.clear()
+
+    def _happened(self) -> None:
+        assert self._inotify is not None
+        for number, mask, name in self._inotify.read():
+            for box, watched in list(self._boxes.items()):
+                if mask & OVERFLOW:
+                    self._look(box, watched)
+                    continue
+                if number not in watched.numbers:
+                    continue
+                names = watched.numbers[number]
+                if mask & (IGNORED | MOVE_SELF):
+                    # The directory has gone, or another may stand in its place.
+                    watched.polled = True
+                    self._tick_later()
+                elif names is not None and name and name not in names:
+                    continue
+                self._look(box, watched)
+
+    def _look(self, box: Mailbox, watched: _Watched) -> None:
+        """List a mailbox again, once more if it changes meanwhile."""
+        watched.dirty = True
+        if watched.task is None:
+            loop = asyncio.get_running_loop()
+            watched.task = loop.create_task(_catch_up(box, watched))
+
+    def _tick_later(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._poll, self._tick)
+
+    def _tick(self) -> None:
+        """Look at what is not watched; maybe it can be, by now."""
+        self._timer = None
+        for box, watched in self._boxes.items():
+            if watched.polled:
+                self._forget(watched)
+                self._place(box, watched)
+                self._look(box, watched)
+        if any(watched.polled for watched in self._boxes.values()):
+            self._tick_later()
+
+
+async def _catch_up(box: Mailbox, watched: _Watched) -> None:
+    try:
+        while watched.dirty:
+            await asyncio.sleep(QUIET)
+            watched.dirty = False
+            waiting = box.refresh()
+            if waiting is not None:
+                await waiting
+    finally:
+        watched.task = None
+
+
+def filesystem(path: str) -> str:
+    """Return the type of the file system that path is on, empty if it cannot be told.
+
+    Source: /proc/self/mountinfo, proc(5).
+    """
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
+            rows = f.read().splitlines()
+    except OSError:
+        return ""
+    for row in rows:
+        left, _, right = row.partition(" - ")
+        point = left.split(" ")[4].replace("\\040", " ")
+        if len(point) >= len(best) and _within(path, point):
+            best, kind = point, right.split(" ")[0]
+    return kind
+
+
+def _within(path: str, point: str) -> bool:
+    return path == point or path.startswith(point.rstrip("/") + "/")

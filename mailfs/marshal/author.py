@@ -1,0 +1,42 @@
+"""Who writes, from the files in his mail directory: headers, names; marshal(1)."""
+
+from mailfs.errors import MailfsError, reason
+from mailfs.marshal import draft
+from mailfs.marshal.compose import Author
+from mailfs.send import alias
+from mailfs.site.site import Site
+
+MAX_HEADERS = 1 << 20  # octets of a headers file
+
+
+def author(site: Site) -> Author:
+    """Return the site's user as the author of a message.
+
+    The headers file is that of ``$upasname``, so another name has none of ours; the
+    aliases are the user's in any case.  Raises MailfsError if a file cannot be read.
+    """
+    upasname = site.env.get("upasname", "")
+    names = alias.load(site, site.box(site.user) / "names", exact=True)
+    return Author(
+        site.user,
+        site.names.domain,
+        upasname,
+        draft.fields(_headers(site, upasname or site.user)),
+        lambda word: names.get(word, []),
+    )
+
+
+def _headers(site: Site, owner: str) -> bytes:
+    if "/" in owner or owner in ("", ".", ".."):
+        return b""
+    path = site.box(owner) / "headers"
+    try:
+        with open(path, "rb") as file:
+            octets = file.read(MAX_HEADERS + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    except OSError as e:
+        raise MailfsError(f"{path}: {reason(e)}") from e
+    if len(octets) > MAX_HEADERS:
+        raise MailfsError(f"{path}: over {MAX_HEADERS >> 20} MB")
+    return octets

@@ -1,0 +1,122 @@
+"""What the sender wrote: header fields, then a body; marshal(1).
+
+A text typed by hand begins with as many header lines as are known for such, and the
+first other line begins the body: ``note: hi`` is no header.  A message that a program
+made begins with a header as RFC 5322 has it.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from mailfs.errors import MailfsError
+from mailfs.marshal.attachment import Attachment
+from mailfs.msg import address, header
+from mailfs.msg.address import Address
+from mailfs.msg.word import unfold
+
+FILES = ("attach", "include")
+MAX_FIELDS = 1000  # of one header; real ones have under 100
+
+# What 9front's marshal takes for a header line, and what is common since.
+_KNOWN = re.compile(
+    rb"(?:from|to|cc|bcc|reply-to|in-reply-to|references|sender|date|subject|priority|"
+    rb"importance|message-id|precedence|attach|include|keywords|comments|organization|"
+    rb"user-agent|autocrypt|auto-submitted|disposition-notification-to|"
+    rb"(?:mime|content|x|list|resent)-[!-9;-~]*)[ \t]*:",
+    re.IGNORECASE,
+)
+_FIELD = re.compile(rb"([!-9;-~]{1,998})[ \t]*:")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Fields as they were written, in order, and the body with LF line ends."""
+
+    fields: tuple[tuple[str, bytes], ...] = ()
+    body: bytes = b""
+
+    def all(self, name: str) -> list[bytes]:
+        """Return all values of a field, whose name is given in lower case."""
+        return [value for told, value in self.fields if told.lower() == name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a field."""
+        return bool(self.all(name))
+
+    def without(self, *names: str) -> "Draft":
+        """Return it less the fields with one of the names, given in lower case."""
+        kept = tuple(one for one in self.fields if one[0].lower() not in names)
+        return replace(self, fields=kept)
+
+    def addresses(self, *names: str) -> list[Address]:
+        """Return the addresses in fields of those names, groups that are empty not."""
+        values = [value for name in names for value in self.all(name)]
+        boxes = address.addresses(values)
+        return [box for box in boxes if box.addr.rstrip(";")[-1:] != ":"]
+
+
+def typed(text: bytes) -> Draft:
+    """Take a text apart that a person wrote.
+
+    A blank line may stand between header and body and need not.
+    """
+    text = text.replace(b"\r\n", b"\n")
+    fields: list[tuple[str, bytes]] = []
+    at = 0
+    while at < len(text) and len(fields) < MAX_FIELDS:
+        end = text.find(b"\n", at) + 1 or len(text)
+        line = text[at:end].removesuffix(b"\n")
+        if fields and line[:1] in b" \t" and line.strip():
+            fields[-1] = (fields[-1][0], fields[-1][1] + b"\n" + line)
+        elif _KNOWN.match(line):
+            fields.append(_split(line))
+        else:
+            break
+        at = end
+    else:
+        return Draft(tuple(fields), text[at:])
+    body = text[at:]
+    return Draft(tuple(fields), body.removeprefix(b"\n") if fields else body)
+
+
+def message(text: bytes) -> Draft:
+    """Take a message apart that a program wrote; its header ends at an empty line.
+
+    Raises MailfsError with the number of a line there that is no header field.
+    """
+    text = text.replace(b"\r\n", b"\n")
+    head, _, body = (b"\n" + text).partition(b"\n\n")
+    fields: list[tuple[str, bytes]] = []
+    for number, line in enumerate(head[1:].removesuffix(b"\n").split(b"\n"), 1):
+        if fields and line[:1] in (b" ", b"\t"):
+            fields[-1] = (fields[-1][0], fields[-1][1] + b"\n" + line)
+        elif _FIELD.match(line) and len(fields) < MAX_FIELDS:
+            fields.append(_split(line))
+        elif not fields and line.startswith((b"From ", b">From ")):
+            continue
+        else:
+            raise MailfsError(f"line {number} is no header field")
+    return Draft(tuple(fields), body)
+
+
+def fields(text: bytes) -> tuple[tuple[str, bytes], ...]:
+    """Return the fields in the text of a headers file; what is none is passed over."""
+    scanned = header.scan(text.replace(b"\r\n", b"\n").lstrip(b"\n"))
+    return tuple((name.decode(), value) for name, value in scanned.fields)
+
+
+def attachments(draft: Draft) -> tuple[Draft, list[Attachment]]:
+    """Take out the fields Attach and Include, which name files as -a and -A do."""
+    files = [
+        Attachment(
+            unfold(value).decode("utf-8", "surrogateescape"), None, name == "include"
+        )
+        for told, value in draft.fields
+        if (name := told.lower()) in FILES and value.strip()
+    ]
+    return draft.without(*FILES), files
+
+
+def _split(line: bytes) -> tuple[str, bytes]:
+    name, _, value = line.partition(b":")
+    return name.rstrip().decode("ascii", "replace"), value

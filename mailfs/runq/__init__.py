@@ -1,0 +1,10 @@
+"""Delivering what is queued; qer(8).
+
+runq       one pass over a queue, or a watch of it
+drain      the workers
+attempt    one attempt at one message
+transport  a program, or our own smtp in this process
+hosts, retry  which host may be tried, and when
+report     delivery reports, RFC 3464
+script     reading options from mail/lib/remotemail
+"""

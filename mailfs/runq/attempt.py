@@ -1,0 +1,221 @@
+"""One attempt at one message: claimed, delivered, and what follows from the outcome."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from mailfs.errors import MailfsError, reason
+from mailfs.msg.date import unixdate
+from mailfs.queue import retry, spool
+from mailfs.queue.control import BadControl
+from mailfs.queue.retry import Times
+from mailfs.queue.spool import Claim, Job
+from mailfs.runq.report import Action, Heading, report
+from mailfs.runq.transport import Outcome, Transport, recipients
+from mailfs.site.site import Site
+from mailfs.smtp.fate import Fate
+
+UNWRITTEN = 15 * 60.0  # seconds until an empty control file is nobody's
+BUSY = 60.0  # seconds to leave a message alone that another process is at
+NOBODY = ("/dev/null", "postmaster", "postmaster@localhost")  # hear of no failure
+HOUR = 3600.0
+
+Tell = Callable[[str, str, bytes], None]
+"""Send a report: for whose queue, to whom, the message.  Raises MailfsError."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """How long to go on; runq's options.
+
+    give_up  hours, -t; at_once ignores the schedule and give_up, -E; stubborn takes a
+    failure for good as one for now, -R; warn in seconds
+    """
+
+    give_up: float = retry.GIVE_UP
+    at_once: bool = False
+    stubborn: bool = False
+    warn: float = retry.WARN
+
+    def over(self, times: Times, now: float) -> bool:
+        """Whether it is time to give up."""
+        return not self.at_once and times.age(now) > self.give_up * HOUR
+
+
+RULES = RetryRules()
+
+
+class AttemptState(Enum):
+    """How a message stands after an attempt."""
+
+    GONE = "gone"  # out of the queue
+    LATER = "later"
+    BUSY = "busy"  # another process has it
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptVerdict:
+    """What an attempt tells its scheduler: the state, and when to come again.
+
+    host is True or False if the host was up or down, None if it was not asked.
+    """
+
+    state: AttemptState
+    due: float = 0.0
+    host: bool | None = None
+    fates: tuple[Fate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueWorker:
+    """Makes attempts; safe in any thread."""
+
+    site: Site
+    transport: Transport
+    tell: Tell
+    rules: RetryRules = RULES
+
+    def __call__(self, job: Job, down: str = "") -> AttemptVerdict:
+        """Attempt a message.
+
+        down, if not empty, says why its host is known to be down: then nothing is
+        tried, but what has waited too long is given up.
+        """
+        now = self.site.clock()
+        try:
+            claim = spool.claim(job)
+        except BadControl as e:
+            return self._set_aside(job, str(e))
+        if claim is None:
+            gone = not job.control.exists()
+            return (
+                AttemptVerdict(AttemptState.GONE)
+                if gone
+                else AttemptVerdict(AttemptState.BUSY, now + BUSY)
+            )
+        try:
+            return self._claimed(claim, now, down)
+        finally:
+            claim.close()
+
+    def _set_aside(self, job: Job, why: str) -> AttemptVerdict:
+        """Hold back a message nothing can be done with, for a person to look at."""
+        self._log(f"{job.ident}: {why}; held")
+        job.path("C").rename(job.path("h"))
+        return AttemptVerdict(AttemptState.GONE)
+
+    def _claimed(self, claim: Claim, now: float, down: str) -> AttemptVerdict:
+        job = claim.job
+        queued = spool.age(job.file("D"))
+        if queued is None:
+            self._log(f"no data file for {job.name}")
+            claim.remove()
+            return AttemptVerdict(AttemptState.GONE)
+        if claim.empty:
+            written = spool.age(job.control)
+            if written is not None and now - written <= UNWRITTEN:
+                return AttemptVerdict(AttemptState.LATER, now + BUSY)
+            self._log(f"empty ctl file for {job.name}")
+            claim.remove()
+            return AttemptVerdict(AttemptState.GONE)
+        times = Times(queued, spool.age(job.file("E")))
+        due = retry.due(times, job.name)
+        if due > now and not self.rules.at_once:
+            return AttemptVerdict(AttemptState.LATER, due)
+        if down:
+            fates = tuple(Fate(r, False, line=down) for r in recipients(claim.words))
+            outcome = Outcome(fates)
+            if not self.rules.over(times, now):
+                return AttemptVerdict(AttemptState.LATER, now)
+        else:
+            self._execing(claim)
+            outcome = self.transport(claim)
+        return self._settle(claim, outcome, times, None if down else not outcome.down)
+
+    def _settle(
+        self, claim: Claim, outcome: Outcome, times: Times, host: bool | None
+    ) -> AttemptVerdict:
+        """Do what an outcome asks for: remove, return, put off."""
+        job, now = claim.job, self.site.clock()
+        over = self.rules.over(times, now)
+        dead = [
+            f
+            for f in outcome.fates
+            if (f.permanent and not self.rules.stubborn) or (over and not f.ok)
+        ]
+        live = [f for f in outcome.fates if not f.ok and f not in dead]
+        if dead or live:
+            claim.note(explain(outcome.fates, claim.words[2], now))
+        if dead and not self._return(claim, Action.FAILED, dead, times, over=over):
+            return AttemptVerdict(
+                AttemptState.LATER, now + retry.LONGEST, host, outcome.fates
+            )
+        if not live:
+            claim.remove()
+            return AttemptVerdict(AttemptState.GONE, 0.0, host, outcome.fates)
+        kept = [f.rcpt for f in live]
+        if kept != list(recipients(claim.words)):
+            claim.rewrite([*claim.words[:3], *kept])
+        self._warn(claim, live, times, now)
+        due = retry.due(Times(times.queued, now), job.name)
+        return AttemptVerdict(AttemptState.LATER, due, host, outcome.fates)
+
+    def _warn(
+        self, claim: Claim, live: Sequence[Fate], times: Times, now: float
+    ) -> None:
+        """Tell the sender once that it takes long."""
+        mark = claim.job.path("w")
+        if times.age(now) < self.rules.warn or self.rules.at_once or mark.exists():
+            return
+        if self._return(claim, Action.DELAYED, live, times):
+            mark.touch()
+
+    def _return(
+        self,
+        claim: Claim,
+        action: Action,
+        fates: Sequence[Fate],
+        times: Times,
+        *,
+        over: bool = False,
+    ) -> bool:
+        """Send a report to the reply address; False if it could not be sent."""
+        to = claim.words[1]
+        if to in NOBODY:
+            return True
+        heading = Heading(
+            self.site.names.domain,
+            to,
+            int(self.site.clock()),
+            int(times.queued),
+            self.site.random(13).hex(),
+            int(times.queued + self.rules.give_up * HOUR),
+            self.site.local,
+        )
+        try:
+            octets = claim.job.path("D").read_bytes()
+            text = report(heading, action, fates, octets)
+            self.tell(claim.job.folder.name, to, text)
+        except (MailfsError, OSError) as e:
+            why = reason(e) if isinstance(e, OSError) else str(e)
+            self._log(f"{claim.job.ident}: returnmail failed: {why}")
+            return False
+        self._log(f"{claim.job.ident}: {'gave up' if over else 'returning'} to '{to}'")
+        return True
+
+    def _execing(self, claim: Claim) -> None:
+        words = "".join(f" '{word}'" for word in claim.words)
+        job = claim.job
+        self._log(f"{job.folder.name}/C.{job.name}: execing{words}"[:255])
+
+    def _log(self, text: str) -> None:
+        self.site.log.write("runq", text)
+
+
+def explain(fates: Sequence[Fate], dest: str, now: float) -> str:
+    """Return what goes into the errors file: when, where, and who did not get it."""
+    lines = [f"{unixdate(int(now))} connect to {dest}:"]
+    for fate in fates:
+        if not fate.ok:
+            lines.append(f"  mail to {fate.rcpt} failed: {' '.join(fate.line.split())}")
+    return "\n".join(lines) + "\n"

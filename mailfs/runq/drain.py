@@ -1,0 +1,257 @@
+"""Draining a queue: which message when, in how many threads; runq(8).
+
+One thread schedules; workers deliver, each a message at a time.  What is due waits by
+host, hosts take turns, and a host that is down is left alone for a while.
+"""
+
+import heapq
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailfs.disk.replace import sync_dir
+from mailfs.queue import retry, spool
+from mailfs.queue.control import BadControl
+from mailfs.queue.retry import Times
+from mailfs.queue.spool import Job
+from mailfs.runq.attempt import AttemptState, AttemptVerdict, QueueWorker
+from mailfs.runq.hosts import HostRecord, Hosts
+from mailfs.runq.transport import host
+
+log = logging.getLogger(__name__)
+
+WORKERS = 20  # messages under way at once
+PER_HOST = 5  # of them to one host; its other clients want their turn too
+MAX_WORKERS = 500  # threads; what -n may ask for
+ORPHANED = 86400.0  # seconds after which files without a control file are nobody's
+SYNC = 1.0  # seconds between syncs of the directories while messages leave them
+LOOK = 30.0  # seconds between looks at the queue and at idle connections
+
+
+@dataclass(frozen=True, slots=True)
+class DrainLimits:
+    """How much at once."""
+
+    workers: int = WORKERS
+    per_host: int = PER_HOST
+
+
+LIMITS = DrainLimits()
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a drain did, in messages."""
+
+    gone: int = 0
+    later: int = 0
+
+
+class Drain:
+    """The scheduler of some directories of a queue.
+
+    Use once() for one sweep, or watch() to go on; not both at once.
+    """
+
+    def __init__(
+        self,
+        folders: Callable[[], Sequence[Path]],
+        worker: QueueWorker,
+        limits: DrainLimits = LIMITS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take what lists the directories; they may come and go."""
+        self._folders = folders
+        self._worker = worker
+        self._limits = limits
+        self._clock = clock
+        self._known: dict[Job, HostRecord] = {}
+        self._later: list[tuple[float, int, HostRecord]] = []  # a heap
+        self._count = 0  # breaks ties in it
+        self._hosts = Hosts(limits.per_host)
+        self._active = 0
+        self._done: queue.SimpleQueue[tuple[HostRecord, AttemptVerdict] | None] = (
+            queue.SimpleQueue()
+        )
+        self._unsynced: set[Path] = set()
+        self._synced = 0.0
+        self._stop = threading.Event()
+        self._watching = False
+        self.summary = Summary()
+
+    def stop(self) -> None:
+        """Let once() or watch() return when what is under way has ended; any thread."""
+        self._stop.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Let watch() look at the directories again; any thread."""
+        self._done.put(None)
+
+    def once(self) -> Summary:
+        """Attempt every message that is due, and return when all have been."""
+        with self._workers() as pool:
+            self._scan()
+            while not self._stop.is_set():
+                self._dispatch(pool)
+                if not self._active and not self._give_up(pool):
+                    break
+                self._collect(None)
+            self._finish()
+        return self.summary
+
+    def watch(self) -> Summary:
+        """Attempt messages as they come and come due, until stop()."""
+        self._watching = True
+        with self._workers() as pool:
+            while not self._stop.is_set():
+                self._scan()
+                self._give_up(pool)
+                self._dispatch(pool)
+                while not self._stop.is_set() and self._collect(self._pause()):
+                    self._dispatch(pool)
+            self._finish()
+        return self.summary
+
+    def _workers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._limits.workers, "runq")
+
+    def _finish(self) -> None:
+        """Wait for what is under way, and put what was removed on disk."""
+        while self._active:
+            self._collect(None)
+        self._sync(force=True)
+        self._worker.transport.close()
+
+    def _scan(self) -> None:
+        """Take up messages that have come, forget those that have gone."""
+        now, found = self._clock(), set()
+        for folder in self._folders():
+            self._unsynced.add(folder)
+            spool.sweep(folder, now, ORPHANED)
+            for job in spool.jobs(folder):
+                found.add(job)
+                if job not in self._known:
+                    entry = self._entry(job, now)
+                    if entry is not None:
+                        self._known[job] = entry
+                        self._put(entry, now)
+        for job in [job for job in self._known if job not in found]:
+            del self._known[job]
+
+    def _entry(self, job: Job, now: float) -> HostRecord | None:
+        try:
+            where = host(job.words())
+        except (OSError, BadControl):
+            where = ""  # the worker will see what it is
+        queued = spool.age(job.file("D"))
+        if queued is None:
+            return HostRecord(job, where, now, now)
+        if self._worker.rules.at_once:
+            return HostRecord(job, where, now, queued)
+        times = Times(queued, spool.age(job.file("E")))
+        return HostRecord(job, where, retry.due(times, job.name), queued)
+
+    def _put(self, entry: HostRecord, now: float) -> None:
+        """Let an entry wait for its host, or for its time."""
+        if entry.due <= now:
+            self._hosts.put(entry)
+            return
+        self._count += 1
+        heapq.heappush(self._later, (entry.due, self._count, entry))
+
+    def _dispatch(self, pool: ThreadPoolExecutor) -> None:
+        """Start what may start."""
+        now = self._clock()
+        while self._later and self._later[0][0] <= now:
+            entry = heapq.heappop(self._later)[2]
+            if self._known.get(entry.job) is entry:
+                self._hosts.put(entry)
+        while self._active < self._limits.workers:
+            taken = self._hosts.take(now)
+            if taken is None:
+                return
+            self._start(pool, taken, "")
+
+    def _give_up(self, pool: ThreadPoolExecutor) -> bool:
+        """Return what has waited too long for a host that is down; True if any has."""
+        now, rules = self._clock(), self._worker.rules
+        forlorn = self._hosts.forlorn(lambda e: rules.over(Times(e.queued), now))
+        for entry, why in forlorn:
+            self._start(pool, entry, why)
+        return bool(forlorn)
+
+    def _start(self, pool: ThreadPoolExecutor, entry: HostRecord, down: str) -> None:
+        self._active += 1
+        pool.submit(self._attempt, entry, down).add_done_callback(_report)
+
+    def _attempt(self, entry: HostRecord, down: str) -> None:
+        """Do the work of one entry, in a worker; its verdict always arrives."""
+        verdict = AttemptVerdict(AttemptState.BUSY, self._clock() + retry.LONGEST)
+        try:
+            verdict = self._worker(entry.job, down)
+        except OSError as e:
+            log.warning("%s: %s", entry.job.ident, e)
+        finally:
+            self._done.put((entry, verdict))
+
+    def _collect(self, pause: float | None) -> bool:
+        """Take a verdict in; False if none comes in that time, or on a wake."""
+        try:
+            item = self._done.get(timeout=pause)
+        except queue.Empty:
+            self._worker.transport.prune()
+            return False
+        if item is None:
+            return False
+        entry, verdict = item
+        now = self._clock()
+        self._active -= 1
+        self._hosts.ended(entry, now, up=verdict.host, why=_why(verdict))
+        if verdict.state is AttemptState.GONE:
+            self.summary.gone += 1
+            self._known.pop(entry.job, None)
+        else:
+            self.summary.later += 1
+            if self._watching and entry.job in self._known:
+                # Never at once: what went wrong would go wrong again.
+                entry.due = max(verdict.due, now + retry.SHORTEST / 2)
+                self._put(entry, now)
+        self._sync()
+        return True
+
+    def _pause(self) -> float:
+        """Return the seconds until something may be due without anybody's doing."""
+        now = self._clock()
+        times = [now + LOOK]
+        if self._later:
+            times.append(self._later[0][0])
+        if self._hosts.wakes is not None:
+            times.append(self._hosts.wakes)
+        return max(0.0, min(times) - now)
+
+    def _sync(self, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self._synced < SYNC:
+            return
+        self._synced = now
+        for folder in self._unsynced:
+            if os.path.isdir(folder):
+                sync_dir(str(folder))
+
+
+def _report(work: Future[None]) -> None:
+    """Log what no attempt should raise; its message is tried again later."""
+    error = work.exception()
+    if error is not None:
+        log.error("runq: unexpected", exc_info=error)
+
+
+def _why(verdict: AttemptVerdict) -> str:
+    return verdict.fates[0].line if verdict.fates else "host is down"

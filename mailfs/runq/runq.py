@@ -1,0 +1,118 @@
+"""runq put together: a queue, what delivers, who is told; qer(8)."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailfs import where
+from mailfs.errors import MailfsError
+from mailfs.msg.escape import unescape
+from mailfs.queue import spool
+from mailfs.runq import transport
+from mailfs.runq.attempt import RULES, QueueWorker, RetryRules
+from mailfs.runq.drain import LIMITS, Drain, DrainLimits
+from mailfs.send.submit import submit
+from mailfs.site.site import Site
+from mailfs.smtp import make
+from mailfs.smtp.client import SmtpClient
+from mailfs.smtp.options import Options
+from mailfs.smtp.session import Trace
+
+LOCK = ".runq"  # in the queue, locked by who watches it
+SETTLE = 200  # milliseconds of quiet before new files are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class RunqOrder:
+    """What to drain and how.
+
+    queue     the directory of users' directories
+    command   what delivers, remotemail
+    users     whose directories; empty: all that are there
+    """
+
+    queue: Path
+    command: Path
+    users: tuple[str, ...] = ()
+    rules: RetryRules = RULES
+    limits: DrainLimits = LIMITS
+
+    def folders(self) -> Sequence[Path]:
+        """Return the directories."""
+        if self.users:
+            return [self.queue / user for user in self.users]
+        return spool.folders(self.queue)
+
+
+def drain(site: Site, order: RunqOrder, trace: Trace = lambda line: None) -> Drain:
+    """Return what drains a queue.  Raises OSError if the command cannot be read."""
+
+    def client(options: Options) -> SmtpClient:
+        return make.client(site, options, cache=where.cache(), trace=trace)
+
+    carry = transport.choose(site, order.command, client)
+
+    def tell(user: str, to: str, message: bytes) -> None:
+        results = submit(site.root, user, "", [unescape(to)], message, to_line=False)
+        refused = [r for r in results if r.refused]
+        if refused:
+            raise MailfsError(f"{refused[0].address}: {refused[0].text}")
+
+    worker = QueueWorker(site, carry, tell, order.rules)
+    return Drain(order.folders, worker, order.limits, site.clock)
+
+
+class WatchedQueue(MailfsError):
+    """Another process watches the queue already."""
+
+
+def lock(queue: Path) -> int:
+    """Return a descriptor that says we watch a queue, as long as it is open.
+
+    Raises Watched if another process does, and OSError.
+    """
+    queue.mkdir(parents=True, exist_ok=True)
+    fd = os.open(queue / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise WatchedQueue(f"{queue}: another runq watches it") from None
+    return fd
+
+
+def watched(queue: Path) -> bool:
+    """Whether a process watches a queue, so that nobody needs to start one."""
+    try:
+        fd = os.open(queue / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def watch(queue: Path, wake: Callable[[], None], stop: threading.Event) -> None:
+    """Call wake whenever a control file comes into a queue, until stop is set."""
+    import watchfiles
+
+    def new(change: watchfiles.Change, path: str) -> bool:
+        named = os.path.basename(path).startswith("C.")
+        return named and change is not watchfiles.Change.deleted
+
+    for _ in watchfiles.watch(
+        queue,
+        watch_filter=new,
+        debounce=SETTLE,
+        step=20,
+        stop_event=stop,
+        raise_interrupt=False,
+    ):
+        wake()

@@ -1,0 +1,187 @@
+"""How a queued message leaves: by our own client, or by the command runq was given."""
+
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from mailfs.errors import MailfsError, reason
+from mailfs.queue.spool import Claim
+from mailfs.runq import script
+from mailfs.send import command
+from mailfs.site.site import Site
+from mailfs.smtp.client import HostUnreachable, SmtpClient, SmtpMail
+from mailfs.smtp.fate import DeliveryError, Fate, failed, read
+from mailfs.smtp.options import Options
+
+REPORT = "MAILFS_REPORT"  # in a command's environment: the descriptor to tell fates on
+RETRY = (2, 75)  # exit statuses that ask for another try: plan9port's, sysexits(3)'s
+MAX_REPORT = 1 << 20  # octets of what a command tells
+MAX_ERRORS = 4096  # octets of what it says on standard error that go into a report
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attempt led to: a fate for each recipient.
+
+    down says that the host could not be talked to at all, so that others for it need
+    not be tried now.
+    """
+
+    fates: tuple[Fate, ...]
+    down: bool = False
+
+
+class Transport(Protocol):
+    """What delivers messages; safe in any thread."""
+
+    def __call__(self, claim: Claim) -> Outcome:
+        """Deliver a message to all its recipients, and say what became of it."""
+
+    def prune(self) -> None:
+        """Let go of what has been idle."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+def recipients(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the recipients in the words of a control file; never none."""
+    return tuple(words[3:]) or (words[2],)
+
+
+def host(words: Sequence[str]) -> str:
+    """Return what messages have to share to be for the same host."""
+    return words[2]
+
+
+class Direct:
+    """Our own client, in this process, with the options remotemail would give it."""
+
+    def __init__(self, client: Callable[[], SmtpClient]) -> None:
+        """Take what makes the client, once a message needs it."""
+        self._make = client
+        self._client: SmtpClient | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, claim: Claim) -> Outcome:
+        """Deliver a message."""
+        words = claim.words
+        rcpts = recipients(words)
+        with self._lock:
+            client = self._client = self._client or self._make()
+        octets = claim.job.path("D").read_bytes()
+        try:
+            return Outcome(
+                tuple(client.deliver(SmtpMail(octets, words[2], words[1], rcpts)))
+            )
+        except HostUnreachable as e:
+            return Outcome(tuple(failed(rcpts, e)), down=not e.permanent)
+        except DeliveryError as e:
+            return Outcome(tuple(failed(rcpts, e)))
+
+    def prune(self) -> None:
+        """End idle connections."""
+        if self._client is not None:
+            self._client.pool.prune()
+
+    def close(self) -> None:
+        """End all connections."""
+        if self._client is not None:
+            self._client.close()
+
+
+class Foreign:
+    """Any other command, run as runq runs it.
+
+    It gets the words as arguments, the message on standard input, and writes to the
+    errors file.  Status 0 is success, one of RETRY another try, all else failure.
+    ``mailfs smtp`` in it tells each recipient's fate through REPORT.
+    """
+
+    def __init__(self, site: Site, path: Path) -> None:
+        self._site = site
+        self._path = path
+
+    def __call__(self, claim: Claim) -> Outcome:
+        """Run the command and wait for it."""
+        rcpts = recipients(claim.words)
+        errors = claim.job.path("E")
+        with (
+            claim.job.path("D").open("rb") as data,
+            errors.open("ab") as err,
+            tempfile.TemporaryFile() as report,
+        ):
+            said = err.tell()
+            try:
+                status = self._run(claim, data, err, report)
+            except OSError as e:
+                error = DeliveryError(f"{self._path}: {reason(e)}", permanent=False)
+                return Outcome(tuple(failed(rcpts, error)), down=True)
+            told = _told(report)
+        if status == 0:
+            return Outcome(tuple(told.get(r, Fate(r, True)) for r in rcpts))
+        error = DeliveryError(
+            _tail(errors, said) or f"{self._path} ended with status {status}",
+            permanent=status > 0 and status not in RETRY,
+        )
+        fates = [told.get(f.rcpt, f) for f in failed(rcpts, error)]
+        return Outcome(tuple(fates), down=not error.permanent and not told)
+
+    def _run(
+        self, claim: Claim, data: BinaryIO, err: BinaryIO, report: BinaryIO
+    ) -> int:
+        env = command.environment(self._site, **{REPORT: str(report.fileno())})
+        argv = command.resolve(self._site, [str(self._path), *claim.words])
+        with subprocess.Popen(  # noqa: S603  # the command runq was told to run
+            argv,
+            stdin=data,
+            stdout=subprocess.DEVNULL,
+            stderr=err,
+            env=env,
+            # With the lock: if we are killed, nobody else begins before it ends.
+            pass_fds=(report.fileno(), claim.fd),
+            start_new_session=True,
+        ) as process:
+            return process.wait()
+
+    def prune(self) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def _told(report: BinaryIO) -> dict[str, Fate]:
+    report.seek(0)
+    told = {}
+    for line in report.read(MAX_REPORT).decode(errors="surrogateescape").splitlines():
+        try:
+            fate = read(line)
+        except MailfsError:
+            continue  # cut off, as by a kill
+        told[fate.rcpt] = fate
+    return told
+
+
+def _tail(path: Path, start: int) -> str:
+    with path.open("rb") as f:
+        f.seek(max(start, os.fstat(f.fileno()).st_size - MAX_ERRORS))
+        return f.read(MAX_ERRORS).decode(errors="replace").strip()
+
+
+def choose(
+    site: Site, path: Path, client: Callable[[Options], SmtpClient]
+) -> Transport:
+    """Return what does as the command at path: in process if it is a plain remotemail.
+
+    Raises OSError if the command cannot be read.
+    """
+    options = script.options(path)
+    if options is None:
+        return Foreign(site, path)
+    return Direct(lambda: client(options))

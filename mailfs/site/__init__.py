@@ -1,0 +1,5 @@
+"""The world of a sender.
+
+site  root, user, names from ndb, clock
+log   lines in sys/log
+"""

@@ -1,0 +1,212 @@
+"""Delivering a message: envelope, servers in turn, each recipient's fate."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mailfs.ndb.db import Ndb
+from mailfs.ndb.sysname import SystemNames, attribute
+from mailfs.site.log import SysLog
+from mailfs.smtp.dialogue import Opener
+from mailfs.smtp.dkim import Signers
+from mailfs.smtp.fate import DeliveryError, Fate, failed
+from mailfs.smtp.letter import SmtpLetter, TooLong
+from mailfs.smtp.options import Options
+from mailfs.smtp.path import EMPTY, NOBODY, BadPath, Dial, Path, dial, envelope, literal
+from mailfs.smtp.pool import Pool
+from mailfs.smtp.route import MxRouter, Target, named
+from mailfs.smtp.session import Broken
+from mailfs.smtp.transfer import Transfer
+
+
+class HostUnreachable(DeliveryError):
+    """No server of a destination could be talked to; others would fare alike."""
+
+    def __init__(self, error: DeliveryError) -> None:
+        super().__init__(
+            str(error),
+            permanent=error.permanent,
+            enhanced=error.enhanced,
+            code=error.code,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpMail:
+    """One message to deliver.
+
+    octets is the message as the queue has it; dest ``net!host``; sender and rcpts are
+    words in bang or at form.  whole wants all or nothing: a recipient that is refused
+    for the moment then keeps the message from the others, for a caller who can learn
+    but one thing, as an exit status.
+    """
+
+    octets: bytes
+    dest: str
+    sender: str
+    rcpts: tuple[str, ...]
+    whole: bool = False
+
+
+@dataclass(slots=True)
+class SmtpClient:
+    """Delivers messages with one set of options; safe in any thread; close it."""
+
+    opener: Opener
+    router: MxRouter
+    ndb: Ndb
+    names: SystemNames
+    log: SysLog
+    signers: Signers | None = None
+    clock: Callable[[], float] = time.time
+    pool: Pool = field(default_factory=Pool)
+
+    @property
+    def options(self) -> Options:
+        """The options all messages are delivered with."""
+        return self.opener.options
+
+    @property
+    def domain(self) -> str:
+        """What qualifies our addresses: of ``-h``, else the machine's domain."""
+        given = self.options.domain
+        if not given:
+            return self.names.domain
+        if "." in given or "." not in self.names.domain:
+            return given
+        return f"{given}.{self.names.domain.partition('.')[2]}"
+
+    def close(self) -> None:
+        """End the connections that are kept."""
+        self.pool.close()
+
+    def deliver(self, mail: SmtpMail) -> list[Fate]:
+        """Return the fate of each recipient, in their order.
+
+        Raises Unreachable if no server could be talked to.
+        """
+        try:
+            fates = self._deliver(mail)
+        except DeliveryError as e:
+            self.log.write("smtp.fail", f"{mail.dest}: {e}")
+            raise
+        for fate in fates:
+            if not fate.ok:
+                where = fate.host or mail.dest
+                self.log.write(
+                    "smtp.fail",
+                    f"delivery to {fate.rcpt} at {where} failed: {fate.line}",
+                )
+        return fates
+
+    def _deliver(self, mail: SmtpMail) -> list[Fate]:
+        dest, gateway = self._destination(mail.dest)
+        local, domain = self.options.local, literal(dest.host)
+        bad: list[Fate] = []
+        rcpts: list[tuple[str, Path]] = []
+        for word in mail.rcpts:
+            try:
+                rcpts.append((word, envelope(word, domain, local=local)))
+            except BadPath as e:
+                error = DeliveryError(str(e), permanent=True, enhanced="5.1.3")
+                bad += failed([word], error)
+        try:
+            sender = EMPTY
+            if mail.sender != NOBODY:
+                sender = envelope(mail.sender, self.domain, local=local)
+            letter = SmtpLetter(
+                mail.octets,
+                sender=str(sender),
+                domain=self.domain,
+                now=int(self.clock()),
+                local=local,
+                signers=None if self.options.ping else self.signers,
+            )
+        except (BadPath, TooLong) as e:
+            enhanced = "5.1.7" if isinstance(e, BadPath) else "5.3.4"
+            error = DeliveryError(str(e), permanent=True, enhanced=enhanced)
+            return failed(mail.rcpts, error)
+        transfer = Transfer(letter, sender, rcpts, self.options, whole=mail.whole)
+        fates = bad + (self._try(dest, transfer, gateway=gateway) if rcpts else [])
+        self._sent(mail, letter, fates)
+        by = {fate.rcpt: fate for fate in fates}
+        return [by[word] for word in mail.rcpts]
+
+    def _sent(self, mail: SmtpMail, letter: SmtpLetter, fates: Sequence[Fate]) -> None:
+        """Log what was taken: ``SENDER sent N bytes to RCPTS (HOST)``."""
+        taken = [fate for fate in fates if fate.ok]
+        if taken and not self.options.ping:
+            to = " ".join(fate.rcpt for fate in taken)
+            where = f"({taken[0].host})"
+            size = len(letter.form(eight=True, utf8=True).octets)
+            self.log.write("smtp", f"{mail.sender} sent {size} bytes to {to} {where}")
+
+    def _destination(self, text: str) -> tuple[Dial, bool]:
+        """Return where to go, and whether that is a gateway.
+
+        ``$attr`` is an attribute of this machine in the database, as in ``net!$smtp``.
+        """
+        try:
+            found = dial(text)
+            if not found.host.startswith("$"):
+                return found, False
+            attr = found.host[1:]
+            told = attribute(self.ndb, self.names, attr)
+            if told is not None:
+                return dial(told, found.port), True
+        except BadPath as e:
+            raise DeliveryError(str(e), permanent=True, enhanced="5.1.2") from e
+        why = f"no {attr}= in ndb for {self.names.sysname}"
+        raise DeliveryError(why, permanent=False, enhanced="4.3.5")
+
+    def _try(self, dest: Dial, transfer: Transfer, *, gateway: bool) -> list[Fate]:
+        """Try servers in turn until one can be talked to."""
+        error: DeliveryError | None = None
+        for target in self._chain(dest, gateway=gateway):
+            try:
+                if isinstance(target, DeliveryError):
+                    raise target
+                return self._at(target, transfer)
+            except DeliveryError as e:
+                if error is None or error.permanent:
+                    error = e
+        raise HostUnreachable(error or DeliveryError("no mail server", permanent=True))
+
+    def _at(self, target: Target, transfer: Transfer) -> list[Fate]:
+        """Transfer at one server.  Raises DeliveryError if it cannot be talked to."""
+        session = self.pool.take(target)
+        if session is not None:
+            try:
+                fates = transfer(session)
+            except Broken:
+                session.close()  # it hung up while nobody was looking
+            else:
+                self.pool.give(target, session)
+                return fates
+        session = self.opener.open(target)
+        try:
+            fates = transfer(session)
+        except BaseException:
+            session.close()
+            raise
+        self.pool.give(target, session)
+        return fates
+
+    def _chain(self, dest: Dial, *, gateway: bool) -> Iterator[Target | DeliveryError]:
+        """Yield the servers of a destination, then the gateway of ``-g``."""
+        try:
+            yield from self._targets(dest, gateway=gateway)
+        except DeliveryError as e:
+            yield e
+        if self.options.gateway:
+            try:
+                other, _ = self._destination(self.options.gateway)
+                yield from self._targets(other, gateway=True)
+            except DeliveryError as e:
+                yield e
+
+    def _targets(self, dest: Dial, *, gateway: bool) -> list[Target]:
+        """Return the servers to try; no MX leads to a gateway."""
+        if gateway and not named(dest):
+            return [Target(dest.host, dest.port)]
+        return self.router.targets(dest, busted=self.options.busted)

@@ -1,0 +1,48 @@
+"""A client for a site: its names, logs, keys, resolvers and trust lists together."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mailfs.factotum.client import Factotum
+from mailfs.ndb.sysname import attribute
+from mailfs.site.site import Site
+from mailfs.smtp import sts
+from mailfs.smtp.client import SmtpClient
+from mailfs.smtp.dialogue import Opener
+from mailfs.smtp.dkim import Signers
+from mailfs.smtp.dns import Dns, listed
+from mailfs.smtp.options import Options
+from mailfs.smtp.route import MxRouter
+from mailfs.smtp.session import TIMEOUTS, Timeouts, Trace
+
+
+def client(
+    site: Site,
+    options: Options,
+    *,
+    cache: Path | None = None,
+    keys: Callable[[], Factotum] = Factotum,
+    timeouts: Timeouts = TIMEOUTS,
+    trace: Trace = lambda line: None,
+) -> SmtpClient:
+    """Return a client that delivers for a site; cache is for policies of domains.
+
+    The resolvers are those of ``dns=`` in the database, else the system's.
+    """
+    told = attribute(site.ndb, site.names, "dns")
+    dns = Dns(listed([told]) if told else None)
+    opener = Opener(
+        site.root,
+        site.names.helo,
+        site.log,
+        keys,
+        options,
+        timeouts,
+        trace=trace,
+    )
+    policies = sts.Policies(dns, cache / "mta-sts" if cache else None)
+    router = MxRouter(dns, policies, site.names.all)
+    signers = Signers(keys)
+    return SmtpClient(
+        opener, router, site.ndb, site.names, site.log, signers, clock=site.clock
+    )

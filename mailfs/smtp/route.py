@@ -1,0 +1,196 @@
+"""Which servers take the mail of a destination, and what they must prove.
+
+RFC 5321 section 5.1, RFC 7505 (null MX), RFC 7672 (DANE), RFC 8461 (MTA-STS).
+"""
+
+import ipaddress
+import random
+import socket
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from dns.rdtypes.ANY.TLSA import TLSA
+
+from mailfs.smtp.dns import Dns
+from mailfs.smtp.fate import DeliveryError
+from mailfs.smtp.path import SMTP, Dial, ascii_domain
+from mailfs.smtp.sts import Policies
+
+SUBMISSION = (465, 587)  # no MX leads to these; RFC 6409, RFC 8314
+MAX_HOSTS = 16  # of a domain that are tried
+MAX_ADDRESSES = 8  # of a host
+
+Shuffle = Callable[[list[tuple[int, str]]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server to try.
+
+    addresses  empty: the system resolves the host
+    tlsa       its proven TLSA records; any of them makes TLS a must
+    verified   a policy wants the authorities to vouch for the host
+    direct     it was found by MX, not named by us
+    """
+
+    host: str
+    port: int
+    addresses: tuple[str, ...] = ()
+    tlsa: tuple[TLSA, ...] = ()
+    verified: bool = False
+    direct: bool = False
+    domain: str = ""
+
+
+class MxRouter:
+    """Finds targets; own are the names of this machine."""
+
+    def __init__(
+        self,
+        dns: Dns,
+        policies: Policies | None,
+        own: Collection[str] = (),
+        shuffle: Shuffle = random.shuffle,
+    ) -> None:
+        self._dns = dns
+        self._policies = policies
+        self._own = {name.lower() for name in own}
+        self._shuffle = shuffle
+
+    def targets(self, dest: Dial, *, busted: Collection[str] = ()) -> list[Target]:
+        """Return the servers for a destination in the order to try them.
+
+        Raises DeliveryError: permanent where the domain has none.
+        """
+        if named(dest):
+            return [Target(dest.host.strip("[]"), dest.port)]
+        domain = ascii_domain(dest.host).lower()
+        hosts, secure = self._hosts(domain, dest.port)
+        skipped = {name.lower() for name in busted}
+        hosts = [host for host in hosts if host not in skipped]
+        if not hosts:
+            raise _none(
+                domain, "all mail servers are skipped", "4.4.4", permanent=False
+            )
+        policy = self._policies.find(domain) if self._policies else None
+        enforced = policy is not None and policy.mode == "enforce"
+        found, error = [], None
+        for host in hosts[:MAX_HOSTS]:
+            if enforced and policy is not None and not policy.allows(host):
+                error = _none(
+                    domain,
+                    f"its policy does not name {host}",
+                    "4.7.5",
+                    permanent=False,
+                )
+                continue
+            try:
+                target = self._target(host, domain, dest.port, secure=secure)
+            except DeliveryError as e:
+                error = e
+                continue
+            found.append(Target(*target, verified=enforced, direct=True, domain=domain))
+        if not found:
+            raise error or _none(domain, "no mail server", "5.4.4")
+        return found
+
+    def _hosts(self, domain: str, port: int) -> tuple[list[str], bool]:
+        """Return the hosts of a domain by preference, and whether that is proven."""
+        answer = self._dns.mx(domain)
+        if not answer.exists:
+            raise _none(domain, "unknown domain", "5.1.2")
+        if not answer.records:
+            return [domain], answer.secure
+        records = [(pref, host.lower()) for pref, host in answer.records]
+        if all(not host for _, host in records):
+            raise _none(domain, "domain does not accept mail", "5.1.10")
+        records = [pair for pair in records if pair[1]]
+        self._shuffle(records)
+        records.sort(key=lambda pair: pair[0])
+        ours = [pref for pref, host in records if host in self._own]
+        if ours and port == SMTP:
+            # Those we relay for, if they are nearer; RFC 5321 section 5.1.
+            records = [pair for pair in records if pair[0] < min(ours)]
+            if not records:
+                raise _none(domain, "mail for it loops back to us", "5.4.6")
+        return list(dict.fromkeys(host for _, host in records)), answer.secure
+
+    def _target(
+        self, host: str, domain: str, port: int, *, secure: bool
+    ) -> tuple[str, int, tuple[str, ...], tuple[TLSA, ...]]:
+        answer = self._dns.addresses(host)
+        if not answer.records:
+            raise _none(domain, f"{host} has no address", "5.4.4")
+        if port == SMTP and any(map(_loopback, answer.records)):
+            raise _none(domain, f"illegal: domain lists {host} as mail server", "5.4.6")
+        tlsa: tuple[TLSA, ...] = ()
+        if secure and answer.secure:
+            found = self._dns.tlsa(host, port)  # no answer is no delivery
+            tlsa = found.records if found.secure else ()
+        return host, port, order(answer.records)[:MAX_ADDRESSES], tlsa
+
+
+def named(dest: Dial) -> bool:
+    """Whether a destination is a server, not a domain with some."""
+    host = dest.host.strip("[]")
+    if dest.port in SUBMISSION or not ("." in host or ":" in host):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _none(
+    domain: str, why: str, enhanced: str, *, permanent: bool = True
+) -> DeliveryError:
+    return DeliveryError(f"{domain}: {why}", permanent=permanent, enhanced=enhanced)
+
+
+Dialer = Callable[[str, int, float], socket.socket]
+"""Connect to an address or host and a port, within so many seconds; raises OSError."""
+
+
+def connect(host: str, port: int, timeout: float) -> socket.socket:
+    """Dial, without waiting for company before a short segment is sent."""
+    sock = socket.create_connection((host, port), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def reach(target: Target, seconds: float, dialer: Dialer = connect) -> socket.socket:
+    """Return a connection to the first address that answers.
+
+    Raises DeliveryError: temporary, with the reason of the last one.
+    """
+    error: OSError | None = None
+    for address in target.addresses or (target.host,):
+        try:
+            return dialer(address, target.port, seconds)
+        except OSError as e:
+            error = e
+    why = "timed out" if isinstance(error, TimeoutError) else _reason(error)
+    raise DeliveryError(
+        f"smtp: tcp!{target.host}!{target.port} ({why})",
+        permanent=False,
+        enhanced="4.4.1",
+    )
+
+
+def _reason(error: OSError | None) -> str:
+    return (error.strerror or str(error)).lower() if error else "no address"
+
+
+def order(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Return addresses with the families in turn, IPv6 first; RFC 8305 section 4."""
+    six = [a for a in addresses if ":" in a]
+    four = [a for a in addresses if ":" not in a]
+    mixed = []
+    for i in range(max(len(six), len(four))):
+        mixed += six[i : i + 1] + four[i : i + 1]
+    return tuple(mixed)

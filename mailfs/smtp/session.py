@@ -1,0 +1,379 @@
+"""One connection to an SMTP server: replies, EHLO, STARTTLS, AUTH, transactions.
+
+smtplib's client, with what it lacks: PIPELINING (RFC 2920), a deadline for each whole
+reply, bounds on what a server may say, peers checked by Trust, SASL by a factotum.
+"""
+
+import base64
+import binascii
+import smtplib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+
+from mailfs.smtp.fate import DeliveryError, Reply, refused
+from mailfs.tls import dial
+from mailfs.tls.service import Peer
+from mailfs.tls.trust import Trust
+
+MAX_LINE = 4096  # octets of one line of a reply; RFC 5321 section 4.5.3.1.5 says 512
+MAX_LINES = 200  # of one reply; servers with many extensions have 30
+BLOCK = 64 << 10  # octets sent before the clock begins anew
+GROUP = 100  # recipients in one flight, so neither side's buffers fill
+
+Trace = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait; RFC 5321 section 4.5.3.2 has the least of most of them."""
+
+    connect: float = 30.0
+    greeting: float = 300.0
+    command: float = 300.0
+    data: float = 120.0
+    block: float = 180.0
+    end: float = 600.0
+    quit: float = 5.0
+
+    def divided(self, by: float) -> "Timeouts":
+        """Return all of them shorter, as ``smtp -p`` wants."""
+        return Timeouts(*(getattr(self, f.name) / by for f in fields(self)))
+
+
+TIMEOUTS = Timeouts()
+
+
+class Broken(DeliveryError):
+    """The connection ended, or the server no longer makes sense."""
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        super().__init__(text, permanent=False, enhanced="4.4.2", code=code)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpResult:
+    """What a transaction led to: the reply to each recipient, and to the data.
+
+    end is None if no data was sent; then the recipients that were accepted are not
+    served.
+    """
+
+    rcpts: tuple[Reply, ...]
+    end: Reply | None
+
+
+class SmtpSession(smtplib.SMTP):
+    """A connected client.  Errors are DeliveryErrors; Broken ends the connection."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        host: str,
+        helo: str,
+        timeouts: Timeouts,
+        trace: Trace = lambda line: None,
+    ) -> None:
+        """Take a connected socket; host is the server's name for TLS and messages."""
+        super().__init__(local_hostname=helo)
+        self.sock = sock
+        self.host = host
+        self.tls = False
+        self.dirty = False  # a transaction may be open
+        self.alive = True
+        self.sent = 0  # transactions
+        self.answered = False  # whether the last transaction got any reply
+        self._timeouts = timeouts
+        self._trace = trace
+        self._rest = b""
+        self._hide = False  # what is sent now is a secret
+
+    @property
+    def name(self) -> str:
+        """The name we say EHLO with."""
+        return str(self.local_hostname)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the other end is this machine."""
+        if self.sock is None or self.sock.family == socket.AF_UNIX:
+            return True
+        address = self.sock.getpeername()[0]
+        return address.startswith("127.") or address in ("::1", "::ffff:127.0.0.1")
+
+    # smtplib calls these two for all it sends and receives.
+
+    def send(self, s: bytes | str | memoryview) -> None:  # type: ignore[override]  # no arrays
+        """Send octets.  Raises Broken."""
+        octets = s.encode() if isinstance(s, str) else bytes(s)
+        if self.sock is None:
+            raise Broken(f"{self.host}: not connected")
+        shown = b"(hidden)" if self._hide else octets[:200].rstrip()
+        self._trace(f"-> {shown.decode(errors='replace')}")
+        self._sendall(octets, self._timeouts.command)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Return a reply as smtplib has them."""
+        reply = self.reply(self._timeouts.command)
+        return reply.code, "\n".join(reply.lines).encode()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.alive = False
+        super().close()
+
+    def _sendall(self, octets: bytes, seconds: float) -> None:
+        assert self.sock is not None
+        try:
+            self.sock.settimeout(seconds)
+            self.sock.sendall(octets)
+        except OSError as e:
+            raise self._broken(e) from e
+
+    def _broken(self, e: OSError) -> Broken:
+        self.close()
+        if isinstance(e, TimeoutError):
+            return Broken(f"smtp timeout: connection to {self.host} timed out")
+        return Broken(f"connection closed to {self.host}: {e.strerror or e}")
+
+    def reply(self, seconds: float) -> Reply:
+        """Return the next reply; seconds is for all of it.  Raises Broken.
+
+        A server that says 421 is about to hang up.
+        """
+        end = time.monotonic() + seconds
+        lines: list[str] = []
+        while len(lines) < MAX_LINES:
+            line = self._line(end)
+            self._trace(f"<- {line.decode(errors='replace')}")
+            code = line[:3]
+            if not code.isdigit() or line[3:4] not in (b"", b" ", b"-"):
+                raise self._senseless(f"not a reply: {line[:80]!r}")
+            lines.append(_printable(line[4:]))
+            if line[3:4] != b"-":
+                reply = Reply(int(code), tuple(lines))
+                if reply.code == 421:
+                    self.alive = False
+                return reply
+        raise self._senseless("too many lines in a reply")
+
+    def _senseless(self, what: str) -> Broken:
+        self.close()
+        return Broken(f"{self.host}: {what}")
+
+    def _line(self, end: float) -> bytes:
+        while b"\n" not in self._rest:
+            if len(self._rest) > MAX_LINE:
+                raise self._senseless("line too long in a reply")
+            left = end - time.monotonic()
+            try:
+                if self.sock is None:
+                    raise ConnectionResetError("not connected")
+                if left <= 0:
+                    raise TimeoutError
+                self.sock.settimeout(left)
+                more = self.sock.recv(8192)
+                if not more:
+                    raise ConnectionResetError("hung up")
+            except OSError as e:
+                raise self._broken(e) from e
+            self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.removesuffix(b"\r")
+
+    # The dialogue.
+
+    def greet(self, *, silent: bool = False) -> None:
+        """Take the banner and say EHLO, HELO if need be; raises DeliveryError.
+
+        silent is for servers that say nothing until they are spoken to.
+        """
+        if silent:
+            self.send(b"NOOP\r\n")
+        banner = self.reply(self._timeouts.greeting)
+        if not banner.ok:
+            raise refused(banner, self.host)
+        if silent:
+            self.reply(self._timeouts.command)
+        self.hello()
+
+    def hello(self) -> None:
+        """Say EHLO, or HELO to a server that does not know it."""
+        code, text = self.ehlo()
+        if code // 100 == 5:
+            self.esmtp_features = {}
+            code, text = self.helo()
+        if code // 100 != 2:
+            reply = Reply(code, tuple(text.decode(errors="replace").split("\n")))
+            raise refused(reply, f"{self.host}: {self.name}")
+
+    def secure(self, peer: Peer, trust: Trust) -> None:
+        """Begin TLS by STARTTLS, check the peer, and say EHLO again; RFC 3207.
+
+        Raises Untrusted, TlsError, OSError and DeliveryError.
+        """
+        reply = self.command("STARTTLS")
+        if reply.code != 220:
+            raise refused(reply, f"{self.host}: starttls")
+        if self._rest:
+            raise self._senseless("clear text after agreeing to TLS")
+        self.wrap(peer, trust)
+        self.hello()
+
+    def wrap(self, peer: Peer, trust: Trust) -> None:
+        """Do the TLS handshake and check the peer."""
+        sock, self.sock = self.sock, None
+        assert sock is not None
+        sock.settimeout(self._timeouts.greeting)
+        self.sock = dial.wrap(sock, peer, trust)
+        self.tls = True
+        self.esmtp_features = {}
+
+    def command(self, line: str, seconds: float = 0.0) -> Reply:
+        """Send one command and return the reply."""
+        self.send(f"{line}\r\n".encode(errors="surrogateescape"))
+        return self.reply(seconds or self._timeouts.command)
+
+    def challenge(self, line: str) -> Reply:
+        """Send a line of AUTH, which the trace does not show, and return the reply."""
+        self._hide = True
+        try:
+            return self.command(line)
+        finally:
+            self._hide = False
+
+    @property
+    def chain(self) -> tuple[bytes, ...]:
+        """The certificates the server showed, DER; empty without TLS."""
+        return dial.chain(self.sock) if isinstance(self.sock, ssl.SSLSocket) else ()
+
+    def has(self, extension: str) -> bool:
+        """Whether EHLO offered an extension."""
+        return bool(self.has_extn(extension))
+
+    @property
+    def size(self) -> int:
+        """The most octets the server takes; 0 if it does not say.  RFC 1870."""
+        text = self.esmtp_features.get("size", "").strip()
+        return int(text) if text.isdecimal() and len(text) < 16 else 0
+
+    @property
+    def mechanisms(self) -> list[str]:
+        """The SASL mechanisms it offers."""
+        return str(self.esmtp_features.get("auth", "")).upper().split()
+
+    def transact(
+        self,
+        mail: str,
+        rcpts: Sequence[str],
+        data: Iterable[bytes],
+        proceed: Callable[[Sequence[Reply]], bool] | None = None,
+    ) -> SmtpResult:
+        """Carry out one transaction; raises DeliveryError if no recipient was judged.
+
+        mail and rcpts are the arguments, brackets included; data is ready for the
+        wire, with its end.  proceed looks at the replies to the recipients and says
+        whether to go on; without it, one that is accepted suffices.  At most GROUP
+        recipients.
+        """
+        self.answered = False
+        self._reset()
+        commands = [f"MAIL FROM:{mail}", *(f"RCPT TO:{rcpt}" for rcpt in rcpts)]
+        pipelining = self.has("pipelining")
+        early = pipelining and (proceed is None or len(rcpts) == 1)
+        self.dirty = True
+        replies = self._flight([*commands, "DATA"] if early else commands, pipelining)
+        first, judged = replies[0], tuple(replies[1 : len(rcpts) + 1])
+        wanted = any(r.ok for r in judged) and (proceed is None or proceed(judged))
+        if early:
+            go = replies[-1]
+        elif first.ok and wanted:
+            go = self.command("DATA", self._timeouts.data)
+        else:
+            go = None
+        if not first.ok:
+            self._retract(go)
+            raise refused(first, f"{self.host}: sender")
+        if go is None or not wanted:
+            self._retract(go)
+            return SmtpResult(judged, None)
+        if go.code != 354:
+            return SmtpResult(judged, go if not go.ok else Reply(451, ("no 354",)))
+        end = self._data(data)
+        self.dirty = not end.ok
+        self.sent += 1
+        return SmtpResult(judged, end)
+
+    def _flight(self, commands: list[str], pipelining: bool) -> list[Reply]:
+        """Send commands, all at once if the server allows, and return the replies."""
+        replies: list[Reply] = []
+        if not pipelining:
+            for line in commands:
+                replies.append(self.command(line))
+                self.answered = True
+                if len(replies) == 1 and not replies[0].ok:
+                    return replies
+            return replies
+        octets = "".join(f"{line}\r\n" for line in commands)
+        self.send(octets.encode(errors="surrogateescape"))
+        replies.append(self.reply(self._timeouts.command))
+        self.answered = True
+        replies += [self.reply(self._timeouts.command) for _ in commands[1:]]
+        return replies
+
+    def _data(self, data: Iterable[bytes]) -> Reply:
+        self._trace("-> (message)")
+        for octets in data:
+            for at in range(0, len(octets), BLOCK):
+                self._sendall(octets[at : at + BLOCK], self._timeouts.block)
+        return self.reply(self._timeouts.end)
+
+    def _retract(self, go: Reply | None) -> None:
+        """End a transaction whose DATA a server took although nobody is to get it.
+
+        Nothing may be sent but the end; RFC 2920 section 3.1.
+        """
+        if go is not None and go.code == 354:
+            self._trace("-> .")
+            self._sendall(b".\r\n", self._timeouts.command)
+            self.reply(self._timeouts.end)
+
+    def _reset(self) -> None:
+        if self.dirty:
+            reply = self.command("RSET")
+            if not reply.ok:
+                self.close()
+                raise refused(reply, f"{self.host}: RSET")
+            self.dirty = False
+
+    def finish(self) -> None:
+        """Say QUIT and hang up, without waiting long for the answer."""
+        try:
+            if self.alive:
+                self.command("QUIT", self._timeouts.quit)
+        except DeliveryError:
+            pass  # what was accepted is accepted
+        finally:
+            self.close()
+
+
+def _printable(text: bytes) -> str:
+    shown = text.decode("utf-8", "replace").strip()
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else "?" for c in shown)
+
+
+def encode(message: bytes | None) -> str:
+    """Return a SASL message as SMTP sends it; RFC 4954 section 4."""
+    return base64.b64encode(message).decode("ascii") if message else "="
+
+
+def decode(text: str) -> bytes:
+    """Return what a 334 reply holds.  Raises Broken."""
+    try:
+        return base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError) as e:
+        raise Broken("malformed challenge from server") from e

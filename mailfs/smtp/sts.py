@@ -1,0 +1,174 @@
+"""MTA-STS: what a domain says of its mail servers over HTTPS; RFC 8461."""
+
+import http.client
+import re
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailfs.disk.replace import replace
+from mailfs.errors import MailfsError
+from mailfs.smtp.dns import Dns
+from mailfs.smtp.fate import DeliveryError
+
+MAX_POLICY = 64 << 10  # octets; RFC 8461 section 3.3
+MAX_AGE = 31557600  # seconds; section 3.2
+MAX_HOSTS = 1000  # patterns of a policy
+TIMEOUT = 60.0  # seconds for each step of fetching one; section 3.3
+REFRESH = 86400.0  # seconds for which a cached policy needs no look at DNS's id
+AGAIN = 300.0  # seconds to leave a server alone that gave none; section 3.3
+PATH = "/.well-known/mta-sts.txt"
+
+Fetch = Callable[[str], bytes]
+"""Return the policy file of a host; raises OSError or http.client.HTTPException."""
+
+_RECORD = re.compile(r"v=STSv1\s*;\s*id=([A-Za-z0-9]{1,32})\s*(?:;|$)")
+_HOST = re.compile(r"(?:\*\.)?[\w.-]{1,255}", re.ASCII)
+
+
+class BadPolicy(MailfsError):
+    """A policy that means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class StsPolicy:
+    """A domain's policy: its id, its mode, whom it names, and until when it holds."""
+
+    ident: str
+    mode: str
+    hosts: tuple[str, ...]
+    until: float
+
+    def allows(self, host: str) -> bool:
+        """Whether the policy names a mail server; section 4.1."""
+        name = host.lower().removesuffix(".")
+        for pattern in self.hosts:
+            if pattern.startswith("*."):
+                if name.partition(".")[2] == pattern[2:]:
+                    return True
+            elif name == pattern:
+                return True
+        return False
+
+
+def parse(octets: bytes, ident: str, now: float) -> StsPolicy:
+    """Read a policy file; section 3.2.  Raises BadPolicy."""
+    if len(octets) > MAX_POLICY:
+        raise BadPolicy("policy too long")
+    pairs: dict[str, list[str]] = {}
+    for line in octets.decode("ascii", "replace").split("\n"):
+        name, colon, told = line.strip().partition(":")
+        if colon:
+            pairs.setdefault(name.strip(), []).append(told.strip())
+    mode, age = pairs.get("mode", [""])[0], pairs.get("max_age", [""])[0]
+    hosts = tuple(h.lower() for h in pairs.get("mx", []) if _HOST.fullmatch(h))
+    if pairs.get("version", [""])[0] != "STSv1" or mode not in (
+        "enforce",
+        "testing",
+        "none",
+    ):
+        raise BadPolicy("not a policy of version STSv1")
+    if not age.isdecimal() or len(age) > 10 or (mode != "none" and not hosts):
+        raise BadPolicy("policy lacks max_age or mx")
+    return StsPolicy(ident, mode, hosts[:MAX_HOSTS], now + min(int(age), MAX_AGE))
+
+
+def fetch(domain: str, port: int = 443, context: ssl.SSLContext | None = None) -> bytes:
+    """Return the policy file of a domain; redirects are not followed, section 3.3."""
+    conn = http.client.HTTPSConnection(
+        f"mta-sts.{domain}",
+        port,
+        timeout=TIMEOUT,
+        context=context or ssl.create_default_context(),
+    )
+    try:
+        conn.request("GET", PATH, headers={"User-Agent": "mailfs"})
+        reply = conn.getresponse()
+        if reply.status != 200:
+            raise http.client.HTTPException(f"status {reply.status}")
+        return reply.read(MAX_POLICY + 1)
+    finally:
+        conn.close()
+
+
+class Policies:
+    """The policies of domains, cached in a directory; safe in any thread."""
+
+    def __init__(
+        self,
+        dns: Dns,
+        cache: Path | None,
+        fetch: Fetch = fetch,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Take where policies are cached; None keeps them in memory only."""
+        self._dns = dns
+        self._cache = cache
+        self._fetch = fetch
+        self._clock = clock
+        self._known: dict[str, tuple[StsPolicy | None, float]] = {}  # and till when
+
+    def find(self, domain: str) -> StsPolicy | None:
+        """Return the policy in force for a domain, None if it has none.
+
+        One that cannot be fetched is none, unless an old one still holds.
+        """
+        domain, now = domain.lower(), self._clock()
+        known, till = self._known.get(domain, (None, 0.0))
+        if now < till and (known is None or now < known.until):
+            return known
+        old = self._load(domain)
+        if old is not None and now >= old.until:
+            old = None
+        found, till = self._fresh(domain, old, now)
+        self._known[domain] = found, till
+        return found
+
+    def _fresh(
+        self, domain: str, old: StsPolicy | None, now: float
+    ) -> tuple[StsPolicy | None, float]:
+        try:
+            records = self._dns.txt(f"_mta-sts.{domain}").records
+        except DeliveryError:
+            return old, now + AGAIN
+        idents = [m[1] for m in map(_RECORD.match, records) if m]
+        if len(idents) != 1 or (old is not None and old.ident == idents[0]):
+            return old, now + AGAIN if old is None else now + REFRESH
+        try:
+            octets = self._fetch(domain)
+            policy = parse(octets, idents[0], now)
+        except (OSError, http.client.HTTPException, BadPolicy):
+            return old, now + AGAIN
+        self._save(domain, octets, policy)
+        return policy, now + REFRESH
+
+    def _path(self, domain: str) -> Path | None:
+        if self._cache is None or not _HOST.fullmatch(domain) or domain.startswith("."):
+            return None
+        return self._cache / domain
+
+    def _load(self, domain: str) -> StsPolicy | None:
+        path = self._path(domain)
+        if path is None:
+            return None
+        try:
+            with path.open("rb") as f:
+                octets = f.read(MAX_POLICY + 200)
+            first, _, rest = octets.partition(b"\n")
+            ident, stamp = first.decode("ascii").split()
+            return parse(rest, ident, float(stamp))
+        except (OSError, ValueError, BadPolicy):
+            return None
+
+    def _save(self, domain: str, octets: bytes, policy: StsPolicy) -> None:
+        path = self._path(domain)
+        if path is None:
+            return
+        first = f"{policy.ident} {self._clock():.0f}\n".encode()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace(path, first + octets)
+        except OSError:
+            pass  # the next process fetches it again

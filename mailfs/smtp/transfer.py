@@ -1,0 +1,141 @@
+"""One message over one session: what the server must be able to, and transactions."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mailfs.smtp.fate import DeliveryError, Fate, Reply, failed, judged
+from mailfs.smtp.letter import SmtpLetter, WireForm
+from mailfs.smtp.options import DEFAULT, Options
+from mailfs.smtp.path import Path
+from mailfs.smtp.session import GROUP, Broken, SmtpSession
+
+TOO_MANY = 452  # recipients for one transaction; RFC 5321 section 4.5.3.1.10
+FULL = ("4.2.2", "4.3.1")  # with 452: it is the mailbox or the disk instead
+_XTEXT = re.compile(r"[^!-*,-<>-~]")
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A message, its envelope, and how to go about it; called with a session.
+
+    rcpts are the words of the caller with their paths.
+    """
+
+    letter: SmtpLetter
+    sender: Path
+    rcpts: Sequence[tuple[str, Path]]
+    options: Options = DEFAULT
+    whole: bool = False
+
+    def __call__(self, session: SmtpSession) -> list[Fate]:
+        """Return the fate of each recipient.
+
+        Raises Broken if the connection ends before the server has said anything: then
+        another connection may be tried.
+        """
+        try:
+            form, able, fates = self._checked(session)
+        except DeliveryError as e:
+            return failed([word for word, _ in self.rcpts], e, session.host)
+        rest = able
+        while rest:
+            group, rest = rest[:GROUP], rest[GROUP:]
+            try:
+                done, again = self._transact(session, form, group)
+            except Broken as e:
+                if not fates and not session.answered:
+                    raise
+                return fates + failed([w for w, _ in group + rest], e, session.host)
+            except DeliveryError as e:  # the sender was refused
+                return fates + failed([w for w, _ in group + rest], e, session.host)
+            fates += done
+            rest = again + rest
+        return fates
+
+    def _checked(
+        self, session: SmtpSession
+    ) -> tuple[WireForm, list[tuple[str, Path]], list[Fate]]:
+        """Return the form for the server, whom it can serve, and those it cannot."""
+        utf8 = session.has("smtputf8") and session.has("8bitmime")
+        if not utf8 and (self.sender.utf8 or self.letter.utf8):
+            raise _unable(
+                "5.6.7", "server does not offer SMTPUTF8, which addresses need"
+            )
+        form = self.letter.form(eight=session.has("8bitmime"), utf8=utf8)
+        if session.size and len(form.octets) > session.size:
+            raise _unable(
+                "5.3.4",
+                f"message of {len(form.octets)} octets, server takes {session.size}",
+            )
+        able, fates = [], []
+        for word, path in self.rcpts:
+            if path.utf8 and not utf8:
+                error = _unable("5.6.7", "server does not offer SMTPUTF8")
+                fates += failed([word], error, session.host)
+            else:
+                able.append((word, path))
+        return form, able, fates
+
+    def _transact(
+        self, session: SmtpSession, form: WireForm, group: list[tuple[str, Path]]
+    ) -> tuple[list[Fate], list[tuple[str, Path]]]:
+        """Return the fates of a group, and whom to try in another transaction."""
+        utf8 = form.utf8 or any(p.utf8 for p in [self.sender, *(p for _, p in group)])
+        mail = f"<{_ascii(self.sender)}>{self._mail(session, form, utf8=utf8)}"
+        rcpts = [f"<{_ascii(p)}>{self._rcpt(session, p)}" for _, p in group]
+        stop = self._proceed if self.whole or self.options.ping else None
+        result = session.transact(mail, rcpts, form.data(), stop)
+        fates: list[Fate] = []
+        again: list[tuple[str, Path]] = []
+        taken = result.end is not None and result.end.ok
+        for (word, path), reply in zip(group, result.rcpts, strict=True):
+            if reply.ok and not self.options.ping:
+                end = result.end or Reply(451, ("4.3.0 others were put off",))
+                fates.append(judged(word, end, session.host))
+            elif taken and reply.code == TOO_MANY and reply.enhanced not in FULL:
+                again.append((word, path))
+            else:
+                fates.append(judged(word, reply, session.host))
+        return fates, again
+
+    def _proceed(self, replies: Sequence[Reply]) -> bool:
+        """Whether to send the data: not if somebody is put off, nor with -p."""
+        return not self.options.ping and all(r.ok or r.permanent for r in replies)
+
+    def _mail(self, session: SmtpSession, form: WireForm, *, utf8: bool) -> str:
+        """Return the parameters of MAIL; RFC 1870, 6152, 6531, 3461."""
+        words = []
+        if session.has("size"):
+            words.append(f"SIZE={len(form.octets)}")
+        if form.eight and session.has("8bitmime"):
+            words.append("BODY=8BITMIME")
+        if utf8:
+            words.append("SMTPUTF8")
+        if session.has("dsn"):
+            if self.options.ret:
+                words.append(f"RET={self.options.ret.upper()}")
+            if self.options.envid:
+                words.append(f"ENVID={xtext(self.options.envid)}")
+        return "".join(f" {word}" for word in words)
+
+    def _rcpt(self, session: SmtpSession, path: Path) -> str:
+        """Return the parameters of RCPT; RFC 3461."""
+        if not (self.options.notify and session.has("dsn")):
+            return ""
+        notify = f" NOTIFY={self.options.notify.upper()}"
+        return notify if path.utf8 else f"{notify} ORCPT=rfc822;{xtext(_ascii(path))}"
+
+
+def _ascii(path: Path) -> str:
+    """Return a path as it is sent: the domain in ASCII, unless all of it is UTF-8."""
+    return str(path if path.utf8 else path.ascii())
+
+
+def xtext(text: str) -> str:
+    """Return a parameter's value as RFC 3461 section 4 has it."""
+    return _XTEXT.sub(lambda m: "".join(f"+{b:02X}" for b in m[0].encode()), text)
+
+
+def _unable(enhanced: str, text: str) -> DeliveryError:
+    return DeliveryError(text, permanent=True, enhanced=enhanced)

@@ -1,0 +1,462 @@
+"""The dialogue, line by line: transcripts, hangups, tarpits, servers that lie."""
+
+import re
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailfs.smtp.client import HostUnreachable
+from mailfs.smtp.fate import DeliveryError, Fate, Reply
+from mailfs.smtp.session import (
+    MAX_LINE,
+    MAX_LINES,
+    Broken,
+    SmtpSession,
+    Timeouts,
+    decode,
+    encode,
+)
+from tests.net.scripted import Play, Scripted, Talk
+from tests.smtp.world import QUICK, client, mail
+
+HELLO = ("250-mx greets you", "250-PIPELINING", "250-SIZE 1000000", "250 DSN")
+
+
+def play(
+    *script: str | tuple[str, ...],
+    hello: tuple[str, ...] = HELLO,
+    banner: str = "220 mx ESMTP",
+) -> Play:
+    """Return a play: banner, EHLO, then answers to each line that comes.
+
+    ``DATA`` in the script stands for reading a message.
+    """
+
+    def act(talk: Talk) -> None:
+        talk.send(banner)
+        assert talk.line().upper().startswith("EHLO ")
+        talk.send(*hello)
+        data = False
+        for answers in script:
+            if answers == "DATA":
+                data = True
+                continue
+            while talk.line() != "." and data:
+                pass
+            data = False
+            talk.send(*([answers] if isinstance(answers, str) else answers))
+
+    return act
+
+
+def deliver(
+    root: Path, server: Scripted, *rcpts: str, whole: bool = False
+) -> list[Fate]:
+    sender = client(root)
+    try:
+        return sender.deliver(mail(server.port, *rcpts, whole=whole))
+    finally:
+        sender.close()
+
+
+OK3 = ("250 2.1.0 ok", "250 2.1.5 ok", "354 go")
+
+
+def test_transaction(tmp_path: Path) -> None:
+    with Scripted(play(*OK3, "DATA", "250 2.0.0 queued", "221 bye")) as server:
+        (fate,) = deliver(tmp_path, server)
+    assert fate.ok
+    assert server.heard[:4] == [
+        "ehlo gnot.h.org",
+        "MAIL FROM:<glenda@gnot.h.org> SIZE=156",
+        "RCPT TO:<a@b.com>",
+        "DATA",
+    ]
+    assert server.heard[-3:] == ["hello", ".", "QUIT"]
+
+
+END = ("DATA", "250 2.0.0 queued")
+Script = tuple[str, ...]
+# Recipients, what the server says if all comes at once, if line by line, the fates.
+FATES: list[tuple[str, Script, Script, list[tuple[bool, int]]]] = [
+    ("a", (*OK3, *END), (*OK3, *END), [(True, 250)]),
+    (
+        "abc",
+        ("250 ok", "250 ok", "450 4.2.0 busy", "550 5.1.1 who", "354 go", *END),
+        ("250 ok", "250 ok", "450 4.2.0 busy", "550 5.1.1 who", "354 go", *END),
+        [(True, 250), (False, 450), (False, 550)],
+    ),
+    ("a", ("250 ok", "550 who", "503 no"), ("250 ok", "550 who"), [(False, 550)]),
+    (
+        "a",
+        ("250 ok", "550 who", "354 go", "DATA", "554 none"),
+        ("250 ok", "550 who"),
+        [(False, 550)],
+    ),
+    ("ab", ("550 not you", *("503 x",) * 3), ("550 no",), [(False, 550)] * 2),
+    ("a", ("451 later", "503 x", "503 x"), ("451 later",), [(False, 451)]),
+    ("a", (*OK3[:2], "451 4.3.0 x"), (*OK3[:2], "451 x"), [(False, 451)]),
+    ("a", (*OK3[:2], "250 what"), (*OK3[:2], "250 what"), [(False, 451)]),
+    ("a", (*OK3, "DATA", "554 x"), (*OK3, "DATA", "554 x"), [(False, 554)]),
+    ("a", (*OK3, "DATA", "452 x"), (*OK3, "DATA", "452 x"), [(False, 452)]),
+    ("a", ("421 going", "503 x", "503 x"), ("421 going",), [(False, 421)]),
+]
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize(("rcpts", "fast", "slow", "want"), FATES)
+def test_fates(
+    tmp_path: Path,
+    rcpts: str,
+    fast: Script,
+    slow: Script,
+    want: list[tuple[bool, int]],
+    *,
+    pipelining: bool,
+) -> None:
+    script = play(*fast) if pipelining else play(*slow, hello=("250 mx",))
+    with Scripted(script) as server:
+        words = [f"{r}@b.com" for r in rcpts]
+        fates = deliver(tmp_path, server, *words)
+    assert [f.rcpt for f in fates] == words
+    assert [(f.ok, f.code) for f in fates] == want
+    assert [f.permanent for f in fates] == [code >= 500 for _, code in want]
+    assert ("." in server.heard) == ("354 go" in (fast if pipelining else slow))
+
+
+def test_flight_is_one_write(tmp_path: Path) -> None:
+    got = []
+
+    def act(talk: Talk) -> None:
+        talk.send("220 mx")
+        talk.line()
+        talk.send(*HELLO)
+        got.append(talk.line())  # the others must be here, unasked for
+        got.extend(talk.line() for _ in range(3))
+        talk.send("250 ok", "250 ok", "250 ok", "354 go")
+        while talk.line() != ".":
+            pass
+        talk.send("250 ok")
+
+    with Scripted(act) as server:
+        fates = deliver(tmp_path, server, "a@b.com", "c@b.com")
+    assert all(f.ok for f in fates)
+    assert got[3] == "DATA"
+
+
+def test_all_or_nothing(tmp_path: Path) -> None:
+    script = ("250 ok", "250 ok", "450 later", "250 reset")
+    with Scripted(play(*script)) as server:
+        fates = deliver(tmp_path, server, "a@b.com", "b@b.com", whole=True)
+    assert [(f.ok, f.permanent, f.code) for f in fates] == [
+        (False, False, 451),
+        (False, False, 450),
+    ]
+    assert "DATA" not in server.heard
+    never = ("250 ok", "250 ok", "550 never", "354 go", "DATA", "250 ok")
+    with Scripted(play(*never)) as server:
+        fates = deliver(tmp_path, server, "a@b.com", "b@b.com", whole=True)
+    assert [f.ok for f in fates] == [True, False]
+
+
+def test_too_many_recipients(tmp_path: Path) -> None:
+    script = ("250 ok", "250 ok", "452 4.5.3 too many", "354 go", "DATA", "250 ok")
+    again = ("250 ok", "250 ok", "354 go", "DATA", "250 ok")
+    with Scripted(play(*script, *again)) as server:
+        fates = deliver(tmp_path, server, "a@b.com", "b@b.com")
+    assert [f.ok for f in fates] == [True, True]
+    full = ("250 ok", "250 ok", "452 4.2.2 full", "354 go", "DATA", "250 ok")
+    with Scripted(play(*full)) as server:
+        fates = deliver(tmp_path, server, "a@b.com", "b@b.com")
+    assert [f.ok for f in fates] == [True, False]
+
+
+def test_groups(tmp_path: Path) -> None:
+    """RFC 5321 section 4.5.3.1.8: no server has to take more than 100."""
+    first = ("250 ok",) * 101 + ("354 go", "DATA", "250 ok")
+    rest = ("250 ok",) * 6 + ("354 go", "DATA", "250 ok")
+    with Scripted(play(*first, *rest)) as server:
+        words = [f"u{i}@b.com" for i in range(105)]
+        fates = deliver(tmp_path, server, *words)
+    assert all(f.ok for f in fates)
+    assert [f.rcpt for f in fates] == words
+
+
+@pytest.mark.parametrize(
+    ("banner", "permanent"), [("554 go away", True), ("421 busy", False), ("220", None)]
+)
+def test_banner(tmp_path: Path, banner: str, *, permanent: bool | None) -> None:
+    def act(talk: Talk) -> None:
+        talk.send(banner)
+        talk.line()
+        talk.send("502 no")
+        assert talk.line().startswith("helo ")
+        talk.send("554 nor that")
+
+    with Scripted(act) as server, pytest.raises(HostUnreachable) as e:
+        deliver(tmp_path, server)
+    assert e.value.permanent is (permanent is not False)
+
+
+def test_helo(tmp_path: Path) -> None:
+    def act(talk: Talk) -> None:
+        talk.send("220 old")
+        talk.line()
+        talk.send("500 what")
+        assert talk.line() == "helo gnot.h.org"
+        talk.send("250 hi")
+        for reply in OK3:
+            assert "SIZE" not in talk.line()
+            talk.send(reply)
+        while talk.line() != ".":
+            pass
+        talk.send("250 ok")
+
+    with Scripted(act) as server:
+        assert deliver(tmp_path, server)[0].ok
+
+
+TARPITS: list[tuple[str, Callable[[Talk], None]]] = [
+    ("nothing", lambda talk: None),
+    ("half a line", lambda talk: talk.send(b"220 he")),
+    ("no end of lines", lambda talk: talk.send("220-a", "220-b")),
+]
+
+
+@pytest.mark.parametrize("what", [f for _, f in TARPITS], ids=[n for n, _ in TARPITS])
+def test_tarpit(tmp_path: Path, what: Callable[[Talk], None]) -> None:
+    def act(talk: Talk) -> None:
+        what(talk)
+        while True:
+            talk.line()
+
+    with Scripted(act) as server:
+        sender = client(tmp_path, timeouts=Timeouts(2, 0.1, 0.1))
+        with pytest.raises(HostUnreachable, match="timed out") as e:
+            sender.deliver(mail(server.port))
+    assert not e.value.permanent
+
+
+def test_dripping_tarpit(tmp_path: Path) -> None:
+    """Octets that keep coming do not move the end of the wait."""
+    stop = threading.Event()
+
+    def act(talk: Talk) -> None:
+        while not stop.wait(0.02):
+            try:
+                talk.send(b"2")
+            except OSError:
+                return
+
+    with Scripted(act) as server:
+        sender = client(tmp_path, timeouts=Timeouts(2, 0.3))
+        with pytest.raises(HostUnreachable, match="timed out"):
+            sender.deliver(mail(server.port))
+        stop.set()
+
+
+BABBLE: list[tuple[list[bytes], str]] = [
+    ([b"x" * (MAX_LINE + 20)], "line too long"),
+    ([b"220-more\r\n" * (MAX_LINES + 1)], "too many lines"),
+    ([b"hello there\r\n"], "not a reply"),
+    ([b"22x hi\r\n"], "not a reply"),
+    ([b"220:hi\r\n"], "not a reply"),
+    ([b"\r\n"], "not a reply"),
+]
+
+
+@pytest.mark.parametrize(("octets", "why"), BABBLE)
+def test_babble(tmp_path: Path, octets: list[bytes], why: str) -> None:
+    def act(talk: Talk) -> None:
+        talk.send(*octets)
+        while True:
+            talk.line()
+
+    with Scripted(act) as server, pytest.raises(HostUnreachable, match=why):
+        deliver(tmp_path, server)
+
+
+REPLIES = [
+    (b"250 ok\r\n", Reply(250, ("ok",))),
+    (b"250-a\r\n250-b c\r\n250 d\r\n", Reply(250, ("a", "b c", "d"))),
+    (b"250\r\n", Reply(250, ("",))),
+    (b"550-5.1.1 a\n550 5.1.1 b\n", Reply(550, ("5.1.1 a", "5.1.1 b"))),
+    (b"250 \xff\x07\r\n", Reply(250, ("\ufffd?",))),
+]
+
+
+def paired() -> tuple[SmtpSession, socket.socket]:
+    ours, theirs = socket.socketpair()
+    return SmtpSession(ours, "mx", "h.org", QUICK), theirs
+
+
+@pytest.mark.parametrize(("octets", "want"), REPLIES)
+def test_reply_cut_everywhere(octets: bytes, want: Reply) -> None:
+    for cut in range(len(octets)):
+        session, theirs = paired()
+        with theirs:
+            theirs.sendall(octets[:cut])
+            sender = threading.Timer(0, theirs.sendall, [octets[cut:] + b"221 x\r\n"])
+            sender.start()
+            assert session.reply(2) == want
+            assert session.reply(2).code == 221
+            sender.join()
+        session.close()
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=200)
+def test_garbage_is_broken_or_a_reply(octets: bytes) -> None:
+    session, theirs = paired()
+    theirs.sendall(octets)
+    theirs.close()
+    try:
+        reply = session.reply(2)
+    except Broken:
+        pass
+    else:
+        assert 0 <= reply.code <= 999
+        assert all(text.isprintable() for text in reply.lines)
+    session.close()
+
+
+def test_hangup_after_data_is_temporary(tmp_path: Path) -> None:
+    def act(talk: Talk) -> None:
+        play(*OK3)(talk)
+        while talk.line() != ".":
+            pass
+        talk.close()
+
+    with Scripted(act) as server:
+        (fate,) = deliver(tmp_path, server)
+    assert (fate.ok, fate.permanent, fate.code) == (False, False, 0)
+    assert server.connections == 1  # it may have been taken: not at once again
+
+
+def test_hangup_in_the_second_group_spares_the_first(tmp_path: Path) -> None:
+    def act(talk: Talk) -> None:
+        play(*("250 ok",) * 101, "354 go", "DATA", "250 ok")(talk)
+        talk.line()
+        talk.close()
+
+    with Scripted(act) as server:
+        fates = deliver(tmp_path, server, *[f"u{i}@b.com" for i in range(105)])
+    assert [f.ok for f in fates] == [True] * 100 + [False] * 5
+
+
+def test_connection_is_used_again_or_replaced(tmp_path: Path) -> None:
+    once = play(*OK3, *END)
+
+    def closing(talk: Talk) -> None:
+        once(talk)
+        talk.close()
+
+    with Scripted(closing, play(*OK3, *END, *OK3, *END)) as server:
+        sender = client(tmp_path)
+        for _ in range(3):
+            assert sender.deliver(mail(server.port))[0].ok
+        sender.close()
+        assert server.connections == 2
+
+
+def test_a_failed_transaction_is_reset(tmp_path: Path) -> None:
+    script = ("250 ok", "550 who", "503 no", "250 reset", *OK3, *END)
+    with Scripted(play(*script)) as server:
+        sender = client(tmp_path)
+        assert not sender.deliver(mail(server.port))[0].ok
+        assert sender.deliver(mail(server.port))[0].ok
+        sender.close()
+    assert server.heard.count("RSET") == 1
+
+
+def test_421_ends_the_connection(tmp_path: Path) -> None:
+    closing = play("421 4.3.2 bye", "503 x", "503 x")
+    with Scripted(closing, play(*OK3, *END)) as server:
+        sender = client(tmp_path)
+        assert sender.deliver(mail(server.port))[0].code == 421
+        assert sender.deliver(mail(server.port))[0].ok
+        sender.close()
+
+
+def test_ping(tmp_path: Path) -> None:
+    script = ("250 ok", "250 ok", "550 no", "221 bye")
+    with Scripted(play(*script)) as server:
+        sender = client(tmp_path, "-p")
+        fates = sender.deliver(mail(server.port, "a@b.com", "b@b.com"))
+        sender.close()
+    assert [f.ok for f in fates] == [True, False]
+    assert "DATA" not in server.heard
+
+
+def test_silent_server(tmp_path: Path) -> None:
+    def act(talk: Talk) -> None:
+        assert talk.line() == "NOOP"
+        talk.send("220 mx")
+        talk.send("250 noop")
+        talk.line()
+        talk.send("250 mx")
+        for reply in OK3:
+            talk.line()
+            talk.send(reply)
+        while talk.line() != ".":
+            pass
+        talk.send("250 ok")
+
+    with Scripted(act) as server:
+        sender = client(tmp_path, "-A")
+        assert sender.deliver(mail(server.port))[0].ok
+        sender.close()
+
+
+def test_dsn_parameters(tmp_path: Path) -> None:
+    with Scripted(play(*OK3, *END)) as server:
+        sender = client(
+            tmp_path,
+            "--notify",
+            "success,failure",
+            "--ret",
+            "hdrs",
+            "--envid",
+            "a=b +c",
+        )
+        assert sender.deliver(mail(server.port, "x+y@b.com"))[0].ok
+        sender.close()
+    assert server.heard[1].endswith(" RET=HDRS ENVID=a+3Db+20+2Bc")
+    want = "RCPT TO:<x+y@b.com> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x+2By@b.com"
+    assert server.heard[2] == want
+
+
+def test_size(tmp_path: Path) -> None:
+    with Scripted(play(hello=("250-mx", "250 SIZE 20"))) as server:
+        (fate,) = deliver(tmp_path, server)
+    assert (fate.permanent, fate.enhanced) == (True, "5.3.4")
+    assert not [line for line in server.heard if line.startswith("MAIL")]
+
+
+def test_trace(tmp_path: Path) -> None:
+    seen: list[str] = []
+    with Scripted(play(*OK3, *END)) as server:
+        sender = client(tmp_path, trace=seen.append)
+        sender.deliver(mail(server.port))
+        sender.close()
+    assert seen[0] == "<- 220 mx ESMTP"
+    assert "-> ehlo gnot.h.org" in seen
+    assert "-> (message)" in seen
+
+
+@pytest.mark.parametrize("message", [b"", b"a", b"\0user\0secret"])
+def test_sasl_octets(message: bytes) -> None:
+    text = encode(message)
+    assert re.fullmatch(r"=|[A-Za-z0-9+/]+=*", text)
+    if message:
+        assert decode(text) == message
+
+
+def test_no_base64() -> None:
+    with pytest.raises(DeliveryError):
+        decode("!!")
