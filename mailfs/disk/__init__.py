@@ -2,4 +2,5 @@
 
 replace  the one atomic replace: temp, fsync, rename, fsync of the directory
 lock     the locks that other mail programs honour
+open     regular files only, nothing followed or waited for
 """
