@@ -21,7 +21,7 @@ import fcntl
 import itertools
 import logging
 import os
-import re
+import stat
 import struct
 import threading
 import time
@@ -30,15 +30,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailfs.disk.holder import MAX_TEXT, Holder, host, own
+from mailfs.disk.open import NOT_REGULAR, NotRegular, open_regular
 from mailfs.errors import ELOCK, MailfsError
 
 log = logging.getLogger(__name__)
 
 LOCK_WAIT = 300.0  # seconds; what upas/fs waits, syslock
-STALE_AGE = 1024  # seconds a dotlock without a living owner is believed; procmailrc(5)
+STALE_AGE = 1024  # seconds an untouched dotlock is believed; procmailrc(5)
 REFRESH = 30.0  # seconds between touches of a dotlock held for long
 _POLL = (0.005, 0.25)  # seconds between attempts, at first and at most
-_MAX_DOTLOCK = 256  # octets of a dotlock that are looked at: a pid and a host name
 
 _OFD: int | None = getattr(fcntl, "F_OFD_SETLK", None)
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock with 64-bit offsets
@@ -70,11 +71,6 @@ def close(fd: int) -> None:
                 _unclosed.setdefault(key, []).append(fd)
                 return
     os.close(fd)
-
-
-def host() -> str:
-    """Return this machine's name as dotlocks give it."""
-    return os.uname().nodename
 
 
 def unique(path: str, what: str) -> str:
@@ -209,8 +205,7 @@ def _attempt(
     path: str, root: Path, *, exclusive: bool, create: bool
 ) -> HeldLock | None:
     real = os.path.realpath(path)
-    flags = (os.O_RDWR if exclusive else os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK
-    fd = os.open(real, flags)
+    fd = open_regular(real, os.O_RDWR if exclusive else os.O_RDONLY)
     try:
         if not _lock_box(fd, exclusive=exclusive):
             close(fd)
@@ -265,20 +260,28 @@ def _dotlock(held: HeldLock, *, create: bool) -> bool:
             return _stale(name, held.fd, time.time()) is not None
         raise
     try:
-        os.write(fd, _owner())
+        os.write(fd, own())
         now = os.fstat(fd).st_mtime  # the clock of the file system, not ours
         judged = _stale(name, held.fd, now)
         if judged is None:
             return False
         if judged:
             _break(held, name)
-        if not _link(temp, name):
-            return False
-        held.dotlock = name
-        return True
+        if _link(temp, name):
+            held.dotlock = name
+            return True
+        return _no_lock(name)
     finally:
         os.close(fd)
         os.unlink(temp)
+
+
+def _no_lock(name: str) -> bool:
+    """Whether what has a dotlock's name is none, since it is no regular file."""
+    try:
+        return not stat.S_ISREG(os.lstat(name).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _break(held: HeldLock, name: str) -> None:
@@ -295,13 +298,9 @@ def _break(held: HeldLock, name: str) -> None:
     os.unlink(aside)
 
 
-def _owner() -> bytes:
-    return f"{os.getpid()}:{host()}\n".encode()
-
-
 def _owned(name: str) -> bool:
-    with open(name, "rb") as f:
-        return f.read(_MAX_DOTLOCK) == _owner()
+    with open(open_regular(name), "rb") as f:
+        return f.read(MAX_TEXT) == own()
 
 
 def _link(temp: str, name: str) -> bool:
@@ -318,7 +317,7 @@ def _link(temp: str, name: str) -> bool:
             fd = os.open(name, flags, 0o644)
         except FileExistsError:
             return False
-        os.write(fd, _owner())
+        os.write(fd, own())
         os.close(fd)
     return True
 
@@ -326,51 +325,40 @@ def _link(temp: str, name: str) -> bool:
 def _stale(name: str, box: int, now: float) -> bool | None:
     """Judge a dotlock: False there is none, True it may be broken, None it is held.
 
-    It may be broken if it names a dead process of this host; or if its owner
-    cannot be asked and neither it nor the mailbox changed for STALE_AGE seconds.
+    It may be broken if it names a process of this host that has ended, or if neither
+    it nor the mailbox changed for STALE_AGE seconds: whoever works longer touches it.
     Only who holds the fcntl lock breaks one, so two cannot break each other's.
+    Programs lock by making a regular file: anything else of that name is no lock.
     """
     try:
-        with open(name, "rb") as f:
-            text = f.read(_MAX_DOTLOCK)
-            age = now - os.fstat(f.fileno()).st_mtime
+        fd = open_regular(name)
     except FileNotFoundError:
         return False
+    except NotRegular:
+        log.warning("%s: no lock: %s; going on without it", name, NOT_REGULAR)
+        return False
     except PermissionError:
-        text, age = b"", now - os.stat(name).st_mtime
-    pid = _pid(text)
-    if pid is not None:
-        return True if dead(pid) else None
-    if age > STALE_AGE and now - os.fstat(box).st_mtime > STALE_AGE:
+        text, touched = b"", os.lstat(name).st_mtime
+    else:
+        with open(fd, "rb") as f:
+            text, touched = f.read(MAX_TEXT), os.fstat(f.fileno()).st_mtime
+    holder = Holder.parse(text)
+    if holder is not None and holder.gone(touched):
+        return True
+    if now - touched > STALE_AGE and now - os.fstat(box).st_mtime > STALE_AGE:
         return True
     return None
 
 
-def _pid(text: bytes) -> int | None:
-    """Return the process of this host that a dotlock names."""
-    m = re.match(rb"(\d{1,9}):(\S+)", text)
-    return int(m[1]) if m is not None and m[2] == host().encode() else None
-
-
 def _orphaned(name: str) -> bool:
-    """Whether a dotlock names a dead process of this host."""
+    """Whether a dotlock names a process of this host that has ended."""
     try:
-        with open(name, "rb") as f:
-            pid = _pid(f.read(_MAX_DOTLOCK))
+        with open(open_regular(name), "rb") as f:
+            holder = Holder.parse(f.read(MAX_TEXT))
+            touched = os.fstat(f.fileno()).st_mtime
     except OSError:
         return False
-    return pid is not None and dead(pid)
-
-
-def dead(pid: int) -> bool:
-    """Whether no process of this machine has that id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return holder is not None and holder.gone(touched)
 
 
 def _plan9(held: HeldLock, root: Path, *, create: bool) -> bool:
@@ -383,11 +371,11 @@ def _plan9(held: HeldLock, root: Path, *, create: bool) -> bool:
     folder = os.path.dirname(held.path)
     name = os.path.join(folder, "L.mbox")
     below = Path(folder).is_relative_to(os.path.realpath(root / "mail" / "box"))
-    flags = os.O_CLOEXEC | (os.O_RDWR if held.exclusive else os.O_RDONLY)
+    flags = os.O_RDWR if held.exclusive else os.O_RDONLY
     if create and held.exclusive and below:
         flags |= os.O_CREAT
     try:
-        fd = os.open(name, flags, 0o666)
+        fd = open_regular(name, flags, 0o666)
     except FileNotFoundError:
         return True
     except OSError as e:

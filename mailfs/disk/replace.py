@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mailfs.disk import lock
+from mailfs.disk import holder, lock
 
 PIECE = 8 << 20  # octets copied at once: a system call, with the GIL released
 _BUFFER = 1 << 20  # octets read at once where the kernel cannot copy
@@ -98,41 +98,117 @@ def create_like(path: str, st: os.stat_result) -> int:
     return fd
 
 
+class Steps:
+    """What replacing a file asks of the system; a test can make each step fail."""
+
+    def sync(self, fd: int) -> None:
+        """Put a file's octets on disk."""
+        os.fsync(fd)
+
+    def rename(self, temp: str, path: str) -> None:
+        """Give the new file the name of the old one."""
+        os.rename(temp, path)
+
+    def link(self, temp: str, path: str) -> None:
+        """Give the new file a name that nobody has."""
+        os.link(temp, path)
+
+    def sync_dir(self, path: str) -> None:
+        """Put a directory's entries on disk."""
+        sync_dir(path)
+
+
+STEPS = Steps()
+
+
 @contextmanager
-def replacing(path: str, mode: int = 0o600, *, exact: bool = False) -> Iterator[int]:
+def replacing(
+    path: str,
+    mode: int = 0o600,
+    *,
+    exact: bool = False,
+    like: bool = True,
+    steps: Steps = STEPS,
+) -> Iterator[int]:
     """Yield a descriptor whose content becomes the file path when the block ends.
 
-    Owner and mode are those of the file replaced; a new one gets mode, and so does any
-    if exact, whatever the umask.  If the block raises, or the disk is full, the old
-    file is untouched and the temp removed.
+    Owner and mode are those of the file replaced, unless like is false; a new one gets
+    mode, and so does any if exact, whatever the umask.  If the block raises, or the
+    disk is full, the old file is untouched and the temp removed.
     """
     temp = lock.unique(path, "tmp")
+    fd = _temp(temp, path if like else None, mode)
     try:
-        fd = create_like(temp, os.stat(path))
-    except FileNotFoundError:
-        fd = os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        yield fd
-        if exact:
-            os.fchmod(fd, mode)
-        os.fsync(fd)
-        os.rename(temp, path)
+        try:
+            yield fd
+            if exact:
+                os.fchmod(fd, mode)
+            steps.sync(fd)
+            steps.rename(temp, path)
+        finally:
+            lock.close(fd)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temp)
         raise
-    finally:
-        lock.close(fd)
-    sync_dir(os.path.dirname(path) or ".")
+    steps.sync_dir(os.path.dirname(path) or ".")
 
 
-def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
+def _temp(temp: str, model: str | None, mode: int) -> int:
+    """Create a temp; with the owner and permissions of model, if that is there."""
+    if model is not None:
+        with suppress(FileNotFoundError):
+            return create_like(temp, os.stat(model))
+    return os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+
+def replace(
+    path: Path, data: bytes, mode: int = 0o600, *, steps: Steps = STEPS
+) -> None:
     """Put data in the place of the file path, which gets exactly that mode.
 
     On disk when it returns; a symbolic link stays one, its target is replaced.
     """
-    with replacing(str(path.resolve()), mode, exact=True) as fd:
+    with replacing(str(path.resolve()), mode, exact=True, steps=steps) as fd:
         write_all(fd, data)
+
+
+def create(path: Path, data: bytes, mode: int = 0o600, *, steps: Steps = STEPS) -> bool:
+    """Make the file path with data and exactly that mode, whole or not at all.
+
+    False, with nothing changed, if something has that name.  On disk when it returns.
+    """
+    temp = lock.unique(str(path), "tmp")
+    fd = _temp(temp, None, mode)
+    try:
+        try:
+            write_all(fd, data)
+            os.fchmod(fd, mode)
+            steps.sync(fd)
+        finally:
+            lock.close(fd)
+        give_name(temp, str(path), steps=steps)
+    except FileExistsError:
+        return False
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temp)
+    steps.sync_dir(os.path.dirname(path) or ".")
+    return True
+
+
+def give_name(temp: str, name: str, *, steps: Steps = STEPS) -> None:
+    """Rename a file unless the name is taken; raises FileExistsError then."""
+    try:
+        steps.link(temp, name)
+    except OSError as e:
+        if e.errno not in lock.NO_LINK:
+            raise
+        # Without hard links an empty file takes the name, and is then replaced.
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+        steps.rename(temp, name)
+    else:
+        os.unlink(temp)
 
 
 def orphans(path: str) -> Iterator[tuple[str, str, str]]:
@@ -152,12 +228,13 @@ def orphans(path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _orphan(path: str, host: str, pid: int) -> bool:
-    if host == lock.host():
-        return pid != os.getpid() and lock.dead(pid)
     try:
-        return time.time() - os.stat(path).st_mtime > _FOREIGN_AGE
+        touched = os.lstat(path).st_ctime  # mtime may be the message's date
     except FileNotFoundError:
         return False
+    if host == holder.host():
+        return holder.dead(pid, touched)
+    return time.time() - touched > _FOREIGN_AGE
 
 
 def sweep(path: str) -> None:

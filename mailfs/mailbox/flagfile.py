@@ -18,12 +18,15 @@ mail/box/USER/flags/QUOTEDPATH below the root.
 
 import os
 import re
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from mailfs.disk import lock
+from mailfs.disk.open import NotRegular, open_regular
 from mailfs.disk.replace import pread_all, replacing, sweep, sync_dir, write_all
 from mailfs.errors import EFBIG, MailfsError
 from mailfs.mailbox.driver import Place
@@ -137,16 +140,19 @@ class FlagFile:
     def path(self) -> str:
         """Where the file is, or would be made."""
         for path in (self.beside, self.apart):
-            if os.path.exists(path):
-                return path
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if stat.S_ISREG(os.lstat(path).st_mode):
+                    return path
+        if os.path.lexists(self.beside):  # something else that has its name
+            return self.apart
         folder = os.path.dirname(self.beside) or "."
         return self.beside if os.access(folder, os.W_OK) else self.apart
 
     def signature(self) -> str:
         """Return what changes with the file: its number, octets and time."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            fd = open_regular(self.path)
+        except (FileNotFoundError, NotRegular):
             return NONE
         try:
             return _signature(fd)
@@ -156,8 +162,8 @@ class FlagFile:
     def read(self) -> str:
         """Bring entries up to date and return the signature they belong to."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            fd = open_regular(self.path)
+        except (FileNotFoundError, NotRegular):
             self._forget()
             return NONE
         try:
@@ -205,13 +211,13 @@ class FlagFile:
         """Go with the mailbox to its path, which had no flags file of its own."""
         there = FlagFile(mailbox, self._place)
         for old, new in ((self.beside, there.beside), (self.apart, there.apart)):
-            if os.path.exists(old):
+            with suppress(FileNotFoundError):
                 os.replace(old, new)
 
     def remove(self) -> None:
         """Remove the file."""
         for path in (self.beside, self.apart):
-            if os.path.exists(path):
+            with suppress(FileNotFoundError, IsADirectoryError):
                 os.unlink(path)
         self._forget()
 
@@ -223,13 +229,13 @@ class FlagFile:
 
     def _locked(self, wait: float) -> int:
         """Open and lock the file, made if it is missing; the descriptor appends."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         for _ in lock.attempts(wait):
             path = self.path
             if path == self.apart:
                 Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = not os.path.exists(path)
-            fd = os.open(path, flags, 0o600)
+            fd = open_regular(path, flags)
             if fresh:
                 sync_dir(os.path.dirname(path) or ".")
             if lock.lock_fd(fd, exclusive=True):

@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from mailfs.disk.replace import create
 from mailfs.ndb import shipped
 
 # Shipped file, where it goes, and whether it is a program.  The last is written last.
@@ -56,17 +57,6 @@ def install(root: Path, user: str) -> bool:
 
 def _create(path: Path, data: bytes, mode: int) -> None:
     """Write a file whole, unless there is one of that name."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temp, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-            os.fchmod(f.fileno(), mode)
-        with suppress(FileExistsError):
-            os.link(temp, path)
-    finally:
-        temp.unlink(missing_ok=True)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        create(path, data, mode)

@@ -5,6 +5,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailfs.disk.open import NotRegular, open_regular
+from mailfs.disk.replace import replace
 from mailfs.errors import reason
 from mailfs.tls.thumb import BadThumbprint, Thumb, include, parse
 
@@ -70,17 +72,17 @@ def _beside(path: Path, root: Path, name: str) -> Path:
 def _read(path: Path) -> str:
     """Return a file's text; refuses what is no plain file or what anyone may write."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_regular(path, follow=True)
         try:
             st = os.fstat(fd)
-            if not stat.S_ISREG(st.st_mode):
-                raise BadThumbprint(f"{path}: not a file")
             if st.st_mode & stat.S_IWOTH:
                 raise BadThumbprint(f"{path}: anyone may write there")
             with open(fd, "rb", closefd=False) as f:
                 raw = f.read(MAX_FILE + 1)
         finally:
             os.close(fd)
+    except NotRegular as e:
+        raise BadThumbprint(f"{path}: not a file") from e
     except OSError as e:
         raise BadThumbprint(f"{path}: {reason(e)}") from e
     if len(raw) > MAX_FILE:
@@ -114,22 +116,7 @@ def append(path: Path, root: Path, line: str) -> bool:
         if old and not old.endswith("\n"):
             old += "\n"
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
-        _replace(path, f"{old}{line}\n".encode(), mode)
-        os.fsync(folder)
+        replace(path, f"{old}{line}\n".encode(), mode)
     finally:
         os.close(folder)
     return True
-
-
-def _replace(path: Path, data: bytes, mode: int) -> None:
-    temp = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temp, "xb") as f:
-            os.fchmod(f.fileno(), mode)
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        temp.replace(path)
-    except OSError:
-        temp.unlink(missing_ok=True)
-        raise

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.disk import lock
+from mailfs.disk import holder, lock
 from mailfs.errors import ELOCK, MailfsError
 
 HOLDER = """
@@ -101,14 +102,92 @@ def test_it_waits(box: Path) -> None:
         other.communicate()
 
 
-def test_a_dotlock_of_the_living_is_respected(box: Path) -> None:
+ME = holder.own().decode()
+TEXTS = {
+    "ours": ME,
+    "of another run of the machine": re.sub("boot=.", "boot=x", ME),
+    "of a process that had our id": re.sub("start=.*", "start=1", ME),
+    "of another namespace": re.sub("ns=.*start=.*", "ns=1 start=1", ME),
+    "no more than a name": ME.splitlines()[0],
+    "init's": f"1:{holder.host()}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "age", "held"),
+    [
+        ("ours", 0, True),
+        ("ours", 1000, True),
+        ("ours", 2000, False),  # whoever holds one touches it
+        ("no more than a name", 0, True),
+        ("no more than a name", 2000, False),
+        ("init's", 0, True),
+        ("init's", 2000, False),
+        ("of another run of the machine", 0, False),
+        ("of a process that had our id", 0, False),
+        ("of another namespace", 0, True),  # where our ids mean nothing
+        ("of another namespace", 2000, False),
+    ],
+)
+def test_a_dotlock_of_the_living(box: Path, text: str, age: int, held: bool) -> None:
     dot = box.parent / "mbox.lock"
-    dot.write_text(f"{os.getpid()}:{lock.host()}\n")
-    os.utime(dot, (1, 1))
+    dot.write_text(TEXTS[text])
+    then = time.time() - age
+    os.utime(dot, (then, then))
     os.utime(box, (1, 1))
-    refused(box)
-    refused(box, exclusive=False)
-    assert dot.exists()
+    if held:
+        refused(box)
+        refused(box, exclusive=False)
+        assert dot.read_text() == TEXTS[text]
+        return
+    with take(box):
+        assert dot.read_text() == ME
+    assert os.listdir(box.parent) == ["mbox"]
+
+
+def test_a_process_that_began_later_is_another(box: Path) -> None:
+    """As after a restart of the machine, when process ids come again."""
+    dot = box.parent / "mbox.lock"
+    dot.write_text(f"{os.getpid()}:{holder.host()}\n")
+    os.utime(dot, (1, 1))  # long before this process, and the mailbox is in use
+    with take(box):
+        assert dot.read_text() == ME
+
+
+@pytest.mark.parametrize("name", ["mbox.lock", "L.mbox"])
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "loop", "device"])
+def test_what_is_no_lock_bars_nobody(box: Path, name: str, kind: str) -> None:
+    odd = box.parent / name
+    make_odd(odd, kind)
+    for exclusive in (False, True):
+        with take(box, exclusive=exclusive):
+            pass
+    assert os.path.lexists(odd)
+    assert not os.path.exists(box.parent / "nonesuch")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "loop", "device"])
+def test_what_is_no_mailbox_is_refused_at_once(box: Path, kind: str) -> None:
+    box.unlink()
+    make_odd(box, kind)
+    with pytest.raises(OSError, match=r"not a regular|no such|symbolic|Is a dir|No su"):
+        with take(box):
+            pass
+
+
+def make_odd(path: Path, kind: str) -> None:
+    """Put something there that is no regular file."""
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "link":
+            path.symlink_to(path.parent / "nonesuch")
+        case "loop":
+            path.symlink_to(path.name)
+        case "device":
+            path.symlink_to("/dev/zero")
 
 
 def dead() -> int:
@@ -135,7 +214,7 @@ def test_stale_dotlocks(
     box: Path, text: str, age: int, box_age: int, broken: bool
 ) -> None:
     dot = box.parent / "mbox.lock"
-    dot.write_text(text.format(dead=dead(), host=lock.host()))
+    dot.write_text(text.format(dead=dead(), host=holder.host()))
     now = time.time()
     os.utime(dot, (now - age, now - age))
     os.utime(box, (now - box_age, now - box_age))

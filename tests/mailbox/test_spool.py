@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.disk import lock, replace
+from mailfs.disk import holder, lock, replace
 from mailfs.errors import EFULL, ELOCK, MailfsError, reason
 from mailfs.mailbox.drivers import open_store
 from mailfs.mailbox.drivers.mbox import file, journal, scan
@@ -239,15 +239,15 @@ def test_what_a_killed_process_left_is_swept(bench: Mbox) -> None:
     with subprocess.Popen(["/bin/true"]) as child:
         pass
     for what, pid in (("tmp", child.pid), ("lock", child.pid), ("tmp", os.getppid())):
-        name = f".box.mailfs-{what}.{lock.host()}.{pid}.0"
+        name = f".box.mailfs-{what}.{holder.host()}.{pid}.0"
         bench.box.with_name(name).write_bytes(b"x")
-    bench.box.with_name(f".other.mailfs-tmp.{lock.host()}.{child.pid}.0").touch()
+    bench.box.with_name(f".other.mailfs-tmp.{holder.host()}.{child.pid}.0").touch()
     opened(bench).list()
     left = sorted(os.listdir(bench.box.parent))
     assert left == sorted(
         [
-            f".box.mailfs-tmp.{lock.host()}.{os.getppid()}.0",
-            f".other.mailfs-tmp.{lock.host()}.{child.pid}.0",
+            f".box.mailfs-tmp.{holder.host()}.{os.getppid()}.0",
+            f".other.mailfs-tmp.{holder.host()}.{child.pid}.0",
             "box",
         ]
     )
@@ -467,7 +467,7 @@ def test_a_carry_that_was_interrupted(bench: Mbox, done: str) -> None:
     with subprocess.Popen(["/bin/true"]) as child:
         pass
     left = bench.box.with_name(
-        f".box.mailfs-old-100-{size}.{lock.host()}.{child.pid}.0"
+        f".box.mailfs-old-100-{size}.{holder.host()}.{child.pid}.0"
     )
     left.write_bytes(b"x" * 100 + late)
     with open(bench.box, "ab") as f:
@@ -484,7 +484,7 @@ def test_a_link_left_before_the_replacement(bench: Mbox) -> None:
     bench.fill(2)
     with subprocess.Popen(["/bin/true"]) as child:
         pass
-    left = bench.box.with_name(f".box.mailfs-old-50.{lock.host()}.{child.pid}.0")
+    left = bench.box.with_name(f".box.mailfs-old-50.{holder.host()}.{child.pid}.0")
     os.link(bench.box, left)
     assert everything(opened(bench).list()) == [bench.stored(n) for n in range(2)]
     assert os.listdir(bench.box.parent) == ["box"]

@@ -15,6 +15,7 @@ from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
+from mailfs.disk.replace import replace
 from mailfs.errors import EFBIG, EINUSE, Refused
 
 MAX_LETTER = 128 << 20  # octets; send(8) takes no more
@@ -127,9 +128,7 @@ class Letter:
         self.status = status
         path = self.path(LetterState.QUEUED)
         with suppress(OSError):
-            temp = path.with_name(f"t.{self.name}")
-            temp.write_text(status)
-            os.rename(temp, path)
+            replace(path, status.encode())
 
     def forget_status(self) -> None:
         """Forget what became of it."""

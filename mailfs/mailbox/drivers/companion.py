@@ -1,6 +1,7 @@
 """The files that belong to a mailbox and lie beside it."""
 
 import os
+from contextlib import suppress
 
 from mailfs.disk.replace import sync_dir
 from mailfs.errors import Refused
@@ -18,7 +19,7 @@ def check_free(old: str, new: str) -> None:
 def move_companions(old: str, new: str, flags: FlagFile) -> None:
     """Give the companions of the mailbox old the names that go with new."""
     for suffix in SUFFIXES:
-        if os.path.exists(old + suffix):
+        if os.path.lexists(old + suffix):
             os.replace(old + suffix, new + suffix)
     flags.move(new)
     sync_dir(os.path.dirname(os.path.abspath(new)))
@@ -29,6 +30,6 @@ def remove_companions(path: str, flags: FlagFile, *, truncate: bool) -> None:
     for suffix in SUFFIXES:
         if suffix == ".imp" and truncate:
             continue
-        if os.path.exists(path + suffix):
+        with suppress(FileNotFoundError, IsADirectoryError):
             os.unlink(path + suffix)
     flags.remove()

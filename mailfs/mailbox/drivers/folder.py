@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import compress
 from typing import ClassVar, NamedTuple
 
-from mailfs.disk.lock import NO_LINK
+from mailfs.disk.open import open_regular
 from mailfs.disk.replace import pread_all, sync_dir, write_all
 from mailfs.errors import ENOENT, Refused
 from mailfs.mailbox.driver import Driver, Place
@@ -201,14 +201,13 @@ class FileStore(MessageReader):
 
     def _open(self, key: str) -> int:
         # The name in the listing first: a file of that name may have come back.
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
         try:
-            return os.open(os.path.join(self._path, key), flags)
+            return open_regular(os.path.join(self._path, key), follow=True)
         except FileNotFoundError:
             name = self._names.follow(key)
             if name == key:
                 raise
-            return os.open(os.path.join(self._path, name), flags)
+            return open_regular(os.path.join(self._path, name), follow=True)
 
 
 class Look(NamedTuple):
@@ -284,20 +283,6 @@ def write_file(path: str, data: bytes, mode: int = 0o600) -> os.stat_result:
         raise
     finally:
         os.close(fd)
-
-
-def give_name(temp: str, name: str) -> None:
-    """Rename a file unless the name is taken; raises FileExistsError then."""
-    try:
-        os.link(temp, name)
-    except OSError as e:
-        if e.errno not in NO_LINK:
-            raise
-        # Without hard links an empty file takes the name, and is then replaced.
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
-        os.rename(temp, name)
-    else:
-        os.unlink(temp)
 
 
 def remove_files(path: str, ours: Callable[[str], bool]) -> None:

@@ -23,7 +23,7 @@ from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 
-from mailfs.disk import lock
+from mailfs.disk.holder import host
 from mailfs.disk.replace import sync_dir
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers.folder import (
@@ -325,8 +325,8 @@ class Maildir(FolderDriver):
 def delivery() -> str:
     """Return what tells one delivery from all others; maildir(5)."""
     now = time.time_ns() // 1000 % 1_000_000
-    host = lock.host().replace("/", "\\057").replace(":", "\\072")
-    return f"M{now}P{os.getpid()}Q{next(_deliveries)}.{host.replace(',', '_')}"
+    name = host().replace("/", "\\057").replace(":", "\\072")
+    return f"M{now}P{os.getpid()}Q{next(_deliveries)}.{name.replace(',', '_')}"
 
 
 def unique(key: str) -> str:

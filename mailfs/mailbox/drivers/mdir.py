@@ -16,7 +16,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from mailfs.disk import lock
-from mailfs.disk.replace import sweep, sync_dir
+from mailfs.disk.replace import give_name, sweep, sync_dir
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers.companion import move_companions, remove_companions
 from mailfs.mailbox.drivers.folder import (
@@ -26,7 +26,6 @@ from mailfs.mailbox.drivers.folder import (
     Keys,
     Rows,
     Table,
-    give_name,
     look,
     make_folder,
     move_folder,

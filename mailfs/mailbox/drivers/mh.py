@@ -16,7 +16,15 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from mailfs.disk import lock
-from mailfs.disk.replace import pread_all, replacing, sweep, sync_dir, write_all
+from mailfs.disk.open import NotRegular
+from mailfs.disk.replace import (
+    give_name,
+    pread_all,
+    replacing,
+    sweep,
+    sync_dir,
+    write_all,
+)
 from mailfs.errors import EFBIG, MailfsError
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers.folder import (
@@ -26,7 +34,6 @@ from mailfs.mailbox.drivers.folder import (
     Keys,
     Rows,
     Table,
-    give_name,
     look,
     make_folder,
     move_folder,
@@ -223,7 +230,7 @@ class Mh(FolderDriver):
         try:
             with self._locked(exclusive=False) as held:
                 return _parsed(held.fd)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotRegular):
             return Sequences()
 
     def _locked(self, *, exclusive: bool) -> AbstractContextManager[lock.HeldLock]:

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from mailfs.disk.lock import HeldLock
+from mailfs.disk.open import open_regular
 from mailfs.disk.replace import pread_all, replacing, sweep, sync_dir, write_all
 from mailfs.mailbox.drivers.mbox import journal
 from mailfs.msg import fromline
@@ -49,15 +50,8 @@ def note_path(root: Path, mailbox: str) -> str:
 
 
 def pending(root: Path, mailbox: str) -> bool:
-    """Whether there is a note of the mailbox at a real path, by who may make one.
-
-    That is whoever may do as they like with it anyway: others share the directory.
-    """
-    try:
-        note = os.stat(note_path(root, mailbox), follow_symlinks=False).st_uid
-        return note in (0, os.geteuid(), os.stat(mailbox).st_uid)
-    except FileNotFoundError:
-        return False
+    """Whether there is a note of the mailbox at a real path that is believed."""
+    return journal.believable(note_path(root, mailbox), mailbox)
 
 
 def append(root: Path, held: HeldLock, line: bytes, text: bytes) -> None:
@@ -95,7 +89,7 @@ def _gap(fd: int, size: int) -> bytes:
 
 def _write(path: str, note: Note, data: bytes) -> None:
     Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with replacing(path) as fd:
+    with replacing(path, like=False) as fd:
         write_all(fd, json.dumps(asdict(note)).encode() + b"\n")
         write_all(fd, data)
 
@@ -106,7 +100,7 @@ def repair(root: Path, held: HeldLock) -> None:
         return
     path = note_path(root, held.path)
     try:
-        with open(path, "rb") as f:
+        with open(open_regular(path, owners=journal.believed(held.path)), "rb") as f:
             note, start = _read(f.fileno())
             st = os.fstat(held.fd)
             if (

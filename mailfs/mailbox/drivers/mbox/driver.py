@@ -18,6 +18,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from mailfs.disk import lock
+from mailfs.disk.open import open_regular
 from mailfs.disk.replace import copy, create_like, sweep, sync_dir
 from mailfs.errors import Refused
 from mailfs.mailbox.driver import Driver, Place
@@ -95,7 +96,7 @@ class Spool(Driver):
         for _ in range(_TRIES):
             if not self.place.readonly:
                 self._repair()
-            elif os.path.exists(journal.journal_path(root, self._real)):
+            elif journal.pending(root, self._real):
                 break
             with self._locked(exclusive=False) as held:
                 # Nobody is appending now: a note is that of a process which died.
@@ -106,7 +107,7 @@ class Spool(Driver):
     def restore(self, listing: Listing) -> Listing | None:
         """Open the file again if it still is what was listed."""
         try:
-            file = MboxFile(os.open(self._present(), os.O_RDONLY | os.O_CLOEXEC))
+            file = MboxFile(open_regular(self._present()))
         except OSError:
             return None
         stamp = Stamp.of(os.fstat(file.fd))
@@ -266,7 +267,7 @@ class Spool(Driver):
             self._swept = True
             journal.sweep_temps(self.place.root, self._real)
         root = self.place.root
-        unfinished = os.path.exists(journal.journal_path(root, self._real))
+        unfinished = journal.pending(root, self._real)
         unfinished = unfinished or addition.pending(root, self._real)
         if self._left.pending or unfinished:
             with self._locked(exclusive=True) as held:
@@ -281,8 +282,7 @@ class Spool(Driver):
                 return
             if self._left.pending:
                 if not os.path.exists(self._real):  # removed; this mail came too late
-                    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-                    os.close(os.open(self._real, flags, 0o600))
+                    os.close(open_regular(self._real, os.O_WRONLY | os.O_CREAT))
                 with self._locked(exclusive=True) as held:
                     self._left.carry(held)
 
@@ -362,7 +362,7 @@ class Spool(Driver):
             file = old.store.file
             if os.path.samestat(os.fstat(file.fd), os.fstat(fd)):
                 return file
-        return MboxFile(os.open(self._present(), os.O_RDONLY | os.O_CLOEXEC))
+        return MboxFile(open_regular(self._present()))
 
     def _verified(
         self, held: lock.HeldLock, listing: Listing, gone: set[int]
@@ -428,7 +428,7 @@ class Spool(Driver):
         sizes = array("Q", (columns.sizes[r] for r in rows))
         keys = array("Q", accumulate(sizes, initial=head))
         keys.pop()
-        file = MboxFile(os.open(self._real, os.O_RDONLY | os.O_CLOEXEC))
+        file = MboxFile(open_regular(self._real))
         # A deliverer without locks may have appended: then the stamp is not the file's
         # and the next list looks.
         size = head + sum(sizes)

@@ -15,6 +15,7 @@ is told by the octets between the new size and the old, whose crc32 the journal 
 
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,6 +24,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from mailfs.disk.lock import HeldLock
+from mailfs.disk.open import open_regular
 from mailfs.disk.replace import copy, pread_all, replacing, sweep, sync_dir, write_all
 from mailfs.errors import MailfsError
 
@@ -49,6 +51,28 @@ def journal_path(root: Path, mailbox: str) -> str:
     """Return where the journal of the mailbox at a real path is."""
     name = sha256(os.fsencode(mailbox)).hexdigest()[:32]
     return str(root / "mail" / "tmp" / f"{name}.journal")
+
+
+def believed(mailbox: str) -> set[int]:
+    """Return the users whose journals and notes of a mailbox are believed.
+
+    They may do as they like with it anyway; others share the directory of journals.
+    """
+    return {0, os.geteuid(), os.stat(mailbox).st_uid}
+
+
+def pending(root: Path, mailbox: str) -> bool:
+    """Whether there is a journal of the mailbox at a real path that is believed."""
+    return believable(journal_path(root, mailbox), mailbox)
+
+
+def believable(path: str, mailbox: str) -> bool:
+    """Whether there is a file at path by somebody who is believed of the mailbox."""
+    try:
+        st = os.lstat(path)
+        return stat.S_ISREG(st.st_mode) and st.st_uid in believed(mailbox)
+    except FileNotFoundError:
+        return False
 
 
 def sweep_temps(root: Path, mailbox: str) -> None:
@@ -81,8 +105,10 @@ def repair(root: Path, held: HeldLock) -> None:
     another program since: then neither of them may be thrown away unseen.
     """
     path = journal_path(root, held.path)
+    if not pending(root, held.path):
+        return
     try:
-        with open(path, "rb") as f:
+        with open(open_regular(path, owners=believed(held.path)), "rb") as f:
             plan, start = _read(f.fileno())
     except FileNotFoundError:
         return
@@ -128,14 +154,14 @@ def _write(
         _sum(held.fd, new, old),
     )
     Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with replacing(path) as fd:
+    with replacing(path, like=False) as fd:
         write_all(fd, json.dumps(asdict(plan)).encode() + b"\n")
         for start, end in rest:
             copy(held.fd, start, end, fd, held.refresh)
 
 
 def _apply(path: str, held: HeldLock) -> None:
-    with open(path, "rb") as f:
+    with open(open_regular(path, owners=believed(held.path)), "rb") as f:
         plan, start = _read(f.fileno())
         assert plan is not None
         os.lseek(held.fd, plan.offset, os.SEEK_SET)
@@ -150,7 +176,7 @@ def _apply(path: str, held: HeldLock) -> None:
 def _again(path: str, held: HeldLock, plan: Plan, start: int, size: int) -> None:
     """Repeat a rewrite; what was appended behind the old size comes along."""
     if size > plan.old:
-        with open(path, "rb") as f:
+        with open(open_regular(path, owners=believed(held.path)), "rb") as f:
             tail = plan.new - plan.offset
             new = plan.new + size - plan.old
             total = _sum(f.fileno(), start, start + tail)
@@ -164,7 +190,7 @@ def _again(path: str, held: HeldLock, plan: Plan, start: int, size: int) -> None
                 _sum(held.fd, plan.old, size, total),
                 _sum(held.fd, new, size),
             )
-            with replacing(path) as fd:
+            with replacing(path, like=False) as fd:
                 write_all(fd, json.dumps(asdict(fresh)).encode() + b"\n")
                 copy(f.fileno(), start, start + tail, fd, held.refresh)
                 copy(held.fd, plan.old, size, fd, held.refresh)

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mailfs.disk import lock
+from mailfs.disk.open import NotRegular, open_regular
 from mailfs.disk.replace import copy, orphans, pread_all, sync_dir, write_all
 
 LINGER = 600.0  # seconds a replaced file is watched where leases do not tell
@@ -62,7 +63,7 @@ class Leftovers:
 
         The caller holds its lock.  Undone by forget, if the replacement fails.
         """
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_regular(self.path)
         name = lock.unique(self.path, f"old-{end}")
         try:
             os.link(self.path, name)
@@ -81,9 +82,10 @@ class Leftovers:
                 continue
             mine = lock.unique(self.path, f"old{numbers}")
             try:
+                os.close(open_regular(found))  # or it stays what and where it is
                 os.rename(found, mine)
-                fd = os.open(mine, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:  # another of us was faster
+                fd = open_regular(mine)
+            except (FileNotFoundError, NotRegular):  # another of us was faster
                 continue
             if lock.same(fd, self.path):  # killed before the replacement
                 lock.close(fd)
