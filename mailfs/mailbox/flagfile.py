@@ -294,7 +294,7 @@ def _quoted(path: str) -> str:
     """Return an absolute path as one file name; a long one ends in its digest."""
     import hashlib
 
-    text = quote(os.path.realpath(path), safe="")
+    text = quote(os.fsencode(os.path.realpath(path)), safe="")
     if len(text) <= _NAME_MAX:
         return text
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()

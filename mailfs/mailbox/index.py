@@ -7,6 +7,7 @@ does so in one transaction that also counts the generation up.
 
 import hashlib
 import logging
+import os
 import sqlite3
 import threading
 from array import array
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mailfs.mailbox.kinds import Listing, MessageReader
+from mailfs.mailbox.kinds import Key, Listing, MessageReader
 from mailfs.mailbox.view import View, order_of
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Index:
         With no path, or where none can be written, it is kept in memory.  kind and
         name say whose index it is: one made for another mailbox is not used.
         """
-        self._owner = f"{kind} {name}"
+        self._owner = f"{kind} {name}".encode("utf-8", "surrogateescape")
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()  # of the list of connections only
@@ -126,10 +127,11 @@ class Index:
             return False
         return self._owner_of(self._db) == self._owner
 
-    def _owner_of(self, db: sqlite3.Connection) -> str:
+    def _owner_of(self, db: sqlite3.Connection) -> bytes:
         if db.execute("pragma user_version").fetchone()[0] != VERSION:
-            return ""
-        return str(self._meta(db).get("owner", ""))
+            return b""
+        owner = self._meta(db).get("owner", b"")
+        return owner if isinstance(owner, bytes) else str(owner).encode()
 
     def _remove(self) -> None:
         assert self.path is not None
@@ -194,7 +196,7 @@ class Index:
         while batch := cursor.fetchmany(_BATCH):
             n, key, size, ident, weak, date, seq, flag = zip(*batch, strict=True)
             numbers.extend(n)
-            keys.extend(key)
+            keys.extend(key if meta["offsets"] else map(_str, key))
             sizes.extend(size)
             idents.extend(ident)
             weaks.extend(weak)
@@ -249,7 +251,7 @@ class Index:
             ],
         )
 
-    def _forget(self, numbers: Iterable[int | str]) -> None:
+    def _forget(self, numbers: Iterable[object]) -> None:
         gone = [(n,) for n in numbers]
         for table in ("message", *_DERIVED):
             self._db.executemany(f"delete from {table} where number=?", gone)
@@ -332,12 +334,12 @@ class Index:
         )
 
 
-def _rows(view: View, start: int, end: int) -> Iterator[tuple[int | str, ...]]:
+def _rows(view: View, start: int, end: int) -> Iterator[tuple[int | str | bytes, ...]]:
     """Give rows [start, end) of a view's listing as rows of the message table."""
     l, part = view.listing, slice(start, end)
     return zip(
         view.numbers[part],
-        l.keys[part],
+        map(_text, l.keys[part]),
         l.sizes[part],
         # SQLite's integers are signed, identities are not: the same 64 bits.
         array("q", l.idents[part].tobytes()),
@@ -347,6 +349,22 @@ def _rows(view: View, start: int, end: int) -> Iterator[tuple[int | str, ...]]:
         l.flags[part],
         strict=True,
     )
+
+
+def _text(key: Key) -> Key | bytes:
+    """Return a key as SQLite can have it: octets that are no UTF-8 as a blob."""
+    if isinstance(key, int) or key.isascii():
+        return key
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(key)
+    return key
+
+
+def _str(key: int | str | bytes) -> Any:
+    """Return the key that _text gave."""
+    return os.fsdecode(key) if isinstance(key, bytes) else key
 
 
 def index_path(cache: Path, name: str) -> Path:

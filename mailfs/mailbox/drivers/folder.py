@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import time
 from array import array
@@ -9,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from hashlib import blake2b
 from itertools import compress
 from typing import ClassVar, NamedTuple
 
@@ -21,6 +23,7 @@ from mailfs.mailbox.kinds import Key, Listing, MessageReader, Stale
 
 MAX_KEPT = 64  # files held open for one listing after their messages were deleted
 MAX_RENAMED = 100_000  # names followed, so that what is open can be read on
+_NAMING = re.compile(rb"\n(message-id|date):([^\n]*)", re.IGNORECASE)
 TRIES = 4  # listings of a directory that changes meanwhile
 
 
@@ -181,10 +184,17 @@ class FileStore(MessageReader):
             try:
                 fd = self._open(key)
             except FileNotFoundError:
+                if os.path.lexists(os.path.join(self._path, key)):  # leads nowhere
+                    self._names.miss(key)
                 raise Stale(f"{key}: {ENOENT}") from None
+            except OSError as e:
+                if e.errno not in (errno.ENODEV, errno.ELOOP):
+                    raise
+                self._names.miss(key)
+                raise Stale(f"{key}: {e.strerror}") from e
         try:
             st = os.fstat(fd)
-            if st.st_size != size or not self.same(key, st, ident):
+            if st.st_size != size or not self.same(key, fd, st, ident):
                 self._names.miss(key)
                 raise Stale(f"{key}: not the file that was listed")
             data = pread_all(fd, max(min(end, size) - start, 0), start)
@@ -195,19 +205,19 @@ class FileStore(MessageReader):
             if opened:
                 os.close(fd)
 
-    def same(self, key: str, st: os.stat_result, ident: int) -> bool:
-        """Whether the file is the message of that identity."""
+    def same(self, key: str, fd: int, st: os.stat_result, ident: int) -> bool:
+        """Whether the file behind fd is the message of that identity."""
         return True
 
     def _open(self, key: str) -> int:
-        # The name in the listing first: a file of that name may have come back.
+        # By its latest name first: another file may have the name it had.
+        name = self._names.follow(key)
         try:
-            return open_regular(os.path.join(self._path, key), follow=True)
+            return open_regular(os.path.join(self._path, name), follow=True)
         except FileNotFoundError:
-            name = self._names.follow(key)
             if name == key:
                 raise
-            return open_regular(os.path.join(self._path, name), follow=True)
+            return open_regular(os.path.join(self._path, key), follow=True)
 
 
 class Look(NamedTuple):
@@ -295,13 +305,18 @@ def remove_files(path: str, ours: Callable[[str], bool]) -> None:
         sync_dir(path)
 
 
-def regular(path: str) -> os.stat_result | None:
-    """Return the stat of a file; None if it is gone or no regular file."""
-    try:
-        st = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return st if stat.S_ISREG(st.st_mode) else None
+def weak(head: bytes) -> int:
+    """Return a digest of the Message-ID and Date in a message's first octets.
+
+    0 if it has neither: then nothing tells it from others.
+    """
+    found = sorted({m[1].lower(): m[2] for m in _NAMING.finditer(b"\n" + head)}.items())
+    if not found:
+        return 0
+    d = blake2b(digest_size=8)
+    for name, value in found:
+        d.update(b"%s:%s\n" % (name, value.strip()))
+    return int.from_bytes(d.digest(), "little") or 1
 
 
 class FolderDriver(Driver):
@@ -312,6 +327,34 @@ class FolderDriver(Driver):
     def __init__(self, path: str, place: Place) -> None:
         super().__init__(path, place)
         self._names = FolderNames()
+        self.passed: set[str] = set()  # names of messages that are no readable files
+
+    def state(self) -> Sequence[tuple[str, str]]:
+        """Tell how many names were passed over, if any were."""
+        count = len(self.passed)
+        if not count:
+            return ()
+        return (("passed", f"{count} that are no readable files"),)
+
+    def _regular(self, key: str) -> os.stat_result | None:
+        """Return the stat of a message's file; None if it is gone, or is none.
+
+        What is there but is no regular file, or cannot be looked at, is counted.
+        """
+        path = os.path.join(self.path, key)
+        try:
+            st = os.stat(path)
+        except FileNotFoundError:
+            if os.path.lexists(path):
+                self.passed.add(key)
+            return None
+        except OSError:
+            self.passed.add(key)
+            return None
+        if not stat.S_ISREG(st.st_mode):
+            self.passed.add(key)
+            return None
+        return st
 
     def restore(self, listing: Listing) -> Listing | None:
         """Take the listing up again if the directories have not changed."""

@@ -7,7 +7,9 @@ reading 100,000 names takes a fraction of asking for each file.  A name that lie
 found out at the first read, which is then Stale, and the next listing knows better.
 
 Two names with one unique part are one message if they lead to one file, as a crash
-between link and unlink leaves them; else they are two, and both are shown.
+between link and unlink leaves them; else they are two, and both are shown.  Of such
+twins the file with the lowest inode has the identity of the name; another has that of
+the name with its inode, ``UNIQUE_INODE``, which it gets when the two would collide.
 """
 
 import itertools
@@ -35,7 +37,6 @@ from mailfs.mailbox.drivers.folder import (
     look,
     make_folder,
     move_folder,
-    regular,
     remove_files,
     signature_of,
     write_file,
@@ -56,7 +57,7 @@ _LETTERS = {
     "T": Flag.DELETED,
 }
 _deliveries = itertools.count(1)
-_INFO = re.compile(r"[:;!]2,")
+_INFO = re.compile(r"(?:[:;!]2,)+")
 # What Dovecot and Courier keep in a Maildir, beside the three directories.
 _OWN = re.compile(r"maildirfolder|maildirsize|dovecot[-.].*|courierimap.*")
 
@@ -87,6 +88,7 @@ class Maildir(FolderDriver):
         if found is None:
             assert old is not None
             return old
+        self.passed.intersection_update(found.names)
         if old is not None:
             listing = self._patched(old, found.names)
             if listing is not None:
@@ -253,7 +255,7 @@ class Maildir(FolderDriver):
             name = unique(key)
             date, size = _date(name), _size(name)
             if size < 0 or date < 0 or key in wrong:
-                st = regular(os.path.join(self.path, key))
+                st = self._regular(key)
                 if st is None:
                     continue
                 size = st.st_size
@@ -270,17 +272,21 @@ class Maildir(FolderDriver):
         self._twins = {}
         parted = []
         for row in sorted(rows, key=lambda row: row.key):  # cur/ before new/
-            if count[row.order] > 1:
-                st = regular(os.path.join(self.path, row.key))
-                if st is None:  # seen in new/, moved to cur/ while we looked
-                    continue
-                first = files.setdefault((row.order, st.st_ino), row)
-                if first is not row:
-                    self._twins.setdefault(first.key, []).append(row.key)
-                    continue
-                copies = sum(name == row.order for name, _ in files)
-                if copies > 1:
-                    row = row._replace(ident=_ident(f"{row.order}/{copies}"))
+            if count[row.order] == 1:
+                parted.append(row)
+                continue
+            st = self._regular(row.key)
+            if st is None:  # seen in new/, moved to cur/ while we looked
+                continue
+            first = files.setdefault((row.order, st.st_ino), row)
+            if first is not row:
+                self._twins.setdefault(first.key, []).append(row.key)
+        elder: dict[str | int, int] = {}
+        for name, inode in files:
+            elder[name] = min(elder.get(name, inode), inode)
+        for (name, inode), row in files.items():
+            if inode != elder[name]:
+                row = row._replace(ident=_ident(_apart(str(name), inode)))
             parted.append(row)
         return parted
 
@@ -290,28 +296,29 @@ class Maildir(FolderDriver):
         keys = [self._names.follow(str(listing.keys[row])) for row in rows]
         lost = [key for key in keys if not os.path.exists(os.path.join(self.path, key))]
         if lost:  # other programs rename too
-            found = {unique(name): name for name in self._read()}
+            found: dict[str, Keys] = {}
+            for name in self._read():
+                found.setdefault(unique(name), []).append(name)
             for key in lost:
-                if unique(key) not in found:
+                names = found.get(unique(key), [])
+                if len(names) != 1:  # of twins it could be either
                     raise Stale(f"{key}: message is gone")
-                self._names.rename(key, found[unique(key)])
+                self._names.rename(key, names[0])
             keys = [self._names.follow(key) for key in keys]
         return keys
 
     def _renamed(self, key: str, flags: Flag) -> str:
         """Give a file the name with those flags; return its new key."""
-        name = key.partition("/")[2]
-        m = _INFO.search(name)
-        start = m.end() if m else len(name)
-        sign = m[0] if m else ":2,"
-        letters = {c for c in name[start:] if c not in _LETTERS}
-        letters |= {c for c, flag in _LETTERS.items() if flags & flag}
-        head = name[: m.start()] if m else name
-        new = f"cur/{head}{sign}{''.join(sorted(letters))}"
+        new = _reflagged(key, flags)
         if new == key:
             return key
         source, target = (os.path.join(self.path, k) for k in (key, new))
-        # Unique names make a clash impossible but for another name of the same file.
+        if os.path.lexists(target) and not os.path.samefile(source, target):
+            if os.stat(source).st_ino < os.lstat(target).st_ino:
+                self._set_apart(new)
+            else:
+                new = _with_unique(new, _apart(unique(key), os.stat(source).st_ino))
+                target = os.path.join(self.path, new)
         if os.path.lexists(target) and not os.path.samefile(source, target):
             raise Stale(f"{new}: name is taken")
         try:
@@ -320,6 +327,16 @@ class Maildir(FolderDriver):
             raise Stale(f"{key}: message is gone") from None
         self._names.rename(key, new)
         return new
+
+    def _set_apart(self, key: str) -> None:
+        """Give a twin, of another file, the unique name that its identity is of."""
+        path = os.path.join(self.path, key)
+        new = _with_unique(key, _apart(unique(key), os.lstat(path).st_ino))
+        target = os.path.join(self.path, new)
+        if os.path.lexists(target):
+            raise Stale(f"{new}: name is taken")
+        os.rename(path, target)
+        self._names.rename(key, new)
 
 
 def delivery() -> str:
@@ -335,6 +352,31 @@ def unique(key: str) -> str:
     if not colon and (";2," in key or "!2," in key):
         head = _INFO.split(key, 1)[0]
     return head[4:]  # both directories have names of three letters
+
+
+def _apart(name: str, inode: int) -> str:
+    """Return the unique name of a twin, which no other file has."""
+    return f"{name}_{inode:x}"
+
+
+def _with_unique(key: str, name: str) -> str:
+    """Return a key with another unique name, and the flags it has."""
+    return key[:4] + name + key[4 + len(unique(key)) :]
+
+
+def _reflagged(key: str, flags: Flag) -> str:
+    """Return the key in cur with those flags.
+
+    Letters that are not ours are kept, and so is what follows a comma, which is some
+    program's own.  ``2,`` said twice is said once.
+    """
+    name = key.partition("/")[2]
+    m = _INFO.search(name)
+    head, sign = (name[: m.start()], m[0][:3]) if m else (name, ":2,")
+    info, comma, rest = (name[m.end() :] if m else "").partition(",")
+    letters = {c for c in info if c not in _LETTERS}
+    letters |= {c for c, flag in _LETTERS.items() if flags & flag}
+    return f"cur/{head}{sign}{''.join(sorted(letters))}{comma}{rest}"
 
 
 def _date(name: str) -> int:
@@ -368,8 +410,10 @@ def _flags(key: str) -> int:
 
 @lru_cache(maxsize=1024)
 def _letters(info: str) -> int:
+    while m := _INFO.match(info):  # said twice
+        info = info[m.end() :]
     bits = 0
-    for letter in info:
+    for letter in info.partition(",")[0]:
         bits |= int(_LETTERS.get(letter, 0))
     return bits
 

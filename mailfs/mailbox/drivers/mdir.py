@@ -29,7 +29,6 @@ from mailfs.mailbox.drivers.folder import (
     look,
     make_folder,
     move_folder,
-    regular,
     remove_files,
     signature_of,
     write_file,
@@ -43,15 +42,15 @@ OLDEST = 1_000_000  # seconds; mdir(6) knows no older message
 _NUMBERS = 100  # messages of one second; mdir(6)
 _PATCH = 64  # changed names up to which an old listing is patched, not made anew
 _HEAVY = 1 << 20  # octets of a directory from which a listing disturbs
-_MESSAGE = re.compile(r"(\d{7,11})\.(\d{1,9})")
-_OWN = re.compile(r"\d{7,11}\.\d{1,9}|L\..*|.*\.(idx|imp)")
+_MESSAGE = re.compile(r"(\d{7,11})\.(\d{1,9})", re.ASCII)
+_OWN = re.compile(r"\d{7,11}\.\d{1,9}|L\..*|.*\.(idx|imp)", re.ASCII)
 _RECENT = int(Flag.RECENT)
 
 
 class MdirStore(FileStore):
     """Reads messages of an mdir, whose names may come back for other messages."""
 
-    def same(self, key: str, st: os.stat_result, ident: int) -> bool:
+    def same(self, key: str, fd: int, st: os.stat_result, ident: int) -> bool:
         """Whether name, octets and inode are those listed."""
         return _ident(key, st) == ident
 
@@ -87,6 +86,7 @@ class Mdir(FolderDriver):
         if found is None:
             assert old is not None
             return self._reflagged(old)
+        self.passed.intersection_update(found.names)
         signature = f"{found.signature}/{self._flags.read()}"
         if old is not None:
             listing = self._patched(old, found.names)
@@ -211,7 +211,7 @@ class Mdir(FolderDriver):
         rows = []
         entries = self._flags.entries
         for name in names:
-            st = regular(os.path.join(self.path, name))
+            st = self._regular(name)
             seconds, _, number = name.partition(".")
             date = int(seconds)
             if st is None or st.st_size == 0 or date < OLDEST:
@@ -264,7 +264,7 @@ class Mdir(FolderDriver):
         keys = []
         for row in rows:
             key = str(listing.keys[row])
-            st = regular(os.path.join(self.path, key))
+            st = self._regular(key)
             if st is None or _ident(key, st) != listing.idents[row]:
                 self._names.miss(key)
                 raise Stale(f"{key}: message is gone")

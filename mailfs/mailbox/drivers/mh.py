@@ -1,7 +1,10 @@
 """MH folders: a file a message, numbered; flags as sequences; mh-mail(5).
 
-A message keeps its file when another program gives it a new number (folder -pack), so
-its identity is a digest of inode, modification time and octets.
+A message gets a new number when another program packs the folder (folder -pack), so
+its identity is a digest of its first octets, its size and its modification time, and
+its weak one, for programs that annotate messages, of Message-ID and Date.  Looking at
+files and doing something to them happen under one lock, that of the sequences: between
+two, a number may come to be another message's.
 
 SEEN is not being in ``unseen``; ANSWERED, FLAGGED and the others are the sequences
 ``replied``, ``flagged``, ``deleted``, ``draft`` and ``stored``.  No sequence says that
@@ -10,13 +13,14 @@ a message is old.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from hashlib import blake2b
 
 from mailfs.disk import lock
-from mailfs.disk.open import NotRegular
+from mailfs.disk.open import NotRegular, open_regular
 from mailfs.disk.replace import (
     give_name,
     pread_all,
@@ -37,22 +41,26 @@ from mailfs.mailbox.drivers.folder import (
     look,
     make_folder,
     move_folder,
-    regular,
     remove_files,
     signature_of,
+    weak,
     write_file,
 )
 from mailfs.mailbox.drivers.sequences import MAX_FILE, Sequences
 from mailfs.mailbox.drivers.spec import is_network
+from mailfs.mailbox.drivers.stamp import Stamp
 from mailfs.mailbox.kinds import Flag, Listing, Stale
 
 SEQUENCES = ".mh_sequences"
+HEAD = 1024  # octets of a message that its identity is computed from
 _HEAVY = 1 << 20  # octets of a directory from which a listing disturbs
-_MESSAGE = re.compile(r"[1-9]\d{0,8}")
-_MDIR = re.compile(r"\d{7,11}\.\d+")
+_MESSAGE = re.compile(r"[1-9]\d{0,8}", re.ASCII)
+_MDIR = re.compile(r"\d{7,11}\.\d+", re.ASCII)
 _EVIDENCE = (SEQUENCES, ".mh_profile", ".xmhcache", ".mhcache")
 # Files of MH programs: removed messages, sequences, caches.
-_OWN = re.compile(r"[1-9]\d{0,8}|[,#][1-9]\d{0,8}|\.mh_sequences|\.xmhcache|\.mhcache")
+_OWN = re.compile(
+    r"[1-9]\d{0,8}|[,#][1-9]\d{0,8}|\.mh_sequences|\.xmhcache|\.mhcache", re.ASCII
+)
 _NAMED = {
     "replied": Flag.ANSWERED,
     "flagged": Flag.FLAGGED,
@@ -65,9 +73,9 @@ _NAMED = {
 class MhStore(FileStore):
     """Reads messages of an MH folder, whose numbers may change."""
 
-    def same(self, key: str, st: os.stat_result, ident: int) -> bool:
+    def same(self, key: str, fd: int, st: os.stat_result, ident: int) -> bool:
         """Whether the file is the one listed under that number."""
-        return _ident(st) == ident
+        return _identity(pread_all(fd, HEAD, 0), st) == ident
 
 
 class Mh(FolderDriver):
@@ -80,6 +88,7 @@ class Mh(FolderDriver):
         super().__init__(path, place)
         self.wait = lock.LOCK_WAIT  # seconds to wait for the lock of the sequences
         self._swept = False  # whether what killed processes left has been looked for
+        self._known: dict[Stamp, tuple[int, int]] = {}  # identities, strong and weak
 
     def signature(self) -> str:
         """Identity and times of the directory, and of the sequences."""
@@ -93,50 +102,45 @@ class Mh(FolderDriver):
     def list(self, old: Listing | None = None) -> Listing:
         """List the folder."""
         since = old.signature if old is not None and old.settled else None
-        found = look(self._paths(), self.signature, self._read, since)
-        if found is None:
-            assert old is not None
-            return old
-        rows = self._rows(found.names)
+        with self._shared() as sequences:
+            found = look(self._paths(), self.signature, self._read, since)
+            if found is None:
+                assert old is not None
+                return old
+            self.passed.intersection_update(found.names)
+            rows = self._rows(found.names)
         rows.sort(key=lambda row: row.order)
         table = Table.filled(rows)
-        flags = _flags(self._sequences(), [int(key) for key in table.keys])
-        table.flags = flags
+        table.flags = _flags(sequences, [int(key) for key in table.keys])
         return table.listing(found.signature, self._store(), settled=found.settled)
 
     def delete(self, listing: Listing, rows: Sequence[int]) -> Listing:
         """Unlink the messages' files and forget their numbers."""
-        keys = self._present(listing, rows)
-        self._keep(listing, keys)
-        for key in keys:
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.path, key))
-        sync_dir(self.path)
-        numbers = {int(key) for key in keys}
-
-        def forget(sequences: Sequences, there: set[int]) -> None:
+        self.check_writable()
+        with self._changed() as (sequences, there):
+            keys = self._present(listing, rows)
+            self._keep(listing, keys)
+            for key in keys:
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.path, key))
+            sync_dir(self.path)
+            gone = {int(key) for key in keys}
             for name in sequences:
                 if name != "cur":
-                    sequences.set(name, sequences.get(name, there) - numbers)
-
-        if os.path.exists(os.path.join(self.path, SEQUENCES)):
-            self._change(forget, numbers)
+                    sequences.set(name, sequences.get(name, there) - gone)
         return self._without(listing, rows)
 
     def set_flags(
         self, listing: Listing, changes: Sequence[tuple[int, Flag]]
     ) -> Listing:
         """Put the messages into the sequences, or take them out."""
-        keys = self._present(listing, [row for row, _ in changes])
-        numbers = [int(key) for key in keys]
-
-        def mark(sequences: Sequences, there: set[int]) -> None:
-            wanted = (flags for _, flags in changes)
-            _mark(sequences, there, list(zip(numbers, wanted, strict=True)))
-
-        if changes:
-            self._change(mark, set())
+        self.check_writable()
         flags = bytearray(listing.flags)
+        if changes:
+            with self._changed() as (sequences, there):
+                keys = self._present(listing, [row for row, _ in changes])
+                wanted = [(int(k), f) for k, (_, f) in zip(keys, changes, strict=True)]
+                _mark(sequences, there, wanted)
         for row, value in changes:
             flags[row] = int(value | Flag.RECENT)
         return replace(listing, signature=self.signature(), settled=False, flags=flags)
@@ -156,28 +160,25 @@ class Mh(FolderDriver):
         write_file(temp, message)
         try:
             os.utime(temp, (date, date))
-            while True:
-                number = self._reserve(flags)
-                with suppress(FileExistsError):  # taken by who does not ask for locks
-                    give_name(temp, os.path.join(self.path, str(number)))
-                    break
+            while not self._numbered(temp, flags):
+                pass  # taken by who does not ask for locks
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(temp)
             raise
         sync_dir(self.path)
 
-    def _reserve(self, flags: Flag) -> int:
-        """Give the next number its sequences, and return it."""
-        number = 0
-
-        def mark(sequences: Sequences, there: set[int]) -> None:
-            nonlocal number
+    def _numbered(self, temp: str, flags: Flag) -> bool:
+        """Give a file the next number as its name; False if that was just taken."""
+        with self._exclusive() as held:
+            sequences, there = _parsed(held.fd), self._numbers()
             number = max(there, default=0) + 1
-            _mark(sequences, there, [(number, flags)])
-
-        self._change(mark, set())
-        return number
+            self._write(sequences, lambda: _mark(sequences, there, [(number, flags)]))
+            try:
+                give_name(temp, os.path.join(self.path, str(number)))
+            except FileExistsError:
+                return False
+            return True
 
     def make(self) -> None:
         """Create the folder, and parents; its sequences show that it is MH's."""
@@ -208,64 +209,113 @@ class Mh(FolderDriver):
                 os.rmdir(self.path)
                 sync_dir(os.path.dirname(os.path.abspath(self.path)))
 
+    @property
+    def _sequences(self) -> str:
+        return os.path.join(self.path, SEQUENCES)
+
     def _paths(self) -> Keys:
-        sequences = os.path.join(self.path, SEQUENCES)
-        return [self.path, sequences] if os.path.exists(sequences) else [self.path]
+        here = os.path.exists(self._sequences)
+        return [self.path, self._sequences] if here else [self.path]
 
     def _read(self) -> Keys:
         return [name for name in os.listdir(self.path) if _MESSAGE.fullmatch(name)]
 
+    def _numbers(self) -> set[int]:
+        return {int(name) for name in self._read()}
+
     def _rows(self, names: Iterable[str]) -> Rows:
         rows = []
+        now = time.time_ns()
+        known: dict[Stamp, tuple[int, int]] = {}
         for name in names:
-            st = regular(os.path.join(self.path, name))
-            if st is not None:
-                date = int(st.st_mtime)
-                rows.append(
-                    FolderRow(date, int(name), name, st.st_size, _ident(st), 0, 0)
-                )
+            st = self._regular(name)
+            if st is None:
+                continue
+            stamp = Stamp.of(st)
+            ids = self._known.get(stamp)
+            if ids is None:
+                ids = self._looked(name)
+                if ids is None:
+                    continue
+            if stamp.settled(now):
+                known[stamp] = ids
+            date = int(st.st_mtime)
+            rows.append(FolderRow(date, int(name), name, st.st_size, *ids, 0))
+        self._known = known
         return rows
 
-    def _sequences(self) -> Sequences:
+    def _looked(self, name: str) -> tuple[int, int] | None:
+        """Return the identities of a message, strong and weak; None if it is gone."""
+        try:
+            fd = open_regular(os.path.join(self.path, name), follow=True)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            self.passed.add(name)
+            return None
+        try:
+            head = pread_all(fd, HEAD, 0)
+            return _identity(head, os.fstat(fd)), weak(head)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _shared(self) -> Iterator[Sequences]:
+        """Hold the lock for looking, if there is one, and give the sequences."""
         try:
             with self._locked(exclusive=False) as held:
-                return _parsed(held.fd)
-        except (FileNotFoundError, NotRegular):
-            return Sequences()
+                yield _parsed(held.fd)
+                return
+        except (FileNotFoundError, NotRegular) as e:
+            if e.filename != os.path.realpath(self._sequences):
+                raise
+        yield Sequences()
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[lock.HeldLock]:
+        """Hold the lock for changing; its file is made if it is missing."""
+        with suppress(FileExistsError):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(self._sequences, flags, 0o600))
+        with self._locked(exclusive=True) as held:
+            yield held
+
+    @contextmanager
+    def _changed(self) -> Iterator[tuple[Sequences, set[int]]]:
+        """Give the sequences and the numbers there are; write what the block made."""
+        with self._exclusive() as held:
+            sequences, there = _parsed(held.fd), self._numbers()
+            before = sequences.pack()
+            yield sequences, there
+            self._replace(sequences, before)
+
+    def _write(self, sequences: Sequences, change: Callable[[], None]) -> None:
+        before = sequences.pack()
+        change()
+        self._replace(sequences, before)
+
+    def _replace(self, sequences: Sequences, before: bytes) -> None:
+        after = sequences.pack()
+        if after != before:
+            with replacing(self._sequences) as fd:
+                write_all(fd, after)
 
     def _locked(self, *, exclusive: bool) -> AbstractContextManager[lock.HeldLock]:
         return lock.locked(
-            os.path.join(self.path, SEQUENCES),
+            self._sequences,
             root=self.place.root,
             exclusive=exclusive,
             create=not self.place.readonly,
             wait=self.wait,
         )
 
-    def _change(
-        self, change: Callable[[Sequences, set[int]], None], gone: set[int]
-    ) -> None:
-        """Rewrite the sequences under their lock; gone are numbers to know besides."""
-        path = os.path.join(self.path, SEQUENCES)
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with self._locked(exclusive=True) as held:
-            sequences = _parsed(held.fd)
-            before = sequences.pack()
-            change(sequences, {int(name) for name in self._read()} | gone)
-            after = sequences.pack()
-            if after != before:
-                with replacing(path) as fd:
-                    write_all(fd, after)
-
     def _present(self, listing: Listing, rows: Iterable[int]) -> Keys:
         """Return the keys of rows; raise Stale if one is not that message any more."""
-        self.check_writable()
         keys = []
         for row in rows:
             key = str(listing.keys[row])
-            st = regular(os.path.join(self.path, key))
-            if st is None or _ident(st) != listing.idents[row]:
+            ids = self._looked(key)
+            if ids is None or ids[0] != listing.idents[row]:
                 self._names.miss(key)
                 raise Stale(f"{key}: message is gone or has another number")
             keys.append(key)
@@ -314,9 +364,11 @@ def _flags(sequences: Sequences, numbers: list[int]) -> bytearray:
     return flags
 
 
-def _ident(st: os.stat_result) -> int:
-    text = f"{st.st_ino}:{st.st_mtime_ns}:{st.st_size}"
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+def _identity(head: bytes, st: os.stat_result) -> int:
+    """Return the identity of a message that begins with head, all of HEAD octets."""
+    d = blake2b(head, digest_size=8)
+    d.update(b"\0%d:%d" % (st.st_mtime_ns, st.st_size))
+    return int.from_bytes(d.digest(), "little")
 
 
 def claim(path: str, place: Place) -> Driver | None:
