@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from mailfs.msg import address, date, fromline, header
+from mailfs.msg import address, block, date, fromline, header
 from mailfs.msg.header import Header
+from mailfs.msg.word import unfold
 from mailfs.send.address import own, valid
 from mailfs.send.refusal import SYNTAX, TOO_FAR, TOO_LONG, permanent
 from mailfs.site.site import Site
@@ -103,36 +104,42 @@ def complete(mail: Mail, site: Site, to: Sequence[str], name: str = "") -> Mail:
     """Give a message the header lines that it lacks; send(8) without -r.
 
     to are the addresses for a ``To:`` line, none if there is to be none; name is the
-    sender's full name.  Bcc lines go.  A body without a header gets the empty line
-    that keeps it apart.
+    sender's full name.  Bcc and Resent-Bcc go.  A body without a header gets the
+    empty line that keeps it apart.
     """
     head, text = mail.header, mail.text
+    whole = text[head.start : head.end]
     made: list[bytes] = []
+
+    def lacks(name: bytes) -> bool:
+        return head.raw(name) is None and not block.bodies(whole, (name,))
 
     def add(name: str, value: str) -> None:
         made.append(f"{name}: {value}\n".encode("utf-8", "surrogateescape"))
 
-    if head.raw(b"date") is None:
+    if lacks(b"date"):
         add("Date", date.rfc822(mail.date, site.local))
-    if head.raw(b"message-id") is None:
+    if lacks(b"message-id"):
         add("Message-ID", f"<{site.random(16).hex()}@{site.names.domain}>")
-    if head.raw(b"mime-version") is None and not text.isascii():
+    if lacks(b"mime-version") and not text.isascii():
         add("MIME-Version", "1.0")
         add("Content-Type", f'text/plain; charset="{_charset(text)}"')
         add("Content-Transfer-Encoding", "8bit")
-    if to and not any(head.raw(field) for field in (b"to", b"cc")):
+    if to and not any(block.bodies(whole, (b"to", b"cc"))):
         add("To", _folded([own(text) for text in to]))
-    if head.raw(b"from") is None:
+    if lacks(b"from"):
         add("From", _from(mail.sender, site, name))
-    text = b"".join(made) + headed(_without_bcc(text, head))
+    text = b"".join(made) + headed(_without_blind(text, head))
     return replace(mail, text=text, header=header.scan(text))
 
 
 def recipients(mail: Mail) -> list[str]:
-    """Return whom To, Cc and Bcc name, or the Resent- fields if there are any."""
+    """Return the addresses in To, Cc and Bcc, or in the Resent- fields if any."""
+    head = mail.text[mail.header.start : mail.header.end]
     for prefix in (b"resent-", b""):
         names = [prefix + name for name in (b"to", b"cc", b"bcc")]
-        values = [value for name in names for value in mail.header.all(name)]
+        bodies = block.bodies(head, names)
+        values = [unfold(body) for name in names for n, body in bodies if n == name]
         found = [a.addr for a in address.addresses(values)]
         found = [addr for addr in found if addr and not addr.endswith(";")]
         if found:
@@ -179,10 +186,6 @@ def headed(text: bytes) -> bytes:
     return b"\n" + text if bare else text
 
 
-def _without_bcc(text: bytes, head: Header) -> bytes:
-    if head.raw(b"bcc") is None:
-        return text
-    kept = [
-        line for line in head.lines if line.partition(b":")[0].strip().lower() != b"bcc"
-    ]
-    return b"".join(line + b"\n" for line in kept) + text[head.end :]
+def _without_blind(text: bytes, head: Header) -> bytes:
+    kept = block.without(text[head.start : head.end], block.BLIND)
+    return kept + text[head.end :]

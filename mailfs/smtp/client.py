@@ -138,8 +138,8 @@ class SmtpClient:
         if taken and not self.options.ping:
             to = " ".join(fate.rcpt for fate in taken)
             where = f"({taken[0].host})"
-            size = len(letter.form(eight=True, utf8=True).octets)
-            self.log.write("smtp", f"{mail.sender} sent {size} bytes to {to} {where}")
+            text = f"{mail.sender} sent {letter.size} bytes to {to} {where}"
+            self.log.write("smtp", text)
 
     def _destination(self, text: str) -> tuple[Dial, bool]:
         """Return where to go, and whether that is a gateway.

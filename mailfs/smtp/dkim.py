@@ -28,11 +28,18 @@ KNOWN = 60.0  # seconds for which the list of keys is believed
 SIGNED = (
     *("from", "reply-to", "sender", "subject", "date", "message-id", "to", "cc"),
     *("mime-version", "content-type", "content-transfer-encoding", "content-id"),
+    "content-disposition",
     *("in-reply-to", "references", "resent-date", "resent-from", "resent-to"),
     *("resent-cc", "list-id", "list-unsubscribe", "list-unsubscribe-post"),
 )
-# Listed once more than they occur, so that no second one can be added unnoticed.
-ONCE = ("from", "subject", "date", "to", "cc", "reply-to")
+# Listed once more than they occur, so that none can be added unnoticed: who says what
+# to whom, in which thread, and how readers decode and show it.  Not what lists and
+# forwarders add by right: List- and Resent- fields.
+ONCE = frozenset(
+    {"from", "reply-to", "sender", "subject", "date", "message-id", "to", "cc"}
+    | {"mime-version", "content-type", "content-transfer-encoding", "content-id"}
+    | {"content-disposition", "in-reply-to", "references"}
+)
 
 _BLANKS = re.compile(rb"[ \t]+")
 _TRAILING = re.compile(rb"[ \t]+(?=\r\n)")

@@ -2,12 +2,14 @@
 
 Parts with 8-bit octets, where there is no 8BITMIME, and parts with lines that no server
 has to take become quoted-printable or base64.  Multiparts and forwarded messages are
-never encoded themselves (RFC 2045 section 6.4), so what is in them is.
+never encoded themselves (RFC 2045 section 6.4), so what is in them is.  What a
+multipart/signed holds is never touched, or its signature would be void; RFC 1847.
 """
 
 import binascii
 import re
 
+from mailfs.errors import MailfsError
 from mailfs.msg import coding, field
 from mailfs.msg.part import Part, parse
 
@@ -23,6 +25,10 @@ _CONTENT = b"content-type"
 _IDENTITY = ("", "7bit", "8bit", "binary")
 
 
+class Unconvertible(MailfsError):
+    """Signed content that a server does not take as it is."""
+
+
 def fits(octets: bytes, *, eight: bool) -> bool:
     """Whether a server takes the octets as they are; eight says it has 8BITMIME."""
     if not (eight or octets.isascii()):
@@ -31,7 +37,10 @@ def fits(octets: bytes, *, eight: bool) -> bool:
 
 
 def recoded(octets: bytes, *, eight: bool) -> bytes:
-    """Return a message (lines end in LF) that fits, its meaning kept."""
+    """Return a message (lines end in LF) that fits, its meaning kept.
+
+    Raises Unconvertible if signed content does not fit.
+    """
     return _entity(octets, parse(octets), len(octets), eight=eight, top=True)
 
 
@@ -40,6 +49,11 @@ def _entity(octets: bytes, part: Part, end: int, *, eight: bool, top: bool) -> b
     if fits(whole, eight=eight):
         return whole
     head, body = octets[part.start : part.body], octets[part.body : end]
+    if part.type == "multipart/signed" and not fits(body, eight=eight):
+        lack = "8-bit text" if not eight else f"lines over {MAX_LINE} octets"
+        raise Unconvertible(
+            f"server takes no {lack}, and what is signed must not change"
+        )
     if part.parts and not part.inset:
         between = _children(octets, part, end, eight=eight)
         return _header(head, None, eight=eight) + between

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mailfs.msg import fromline
+from mailfs.msg.block import BLIND
 from mailfs.msg.date import rfc822
 from mailfs.msg.header import scan
 from mailfs.smtp.path import at
@@ -18,7 +19,7 @@ ADDRESSES = frozenset(
     b"from sender reply-to to cc resent-from resent-sender resent-reply-to resent-to "
     b"resent-cc".split()
 )
-HIDDEN = frozenset((b"bcc", b"resent-bcc"))  # the envelope has them; nobody else may
+HIDDEN = frozenset(BLIND)  # the envelope has them; nobody else may
 ORIGINATORS = ("from", "sender", "resent-from", "resent-sender")
 DESTINATIONS = ("to", "cc", "resent-to", "resent-cc")
 MAX_FROM_LINES = 100  # at the top of a message; each system on its way adds one
@@ -119,9 +120,9 @@ def _converted(field: bytes, qualify: Callable[[bytes], bytes]) -> bytes:
     m = _FIELD.match(field)
     if m is None:
         return b"BadHeader: " + field
-    if m[1].lower() not in ADDRESSES:
-        return field
-    return field[: m.end()] + addresses(field[m.end() :], qualify)
+    # Blanks before the colon are obsolete; some verifiers of DKIM see no field there.
+    name, body = m[1] + b":", field[m.end() :]
+    return name + (addresses(body, qualify) if m[1].lower() in ADDRESSES else body)
 
 
 def addresses(text: bytes, qualify: Callable[[bytes], bytes]) -> bytes:

@@ -58,6 +58,7 @@ class SmtpLetter:
         self._body = source.body
         self._now = now
         self._signers = signers
+        self._size = 0
         self._forms: dict[tuple[bool, bool], WireForm] = {}
 
     @property
@@ -65,15 +66,22 @@ class SmtpLetter:
         """Whether only SMTPUTF8 can carry it: an address in it is not ASCII."""
         return not all(f.isascii() for f in self._legal)
 
+    @property
+    def size(self) -> int:
+        """The octets of the form made last, as sent; 0 if none was."""
+        return self._size
+
     def form(self, *, eight: bool, utf8: bool) -> WireForm:
         """Return the form for a server with or without 8BITMIME and SMTPUTF8.
 
         Fields are left as UTF-8 only where an address needs it, since a server on the
-        further way may not have SMTPUTF8.
+        further way may not have SMTPUTF8.  Raises Unconvertible for signed content that
+        such a server does not take.
         """
         utf8 = utf8 and self.utf8
         if (eight, utf8) not in self._forms:
             self._forms[eight, utf8] = self._make(eight=eight, utf8=utf8)
+        self._size = len(self._forms[eight, utf8].octets)
         return self._forms[eight, utf8]
 
     def _make(self, *, eight: bool, utf8: bool) -> WireForm:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mailfs.smtp.downgrade import Unconvertible
 from mailfs.smtp.fate import DeliveryError, Fate, Reply, failed, judged
 from mailfs.smtp.letter import SmtpLetter, WireForm
 from mailfs.smtp.options import DEFAULT, Options
@@ -62,7 +63,10 @@ class Transfer:
             raise _unable(
                 "5.6.7", "server does not offer SMTPUTF8, which addresses need"
             )
-        form = self.letter.form(eight=session.has("8bitmime"), utf8=utf8)
+        try:
+            form = self.letter.form(eight=session.has("8bitmime"), utf8=utf8)
+        except Unconvertible as e:
+            raise _unable("5.6.3", str(e)) from e
         if session.size and len(form.octets) > session.size:
             raise _unable(
                 "5.3.4",

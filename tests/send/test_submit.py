@@ -531,6 +531,7 @@ UTF8 = (
     b'MIME-Version: 1.0\nContent-Type: text/plain; charset="UTF-8"\n'
     b"Content-Transfer-Encoding: 8bit\n"
 )
+MANY = b"".join(b"X-%d: y\n" % n for n in range(20_000))
 COMPLETED = [
     (b"To: x\n\nb\n", DATED + b"From: glenda\nTo: x\n\nb\n"),
     (b"b\n", DATED + b"To: y@z\nFrom: glenda\n\nb\n"),
@@ -553,6 +554,19 @@ COMPLETED = [
     (
         b"Date: d\nBcc: a,\n b\nMessage-ID: i\nbCC : c\nFrom: f\nTo: t\n\nBcc: x\n",
         b"Date: d\nMessage-ID: i\nFrom: f\nTo: t\n\nBcc: x\n",
+    ),
+    (
+        b"Resent-Bcc: a\nDate: d\nRESENT-bcc\t:\n b,\n\tc\nMessage-ID: i\nFrom: f\n"
+        b"To: t\nBcc: last\n",
+        b"Date: d\nMessage-ID: i\nFrom: f\nTo: t\n",
+    ),
+    (
+        b"Date: d\nMessage-ID: i\nFrom: f\n" + MANY + b"Bcc: a\nTo: t\nX: y\n\nz\n",
+        b"Date: d\nMessage-ID: i\nFrom: f\n" + MANY + b"To: t\nX: y\n\nz\n",
+    ),
+    (
+        b"From: f\n" + MANY + b"Message-ID: i\nTo: t\nDate: d\nBcc: a\n\nz\n",
+        b"From: f\n" + MANY + b"Message-ID: i\nTo: t\nDate: d\n\nz\n",
     ),
     (
         b"From glenda Sun Nov 22 12:00:00 2026\nDate: d\nMessage-ID: i\nFrom: f\n"
@@ -593,6 +607,7 @@ def test_names_and_long_lists(tmp_path: Path) -> None:
         (b"To: g: a@b, c@d;, h:;\n", ["a@b", "c@d"]),
         (b"To: a@b\nResent-To: x@y\n", ["x@y"]),
         (b"Subject: none\n", []),
+        (MANY + b"To: a@b\nBcc : c@d,\n e@f\n", ["a@b", "c@d", "e@f"]),
     ],
 )
 def test_recipients_in_the_header(tmp_path: Path, text: bytes, want: list[str]) -> None:

@@ -85,6 +85,18 @@ def test_eight_bit_recoded(tmp_path: Path) -> None:
     assert text.isascii()
 
 
+def test_signed_text_is_not_recoded(tmp_path: Path) -> None:
+    signed = UTF8.replace(
+        b"\n\n", b"\nContent-Type: multipart/signed; boundary=b\n\n", 1
+    )
+    with Scripted(play()) as server:  # it has no 8BITMIME
+        sender = client(tmp_path)
+        (fate,) = sender.deliver(mail(server.port, text=signed))
+        sender.close()
+    assert (fate.permanent, fate.enhanced) == (True, "5.6.3")
+    assert "what is signed must not change" in fate.line
+
+
 def test_utf8_addresses(tmp_path: Path) -> None:
     box = Box()
     text = "From: jürgen@h.org\nTo: größe@bücher.example\n\nx\n".encode()

@@ -1,13 +1,14 @@
 """Signatures, judged by dkimpy with the public half of a key the factotum keeps."""
 
 import base64
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import dkim
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,7 @@ TEXTS = [
     b"From: glenda@h.org\n\n\n\n\n",
     b"From: glenda@h.org\n\nblanks  \t in\tlines   \n\n  \n\n",
     b"FROM:  glenda@h.org\nsubject:folded\n over\n\tlines\n\n.dot\n",
+    b"From : glenda@h.org\nSubject \t: blanks before the colon\nTo : a@b.com\n\nx\n",
     b"From: glenda@h.org\nTo: a@b.com\nTo: c@d.com\nX-Other: y\n\nbody",
     "From: glenda@h.org\nSubject: größe\n\nköln\n".encode(),
     b"From: glenda@h.org\n\n" + b"x" * 2000 + b"\n",
@@ -84,18 +86,16 @@ def test_verified(tmp_path: Path, served: Served, text: bytes) -> None:
     assert max(map(len, octets.split(b"\r\n"))) <= 998
 
 
+def sign(digest: bytes) -> bytes:
+    return KEY.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))
+
+
 @given(
     st.text(alphabet="a \t\n.é", max_size=40),
     st.text(alphabet="b \t:;", max_size=30),
 )
 @settings(max_examples=60)
 def test_any_text_verifies(body: str, subject: str) -> None:
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding, utils
-
-    def sign(digest: bytes) -> bytes:
-        return KEY.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))
-
     head = f"From: a@h.org\nSubject: {subject}\n\n"
     octets = wire.lines((head + body).encode())
     signed = Signer("h.org", "s1", sign).field(octets, 1) + octets
@@ -115,8 +115,32 @@ def test_chosen() -> None:
     assert names[:2] == ["from", "from"]  # once more than there are
     assert names.count("to") == 3
     assert names.count("subject") == 1
+    assert names.count("list-id") == 0  # a list may add its own
     assert "x" not in names
     assert signed == [b"From: b", b"to: d", b"To: a"]  # the last first
+
+
+ADDED = (
+    *(b"Content-Type: text/html", b"MIME-Version: 1.0", b"Sender: x@evil.org"),
+    *(b"Content-Transfer-Encoding: base64", b"Content-Disposition: attachment"),
+    *(b"Reply-To: x@evil.org", b"In-Reply-To: <a@b>", b"References: <a@b>"),
+    *(b"Subject: other", b"Subject : other", b"Cc: x@evil.org", b"Message-ID: <a@b>"),
+)
+
+
+@pytest.mark.parametrize("added", ADDED)
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_nothing_is_added_unnoticed(added: bytes, where: str) -> None:
+    signer = Signer("h.org", "dkim", sign)
+    message = b"From: glenda@h.org\r\nTo: a@b.com\r\n\r\nhello\r\n"
+    signed = signer.field(message, 0) + message
+    dns = records("dkim", "h.org")
+    assert dkim.verify(signed, dnsfunc=dns)
+    head, _, body = signed.partition(b"\r\n\r\n")
+    rows = [added, head] if where == "first" else [head, added]
+    changed = b"\r\n".join([*rows, b"", body])
+    with contextlib.suppress(dkim.MessageFormatError):  # "Subject :" is none to it
+        assert not dkim.verify(changed, dnsfunc=dns)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailfs.smtp.downgrade import MAX_LINE, fits, recoded
+from mailfs.smtp.downgrade import MAX_LINE, Unconvertible, fits, recoded
 
 
 def parts(octets: bytes) -> list[tuple[str, str]]:
@@ -75,6 +75,29 @@ def test_preamble_and_long_field() -> None:
     assert max(map(len, out.split(b"\n"))) <= MAX_LINE
     long = b"Subject: " + b"x" * 2000 + b"\n\n" + b"y" * 1000 + b"\n"
     assert max(map(len, recoded(long, eight=True).split(b"\n"))) <= MAX_LINE
+
+
+SIGNED = (
+    "MIME-Version: 1.0\nContent-Type: multipart/signed; boundary=s\n\n"
+    "--s\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n"
+    "{text}\n--s\nContent-Type: application/pgp-signature\n\nxyz\n--s--\n"
+)
+
+
+@pytest.mark.parametrize("outer", ["{}", MIXED + "--b\n{}\n--b--\n"])
+def test_what_is_signed_is_never_recoded(outer: str) -> None:
+    eight = outer.format("X: ü\n" + SIGNED.format(text="grün")).encode()
+    assert recoded(eight, eight=True) == eight
+    with pytest.raises(Unconvertible, match="8-bit text"):
+        recoded(eight, eight=False)
+    long = outer.format(SIGNED.format(text="x" * 1200)).encode()
+    with pytest.raises(Unconvertible, match="lines over 998 octets"):
+        recoded(long, eight=True)
+    seven = outer.format("X: ü\n" + SIGNED.format(text="green")).encode()
+    body = SIGNED.format(text="green").encode().partition(b"\n\n")[2]
+    assert recoded(seven, eight=False).endswith(
+        body + (b"\n--b--\n" * (len(outer) > 2))
+    )
 
 
 PIECES = [
