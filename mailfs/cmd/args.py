@@ -22,9 +22,18 @@ class Parser(argparse.ArgumentParser):
     """A parser for one verb.  Arguments that cannot be meant raise UsageError."""
 
     def __init__(
-        self, verb: str, summary: str, *, example: str = "", files: str = ""
+        self,
+        verb: str,
+        summary: str,
+        *,
+        example: str = "",
+        files: str = "",
+        own_h: bool = False,
     ) -> None:
-        """Make it; example and files are shown at the end of --help, a line each."""
+        """Make it; example and files are shown at the end of --help, a line each.
+
+        own_h: the verb's -h is an option of its own, and only --help shows the help.
+        """
         self.example = example.strip()
         self.files = files.strip()
         epilog = ""
@@ -38,6 +47,7 @@ class Parser(argparse.ArgumentParser):
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            conflict_handler="resolve" if own_h else "error",
         )
 
     def error(self, message: str) -> NoReturn:

@@ -50,6 +50,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "smtp": "smtp",
         "setup": "setup",
     },
+    "serve": {
+        "smtpd": "smtpd",
+    },
 }
 VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}
 
