@@ -33,8 +33,23 @@ def main(argv: list[str]) -> int:
         level=logging.DEBUG if options.debug else logging.INFO,
         format="mailfs smtpd: %(message)s",
     )
+    logging.getLogger("mailfs.serve.smtpd").addHandler(_SysLog(options.root))
     run(_serve(options))
     return 0
+
+
+class _SysLog(logging.Handler):
+    """Writes what is logged into sys/log/smtpd too."""
+
+    def __init__(self, root: str | None) -> None:
+        from mailfs.site.log import SysLog
+
+        super().__init__(logging.INFO)
+        self._log = SysLog(where.root(root), os.uname().nodename)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; a log that cannot be written ends nothing."""
+        self._log.write("smtpd", record.getMessage())
 
 
 async def _serve(options: argparse.Namespace) -> None:
