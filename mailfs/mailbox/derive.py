@@ -1,7 +1,8 @@
 """What is worked out from a message's octets, for the index or on demand.
 
 The shapes of stored messages: a spool and an mdir begin each with a From_ line, and
-a spool ends each with a newline that belongs to the mailbox, not to the message.
+a spool ends each with an empty line that belongs to the mailbox, not to the message;
+where there is none, every octet is the message's.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ class Shape:
     """How a store keeps a message."""
 
     envelope: bool = False  # a From_ line comes first
-    blank: bool = False  # a newline that is not the message's comes last
+    blank: bool = False  # an empty line that is not the message's may come last
     crlf: bool = False  # lines end as on the network
 
 
@@ -46,11 +47,11 @@ class Body:
 def end_of(octets: Octets, shape: Shape) -> int:
     """Return where the message ends within its stored octets."""
     end = len(octets)
-    if shape.blank and end:
-        tail = octets.read(max(0, end - 2), end)
-        if tail == b"\r\n":
+    if shape.blank:
+        tail = octets.read(max(0, end - 3), end)
+        if tail == b"\n\r\n":
             return end - 2
-        if tail.endswith(b"\n"):
+        if tail.endswith(b"\n\n"):
             return end - 1
     return end
 

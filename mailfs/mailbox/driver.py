@@ -40,7 +40,7 @@ class Driver(ABC):
 
     kind: ClassVar[str]
     envelope: ClassVar[bool] = False  # stored messages begin with a From_ line
-    blank: ClassVar[bool] = False  # and end with a newline that is not theirs
+    blank: ClassVar[bool] = False  # an empty line that is not theirs may end them
     exact: ClassVar[bool] = True  # equal idents mean equal octets
     crlf: ClassVar[bool] = False  # lines end as on the network; shown with LF
     remote: ClassVar[bool] = False  # behind a network: what follows below is there

@@ -21,7 +21,8 @@ from mailfs.mailbox.view import View, order_of
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # of the tables and of what derive puts in them; another is rebuilt
+VERSION = 3  # of the tables and of what derive puts in them; another is rebuilt
+_DERIVES_OTHERWISE = 2  # the version whose tables are these, but not what derive puts
 WAIT = 60.0  # seconds to wait for another process's transaction
 _BATCH = 1000  # rows fetched at a time, so that loading needs little memory
 
@@ -128,7 +129,12 @@ class Index:
         return self._owner_of(self._db) == self._owner
 
     def _owner_of(self, db: sqlite3.Connection) -> bytes:
-        if db.execute("pragma user_version").fetchone()[0] != VERSION:
+        version = db.execute("pragma user_version").fetchone()[0]
+        if version == _DERIVES_OTHERWISE:
+            with self.transaction():  # the numbers are kept
+                self.outdate(None)
+                db.execute(f"pragma user_version={VERSION}")
+        elif version != VERSION:
             return b""
         owner = self._meta(db).get("owner", b"")
         return owner if isinstance(owner, bytes) else str(owner).encode()

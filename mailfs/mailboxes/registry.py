@@ -15,6 +15,7 @@ from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.mailbox import Mailbox
 from mailfs.mailboxes.events import EventSource
+from mailfs.mailboxes.spec import last
 from mailfs.mailboxes.watch import Watch
 
 MAX_NAME = 255  # octets; what a directory entry's readers can be expected to hold
@@ -132,7 +133,7 @@ class MailboxRegistry:
 
     def _name(self, path: str, name: str | None) -> str:
         if name is None:
-            name = path.rsplit("/", 1)[-1]
+            name = last(path)
         elif "/" in name:
             raise Refused(ESLASH)
         if name in RESERVED or len(name.encode()) > MAX_NAME or _control(name):

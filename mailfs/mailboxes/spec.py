@@ -17,11 +17,19 @@ def named(specs: Iterable[str]) -> list[tuple[str, str]]:
         given, path = _split(spec)
         name = given
         if name is None:
-            name = "mbox" if "mbox" not in found else os.path.basename(path)
+            name = "mbox" if "mbox" not in found else last(path)
         if name in found:
             raise UsageError(f"{path}: mbox name in use: {name} (say NAME={path})")
         found[name] = path
     return list(found.items())
+
+
+def last(path: str) -> str:
+    r"""Return the last element of a path as a name that clients can be told.
+
+    Names in 9P are UTF-8; octets of a file's name that are not become ``\xe9``.
+    """
+    return os.fsencode(path.rsplit("/", 1)[-1]).decode("utf-8", "backslashreplace")
 
 
 def _split(spec: str) -> tuple[str | None, str]:

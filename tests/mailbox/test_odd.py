@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from mailfs.errors import Refused
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers import open_store
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.index import Index
 from mailfs.mailbox.kinds import Flag, Listing, Stale
+from mailfs.mailboxes.spec import last, named
 from tests.mailbox.bench import (
     BENCHES,
     FIRST,
@@ -432,3 +434,122 @@ def test_nmh_packs_while_we_delete(tmp_path: Path) -> None:
 def test_nothing_at_such_a_path() -> None:
     with pytest.raises(FileNotFoundError):
         open_store("/nonesuch/caf\udce9", Place(Path("/nonesuch"), "me"))
+
+
+DATED = b"From a@x Mon Mar  2 10:00:00 2020\n"
+BARE = b"From \n"
+ONE = b"From: a1@example.org\nSubject: m1\n\nbody 1\n"
+TWO = b"From: a2@example.org\nSubject: m2\n\nbody 2\n"
+
+
+@pytest.mark.parametrize(
+    ("octets", "raws"),
+    [
+        (BARE + ONE + b"\n" + BARE + TWO, [ONE, TWO]),
+        (b"From -\n" + ONE + b"\n" + BARE + TWO + b"\n", [ONE, TWO]),
+        (BARE + ONE + b"\n" + DATED + TWO, [ONE, TWO]),
+        # Text that looks like one: no empty line before, or no field after.
+        (BARE + ONE + BARE + TWO, [ONE + BARE + TWO]),
+        (BARE + ONE + b"\nFrom \nhere on\n", [ONE + b"\nFrom \nhere on\n"]),
+        # In a file of dated ones it is text.
+        (DATED + ONE + b"\n" + BARE + TWO, [ONE + b"\n" + BARE + TWO]),
+        (b"\xef\xbb\xbf" + DATED + ONE + b"\n" + DATED + TWO, [ONE, TWO]),
+        (b"\xef\xbb\xbf" + BARE + ONE + b"\n" + BARE + TWO, [ONE, TWO]),
+        (b"\xef\xbb\xbf", []),
+        (DATED, [b""]),
+        (DATED + b"\n", [b""]),
+        (DATED + DATED + ONE, [b"", ONE]),
+        (DATED.replace(b"\n", b"\r\n"), [b""]),
+        # What is stored is shown, where no empty line is the mailbox's.
+        (DATED + ONE + DATED + TWO, [ONE, TWO]),
+        (DATED + ONE + b"\n" + DATED + TWO + b"\n", [ONE, TWO]),
+        (DATED + ONE + b"\n\n" + DATED + TWO[:-1], [ONE + b"\n", TWO[:-1]]),
+        # A length that a message says it has is not believed.
+        (
+            DATED + b"Content-Length: 999\n" + ONE + b"\n" + DATED + TWO,
+            [b"Content-Length: 999\n" + ONE, TWO],
+        ),
+    ],
+)
+def test_what_mailbox_files_hold(
+    tmp_path: Path, octets: bytes, raws: list[bytes]
+) -> None:
+    path = tmp_path / "box"
+    path.write_bytes(octets)
+    box = state(open_store(str(path), Place(tmp_path / "root", "me")))
+    box.list()
+    found = []
+    for number in box.view:
+        message = box.message(number)
+        assert message is not None
+        assert 0 <= message.head.start <= message.head.body <= message.end
+        found.append(message.stored.read(message.head.start, message.end))
+    assert found == raws
+    again = box.driver.list(box.view.listing)
+    assert again.idents == box.view.listing.idents
+    box.driver.append(mail(5), FIRST, "a@example.com", Flag(0))
+    box.list()
+    assert len(box.view) == len(raws) + 1
+    last = box.message(len(raws) + 1)
+    assert last is not None
+    assert last.stored.read(last.head.start, last.end) == mail(5)
+    if len(raws) > 1:
+        box.delete([1])
+        assert len(box.view) == len(raws)
+        assert path.read_bytes()[:3] == octets[:3]
+    box.close()
+
+
+def test_undated_mail_is_dated_by_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "box"
+    when = b"Date: Mon, 2 Mar 2020 10:00:00 +0000\n"
+    path.write_bytes(BARE + when + ONE + b"\n" + BARE + TWO)
+    listing = open_store(str(path), Place(tmp_path / "root", "me")).list()
+    assert listing.dates.tolist() == [1583143200, 0]
+
+
+def test_undated_mail_is_not_hidden_by_a_deletion(tmp_path: Path) -> None:
+    path = tmp_path / "box"
+    octets = BARE + ONE + b"\n" + DATED + ONE + b"\n" + BARE + TWO
+    path.write_bytes(octets)
+    driver = open_store(str(path), Place(tmp_path / "root", "me"))
+    listing = driver.list()
+    with pytest.raises(Refused, match="would come first"):
+        driver.delete(listing, [0])
+    assert path.read_bytes() == octets
+    assert len(driver.delete(listing, [0, 1])) == 1
+
+
+def spool(messages: list[tuple[int, bytes]]) -> bytes:
+    """Return a file of (number, further header lines); all From_ lines are equal."""
+    return b"".join(DATED + extra + mail(n) + b"\n" for n, extra in messages)
+
+
+def test_equal_from_lines_give_no_number_to_another(tmp_path: Path) -> None:
+    """Another program marks one read, and removes or adds others, in one go."""
+    path = tmp_path / "box"
+    seen = b"Status: RO\n"
+    path.write_bytes(spool([(n, b"") for n in range(4)]))
+    box = state(open_store(str(path), Place(tmp_path / "root", "me")))
+    box.list()
+    path.write_bytes(spool([(1, seen), (2, b""), (3, seen), (7, b""), (8, seen)]))
+    box.list()
+    found = {n: body.partition(b"Subject: ")[2][:9] for n, body in shown(box).items()}
+    want = [(2, 1), (3, 2), (4, 3), (5, 7), (6, 8)]
+    assert found == {n: b"message %d" % i for n, i in want}
+    box.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/x/caf\udce9", "caf\\xe9"),
+        ("/x/café", "café"),
+        ("caf\udcc3", "caf\\xc3"),
+        ("/x/", ""),
+    ],
+)
+def test_names_that_clients_are_told(path: str, name: str) -> None:
+    assert last(path) == name
+    if name:
+        assert named(["other", path])[1] == (name, path)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mailfs.mailbox.drivers.mbox import scan
 from mailfs.mailbox.drivers.mbox.scan import Rows
 from mailfs.mailbox.kinds import Flag
-from mailfs.msg import fromline
+from mailfs.msg import date, fromline
 
 A = b"From a@b Sat Jan  3 01:05:34 1998\n"
 B = b"From someone else@example.com Mon, 4 Jan 1999 10:00:00 +0100 1999\n"
@@ -24,14 +24,20 @@ B = b"From someone else@example.com Mon, 4 Jan 1999 10:00:00 +0100 1999\n"
 LOOK, LINE, HEAD = 200, 100, 60  # octets; small, so that blocks can be small
 
 
+FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
+BOM = b"\xef\xbb\xbf"
+
+
 def naive(data: bytes) -> list[tuple[int, int, int, int, int]]:
     """Do the same line by line, with everything in memory."""
-    starts = []
-    at = 0
-    for line in lines(data):
+    starts: list[tuple[int, bytes, int | None]] = []
+    at = len(BOM) if data.startswith(BOM) else 0
+    rows = lines(data[at:])
+    bare = begins(rows, 0, at) and fromline.epoch(rows[0]) is None
+    for i, line in enumerate(rows):
         if line.startswith(b"From ") and line.endswith(b"\n") and len(line) <= LINE:
             when = fromline.epoch(line)
-            if when is not None:
+            if when is not None or (bare and begins(rows, i, at)):
                 starts.append((at, line, when))
         at += len(line)
     found = []
@@ -39,8 +45,56 @@ def naive(data: bytes) -> list[tuple[int, int, int, int, int]]:
         end = starts[i + 1][0] if i + 1 < len(starts) else len(data)
         text = data[start : min(end, start + LOOK)]
         head = zlib.crc32(text[:HEAD])
-        found.append((start, head, zlib.crc32(line), when, status(text, line)))
+        said = fields(text, line)
+        weak = zlib.crc32(line) | named(said) << 32
+        if when is None:
+            when = dated(said)
+        found.append((start, head, weak, when, status(text, line)))
     return found
+
+
+def begins(rows: list[bytes], i: int, at: int) -> bool:
+    """Whether a From_ line without a date begins a message."""
+    words = rows[i].removesuffix(b"\n").removesuffix(b"\r").split(b" ")
+    named = [word for word in b" ".join(words).split() if word]
+    plain = rows[i].startswith(b"From ") and rows[i].endswith(b"\n") and len(named) < 3
+    follows = i + 1 < len(rows) and FIELD.match(rows[i + 1]) is not None
+    first = i == 0
+    ends = i > 1 and rows[i - 1] in (b"\n", b"\r\n")
+    return (
+        plain
+        and follows
+        and (first or ends or (i == 1 and rows[0] == b"\n" and at > 1))
+    )
+
+
+def fields(text: bytes, line: bytes) -> list[bytes]:
+    """Return the lines of a header."""
+    found = []
+    for row in lines(text[len(line) :]):
+        if row in (b"\n", b"\r\n") and (row == b"\n") == (not line.endswith(b"\r\n")):
+            break
+        found.append(row)
+    return found
+
+
+def named(said: list[bytes]) -> int:
+    found = 0
+    for name in (b"Message-ID:", b"Message-Id:", b"Message-id:", b"Date:"):
+        for row in said:
+            if row.startswith(name):
+                value = row.removesuffix(b"\n").rstrip(b"\r")
+                found = zlib.crc32(value, found)
+                break
+    return found
+
+
+def dated(said: list[bytes]) -> int:
+    for row in said:
+        if row.lower().startswith(b"date:"):
+            when = date.parse(row[5:].removesuffix(b"\n").strip())
+            return 0 if when is None else when.epoch
+    return 0
 
 
 def lines(data: bytes) -> list[bytes]:
@@ -104,6 +158,14 @@ PIECES = st.lists(
                 b"\r\n",
                 b"F",
                 b"From ",
+                b"From \n",
+                b"\nFrom \nSubject: x\n",
+                b"\nFrom -\r\nX-Y: x\n",
+                b"\r\nFrom a b\nX-Y: x\n",
+                b"Message-ID: <1@x>\n",
+                b"Message-Id: <2@x>\r\n",
+                b"Date: Sat, 3 Jan 1998 01:05:34 +0000\n",
+                BOM,
                 b"x" * 70,
                 b"y" * 300,
             ]
@@ -112,13 +174,16 @@ PIECES = st.lists(
     ),
     max_size=30,
 ).map(b"".join)
+BEGINNINGS = st.sampled_from(
+    [b"", BOM, b"From \nA: b\n\n", BOM + A, BOM + b"From -\nDate: x\n"]
+)
 
 
-@given(PIECES, st.integers(1, 400))
+@given(st.builds(bytes.__add__, BEGINNINGS, PIECES), st.integers(1, 400))
 def test_any_block_size(data: bytes, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "LOOK", LOOK)
-        patch.setattr(scan, "_LINE", LINE)
+        patch.setattr(scan, "LINE", LINE)
         pattern = scan._SEPARATOR.pattern.replace(b"4090", b"%d" % (LINE - 6))
         patch.setattr(scan, "_SEPARATOR", re.compile(pattern))
         patch.setattr(scan, "HEAD", HEAD)

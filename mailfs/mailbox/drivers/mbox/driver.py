@@ -19,7 +19,7 @@ from itertools import accumulate
 
 from mailfs.disk import lock
 from mailfs.disk.open import open_regular
-from mailfs.disk.replace import copy, create_like, sweep, sync_dir
+from mailfs.disk.replace import copy, create_like, pread_all, sweep, sync_dir
 from mailfs.errors import Refused
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers.companion import (
@@ -46,7 +46,7 @@ from mailfs.mailbox.drivers.mbox.file import (
     whole,
 )
 from mailfs.mailbox.drivers.mbox.leftover import Leftovers
-from mailfs.mailbox.drivers.mbox.scan import PARALLEL
+from mailfs.mailbox.drivers.mbox.scan import LINE, PARALLEL, is_bare, undated
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.drivers.stamp import Stamp
 from mailfs.mailbox.flagfile import FlagFile
@@ -127,6 +127,7 @@ class Spool(Driver):
             fd = file_of(now).fd
             moved = boxflags.renumbered(fd, columns, gone, self._flags.entries)
             stays = [row for row in range(len(now)) if row not in gone]
+            _check_undated(fd, columns, stays)
             head = columns.keys[0] if columns.keys else 0
             ranges = [(0, head)] if head else []
             ranges += ((columns.keys[r], columns.keys[r] + now.sizes[r]) for r in stays)
@@ -443,6 +444,20 @@ class Spool(Driver):
         )
         signature = f"{stamp}/{self._flags.read()}"
         return listing_of(picked, signature, SpoolStore(file, stamp), settled=False)
+
+
+def _check_undated(fd: int, columns: Columns, stays: Sequence[int]) -> None:
+    """Raise Refused if what stays would begin with a dated From_ line, wrongly.
+
+    The first tells whether lines without a date begin messages: one that follows would
+    come to be text of the message before.
+    """
+    if not stays or not undated(fd):
+        return
+    lines = (pread_all(fd, LINE, columns.keys[row]) for row in stays)
+    bare = [is_bare(line.partition(b"\n")[0] + b"\n") for line in lines]
+    if not bare[0] and any(bare):
+        raise Refused("a message whose From line has a date would come first")
 
 
 def claim(path: str, place: Place) -> Driver | None:

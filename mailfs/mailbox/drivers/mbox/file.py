@@ -1,8 +1,8 @@
 """The rows of an mbox file: listed whole, or brought up to date, and read.
 
 The identity of a message, 64 bits: crc32 of its first HEAD octets in the upper half
-(of all, if it has fewer), its size in the lower.  The weak one is crc32 of its From_
-line.
+(of all, if it has fewer), its size in the lower.  The weak one, of what programs do not
+change: crc32 of its From_ line in the lower half, of Message-ID and Date in the upper.
 """
 
 import os

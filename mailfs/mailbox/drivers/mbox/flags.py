@@ -40,6 +40,11 @@ _FIRST = 4096  # octets read at first: most headers end there
 _TAIL = 16  # octets at the end in which newlines do not count to the body
 
 
+def hint_of(weak: int) -> int:
+    """Return what the flags file knows of a weak identity: that of the From_ line."""
+    return weak & 0xFFFFFFFF
+
+
 def digest(fd: int, start: int, size: int) -> tuple[str, int]:
     """Return the digest of the message at start and the Flag bits it says it has."""
     data = pread_all(fd, min(_FIRST, size), start)
@@ -86,7 +91,7 @@ class Identities:
     def of(
         self, weaks: Iterable[int], known: Iterable[FlagEntry] = ()
     ) -> Iterator[tuple[int, str]]:
-        """Yield (row, identity) of each message with such a From_ line.
+        """Yield (row, identity) of each message with such a hint, of its From_ line.
 
         Those are all that can have an identity in common.  Entries spare reading the
         headers of messages that have not changed since.
@@ -97,7 +102,7 @@ class Identities:
         digests = {(e.hint, e.ident): e.identity.partition(".")[0] for e in known}
         copies: Counter[str] = Counter()
         c = self._columns
-        for row, weak in enumerate(c.weaks):
+        for row, weak in enumerate(map(hint_of, c.weaks)):
             if weak not in wanted:
                 continue
             found = digests.get((weak, c.idents[row]))
@@ -128,7 +133,7 @@ def overlay(
     if not hints:
         return flags
     if rows.start:
-        hints &= set(columns.weaks[rows.start : rows.stop])
+        hints &= set(map(hint_of, columns.weaks[rows.start : rows.stop]))
     names = Identities(fd, columns)
     for row, name in names.of(hints, entries.values()):
         entry = entries.get(name)
@@ -145,12 +150,12 @@ def changed(
 ) -> list[FlagEntry]:
     """Return the entries that record (row, flags) changes."""
     wanted = dict(changes)
-    weaks = {columns.weaks[row] for row in wanted}
+    weaks = {hint_of(columns.weaks[row]) for row in wanted}
     names = Identities(fd, columns)
     return [
         FlagEntry(
             name,
-            columns.weaks[row],
+            hint_of(columns.weaks[row]),
             columns.idents[row],
             Flag(names.said(row)),
             Flag(wanted[row]) & ~Flag.RECENT,
@@ -165,7 +170,7 @@ def renumbered(
 ) -> list[FlagEntry]:
     """Return entries for copies whose number changes when the rows gone are removed."""
     hints = {e.hint for e in entries.values()}
-    hints &= {columns.weaks[row] for row in gone}
+    hints &= {hint_of(columns.weaks[row]) for row in gone}
     names = Identities(fd, columns)
     dead: Counter[str] = Counter()
     moved = []
@@ -179,7 +184,7 @@ def renumbered(
             moved.append(
                 FlagEntry(
                     f"{text}.{int(number) - dead[text]}",
-                    columns.weaks[row],
+                    hint_of(columns.weaks[row]),
                     columns.idents[row],
                     entry.seen if entry else Flag(said),
                     entry.flags if entry else Flag(said),
