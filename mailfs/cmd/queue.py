@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,11 +87,10 @@ def _show(job: "Job") -> None:
         if row.job == job:
             print(row.attrs())
     for kind in ("E", "D"):
-        path = job.path(kind)
-        if path.exists():
+        with suppress(FileNotFoundError), open(job.open(kind), "rb") as f:
             print()
             sys.stdout.flush()
-            sys.stdout.buffer.write(path.read_bytes())
+            sys.stdout.buffer.write(f.read())
 
 
 def _hold(job: "Job") -> None:

@@ -12,7 +12,7 @@ from mailfs.errors import MailfsError, UsageError
 
 if TYPE_CHECKING:
     from mailfs.send.mail import Mail
-    from mailfs.send.submit import Result
+    from mailfs.send.result import Result
     from mailfs.site.site import Site
 
 SUMMARY = "deliver a message to addresses; stands in for sendmail"
@@ -95,7 +95,7 @@ def _show(site: "Site", options: argparse.Namespace) -> int:
 
 
 def _send(site: "Site", options: argparse.Namespace) -> int:
-    from mailfs.send import mail, submit
+    from mailfs.send import mail, result, submit
     from mailfs.send.refusal import Refusal
 
     data = sys.stdin.buffer.read(mail.MAX_MESSAGE + 1)
@@ -117,12 +117,12 @@ def _send(site: "Site", options: argparse.Namespace) -> int:
         )
     except Refusal as e:
         sender = _sender(options) or site.sender
-        refused = submit.all_refused(options.address or ["-t"], e)
+        refused = result.all_refused(options.address or ["-t"], e)
         return _failed(site, options, data, sender, refused, refused)
     if options.debug:
-        for result in results:
-            print(f"{result.address}: {result.state.value}", file=sys.stderr)
-    refused = [result for result in results if result.refused]
+        for one in results:
+            print(f"{one.address}: {one.state.value}", file=sys.stderr)
+    refused = [one for one in results if one.refused]
     if not refused:
         return 0
     if options.relayed and len(refused) < len(results):

@@ -14,7 +14,8 @@ from mailfs.mailbox.net import Network
 from mailfs.marshal.compose import ComposedMail
 from mailfs.marshal.filing import Copy, Unfiled
 from mailfs.send import command
-from mailfs.send.submit import Result, State, submit
+from mailfs.send.result import Result, State
+from mailfs.send.submit import submit
 from mailfs.site.site import Site
 
 PIPEFROM = "pipefrom"  # in the mail directory: what takes a user's outgoing mail
@@ -99,14 +100,12 @@ def _hand(
     program = pipefrom(site)
     if program is None:
         return submit(
-            site.root,
-            site.user,
+            site,
             mail.sender,
             mail.recipients,
             mail.octets,
             relayed="-r" in flags,
             to_line=False,
-            env=site.env,
         )
     if any(addr.startswith("-") for addr in mail.recipients):
         raise NotSent("an address that begins with - would be an option")

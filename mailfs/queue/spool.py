@@ -13,6 +13,7 @@ with a message and looks only for ``C.``.  A message exists as long as its contr
 does: that is made by rename and removed first.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -25,22 +26,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mailfs.disk import lock
+from mailfs.disk.open import open_regular
 from mailfs.disk.replace import sync_dir, write_all
-from mailfs.errors import MailfsError, reason
-from mailfs.queue import control
+from mailfs.errors import reason
+from mailfs.queue import control, place
+from mailfs.queue.place import QueueError
+from mailfs.queue.retry import Times
 
 MAX_NAME = 64  # characters of a queue directory's name: a login
 ATTEMPTS = 10  # to make a file in a directory that runq -a may just remove
 PAUSE = 0.25  # seconds between them
+AHEAD = 5.0  # seconds a file may be newer than the clock: clocks differ a little
 MAX_ERRORS = 1 << 20  # octets of E.NAME; then the oldest half goes
 
 _KINDS = ("C", "D", "E", "h", "w", "t")
 _CONTROL = re.compile(r"([Ch])\.([\w-]{1,64})", re.ASCII)
 _COPY = re.compile(r"([F-Z])\.([\w-]{1,64})", re.ASCII)
-
-
-class QueueError(MailfsError):
-    """What qer says when it cannot queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,28 @@ class Job:
 
     def words(self) -> tuple[str, ...]:
         """Return its words without a lock.  Raises OSError and BadControl."""
-        return control.parse(_read(self.file(self.kind)))
+        fd = self.open(self.kind)
+        try:
+            return control.parse(os.read(fd, control.MAX_CONTROL + 1))
+        finally:
+            lock.close(fd)
+
+    def open(self, kind: str, flags: int = os.O_RDONLY) -> int:
+        """Open a file of the message; nothing is followed or waited for.
+
+        Raises OSError, also for what is no regular file or not of a believed owner.
+        """
+        believed = place.owners(self.folder)
+        return open_regular(self.file(kind), flags, place.FILE, owners=believed)
+
+    def data(self) -> bytes:
+        """Return the message.  Raises OSError as open() does."""
+        with open(self.open("D"), "rb") as f:
+            return f.read()
+
+    def mark(self, kind: str) -> None:
+        """Make an empty file of that kind.  Raises OSError."""
+        os.close(self.open(kind, os.O_WRONLY | os.O_CREAT))
 
 
 def _fresh() -> str:
@@ -106,10 +128,10 @@ def enqueue(
     try:
         with data:
             _fill(data, message, job)
-        names = [_copy(job, i, path) for i, path in enumerate(copies)]
+        names = [_copy(job, i, path, shared=shared) for i, path in enumerate(copies)]
         if names:
             text = control.line([*words, *names])
-        _write(job.path("t"), text)
+        os.close(_write(job.path("t"), text, shared=shared))
         job.path("t").rename(job.path("C"))
         sync_dir(str(folder))
     except OSError as e:
@@ -124,22 +146,18 @@ def enqueue(
 def _folder(queue: Path, login: str) -> Path:
     if not login or len(login) > MAX_NAME or login in (".", "..") or "/" in login:
         raise QueueError(f"unknown user {login!r}")
-    folder = queue / login
-    if folder.exists() and not folder.is_dir():
-        raise QueueError(f"not a directory {folder}")
-    return folder
+    return queue / login
 
 
 def _begin(
     folder: Path, fresh: Callable[[], str], *, shared: bool
 ) -> tuple[Job, BinaryIO]:
     """Make the data file, and the directory if need be."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     for left in range(ATTEMPTS, 0, -1):
         job = Job(folder, fresh())
         try:
-            fd = os.open(job.path("D"), flags, 0o664 if shared else 0o660)
-            return job, open(fd, "wb")
+            place.check(folder, shared=shared)
+            return job, open(_new(job.path("D"), shared=shared), "wb")
         except FileNotFoundError as e:
             if left == 1:
                 raise _uncreated(job, e) from e
@@ -154,16 +172,26 @@ def _begin(
     raise AssertionError("the last attempt raises")
 
 
+def _new(path: Path, *, shared: bool) -> int:
+    """Create a file with its mode, whatever the umask, and return its descriptor."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    mode = place.SHARED_FILE if shared else place.FILE
+    fd = os.open(path, flags, mode)
+    try:
+        os.fchmod(fd, mode)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _uncreated(job: Job, e: OSError) -> QueueError:
     return QueueError(f"creating data file {job.path('D')}: {reason(e)}")
 
 
 def _make(folder: Path, *, shared: bool) -> None:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o775, exist_ok=True)
-        if shared:
-            folder.chmod(0o777)  # the umask would have cut it
+        place.make(folder, shared=shared)
         sync_dir(str(folder.parent))
     except OSError as e:
         raise QueueError(f"making directory {folder}: {reason(e)}") from e
@@ -181,13 +209,16 @@ def _fill(data: BinaryIO, message: bytes | BinaryIO, job: Job) -> None:
         raise QueueError(f"writing data file {job.path('D')}: {reason(e)}") from e
 
 
-def _copy(job: Job, i: int, source: Path) -> str:
+def _copy(job: Job, i: int, source: Path, *, shared: bool) -> str:
     """Copy a file that goes with the message; return the path runq's command gets."""
     if i > ord("Z") - ord("F"):
         raise QueueError(f"copying {source} to queue: too many files")
     path = job.path(chr(ord("F") + i))
     try:
-        with source.open("rb") as src, path.open("xb") as dst:
+        with (
+            source.open("rb") as src,
+            open(_new(path, shared=shared), "wb") as dst,
+        ):
             shutil.copyfileobj(src, dst)
             dst.flush()
             os.fsync(dst.fileno())
@@ -202,29 +233,18 @@ def _discard(job: Job, copies: int) -> None:
             job.path(kind).unlink()
 
 
-def _write(path: Path, octets: bytes, *, locked: bool = False) -> int:
-    """Write a control file to disk; return its descriptor if it is to stay locked."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    fd = os.open(path, flags, 0o664)
+def _write(path: Path, octets: bytes, *, shared: bool) -> int:
+    """Write a control file to disk and return its descriptor."""
+    with suppress(FileNotFoundError):
+        path.unlink()  # left by one that was killed
+    fd = _new(path, shared=shared)
     try:
         write_all(fd, octets)
         os.fsync(fd)
-        if locked:
-            lock.lock_fd(fd, exclusive=True)
-            return fd
     except BaseException:
         os.close(fd)
         raise
-    os.close(fd)
-    return -1
-
-
-def _read(name: str) -> bytes:
-    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, control.MAX_CONTROL + 1)
-    finally:
-        lock.close(fd)
+    return fd
 
 
 def folders(queue: Path) -> list[Path]:
@@ -276,28 +296,60 @@ class Claim:
         lock.close(self.fd)
 
     def rewrite(self, words: Sequence[str]) -> None:
-        """Replace the words, on disk before it returns; the lock is kept."""
-        temp = self.job.path("t")
-        fd = _write(temp, control.line(words), locked=True)
+        """Replace the words, on disk before it returns; the lock is kept.
+
+        Where there is no room for another file, fewer words are written over the old
+        ones.  Raises OSError.
+        """
+        text = control.line(words)
         try:
+            self._replace(text)
+        except OSError:
+            if len(text) > os.fstat(self.fd).st_size:
+                raise
+            self._overwrite(text)
+        self.words = tuple(words)
+
+    def _replace(self, text: bytes) -> None:
+        temp = self.job.path("t")
+        shared = bool(os.fstat(self.fd).st_mode & 0o060)
+        fd = _write(temp, text, shared=shared)
+        try:
+            lock.lock_fd(fd, exclusive=True)
             temp.rename(self.job.control)
             sync_dir(str(self.job.folder))
         except BaseException:
             os.close(fd)
             raise
         lock.close(self.fd)
-        self.fd, self.words = fd, tuple(words)
+        self.fd = fd
+
+    def _overwrite(self, text: bytes) -> None:
+        """Write text in place, blanks after it: no new block of the disk is needed."""
+        with suppress(OSError):
+            self.job.path("t").unlink()
+        text = text.rstrip(b"\n").ljust(os.fstat(self.fd).st_size - 1) + b"\n"
+        if os.pwrite(self.fd, text, 0) != len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(self.fd)
 
     def remove(self) -> None:
         """Take the message out of the queue, its control file first.
 
         It is on disk after the next sync of the directory: until then a power failure,
-        but no kill, brings it back.
+        but no kill, brings it back.  A control file that cannot be removed is emptied.
         """
         copies = [m[1] for m in map(self._copied, self.words) if m]
         for kind in (*_KINDS, *copies):
-            with suppress(FileNotFoundError):
+            try:
                 os.unlink(self.job.file(kind))
+            except FileNotFoundError:
+                pass
+            except OSError:
+                if kind == self.job.kind:
+                    os.ftruncate(self.fd, 0)
+                    os.fsync(self.fd)
+                    return
 
     def _copied(self, word: str) -> re.Match[str] | None:
         m = _COPY.fullmatch(word.rpartition("/")[2])
@@ -305,16 +357,17 @@ class Claim:
 
     def note(self, text: str) -> None:
         """Append to what went wrong; the file's time is that of the last attempt."""
-        path = self.job.path("E")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        if path.exists() and path.stat().st_size > MAX_ERRORS:
-            raw = path.read_bytes()
-            path.write_bytes(raw[len(raw) // 2 :])
-        fd = os.open(path, flags, 0o666)
+        fd = self.job.open("E", os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
+            size = os.fstat(fd).st_size
+            if size > MAX_ERRORS:
+                kept = os.pread(fd, MAX_ERRORS // 2, size - MAX_ERRORS // 2)
+                os.ftruncate(fd, 0)
+                write_all(fd, kept)
             write_all(fd, text.encode(errors="surrogateescape"))
-            os.utime(fd)
         finally:
+            with suppress(OSError):  # the next attempt waits, though nothing is told
+                os.utime(fd)
             os.close(fd)
 
 
@@ -326,7 +379,7 @@ def claim(job: Job) -> Claim | None:
     """
     name = job.file(job.kind)
     try:
-        fd = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+        fd = job.open(job.kind, os.O_RDWR)
     except FileNotFoundError:
         return None
     try:
@@ -377,10 +430,28 @@ def remove(job: Job) -> None:
 def age(path: Path | str) -> float | None:
     """Return the time a file was written, in seconds since the epoch; None if none."""
     try:
-        st = os.stat(path)
+        st = os.lstat(path)
     except FileNotFoundError:
         return None
     return st.st_mtime if stat.S_ISREG(st.st_mode) else None
+
+
+def times(job: Job, now: float) -> Times | None:
+    """Return the times of a message, None if it has no data file.
+
+    One ahead of the clock, which was wrong when it was written, is set to now.
+    """
+    queued, tried = (_past(job.file(kind), now) for kind in "DE")
+    return None if queued is None else Times(queued, tried)
+
+
+def _past(name: str, now: float) -> float | None:
+    when = age(name)
+    if when is None or when <= now + AHEAD:
+        return when
+    with suppress(OSError):
+        os.utime(name, (now, now), follow_symlinks=False)
+    return now
 
 
 def sweep(folder: Path, now: float, older: float) -> list[str]:

@@ -62,7 +62,7 @@ def rows(folders: Iterable[Path]) -> Iterator[QueueRow]:
 def _row(job: Job) -> QueueRow | None:
     """Return a message's row, None if it has gone meanwhile."""
     try:
-        st = job.path("D").stat()
+        st = job.path("D").lstat()
     except FileNotFoundError:
         return None
     times = Times(st.st_mtime, spool.age(job.path("E")))
@@ -93,11 +93,11 @@ def _row(job: Job) -> QueueRow | None:
 def _last(job: Job) -> str:
     """Return the last line of what went wrong."""
     try:
-        with job.path("E").open("rb") as f:
+        with open(job.open("E"), "rb") as f:
             f.seek(0, 2)
             f.seek(max(0, f.tell() - MAX_ERRORS))
             lines = f.read(MAX_ERRORS).decode(errors="replace").split("\n")
-    except FileNotFoundError:
+    except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 

@@ -1,7 +1,8 @@
 """One attempt at one message: claimed, delivered, and what follows from the outcome."""
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from mailfs.errors import MailfsError, reason
@@ -13,15 +14,30 @@ from mailfs.queue.spool import Claim, Job
 from mailfs.runq.report import Action, Heading, report
 from mailfs.runq.transport import Outcome, Transport, recipients
 from mailfs.site.site import Site
-from mailfs.smtp.fate import Fate
+from mailfs.smtp.fate import DeliveryError, Fate
 
+log = logging.getLogger(__name__)
+
+MAX_WHY = 500  # characters of an unexpected error that are noted
 UNWRITTEN = 15 * 60.0  # seconds until an empty control file is nobody's
 BUSY = 60.0  # seconds to leave a message alone that another process is at
 NOBODY = ("/dev/null", "postmaster", "postmaster@localhost")  # hear of no failure
+POSTMASTER = "postmaster"  # gets the reports that their addressee does not take
 HOUR = 3600.0
 
 Tell = Callable[[str, str, bytes], None]
-"""Send a report: for whose queue, to whom, the message.  Raises MailfsError."""
+"""Send a report: for whose queue, to whom, the message.
+
+Raises DeliveryError, permanent if it is refused for good, or another MailfsError.
+"""
+
+
+class Report(Enum):
+    """How a report fared."""
+
+    TAKEN = "taken"  # or nobody was to have it
+    LATER = "later"
+    REFUSED = "refused"  # for good, by the postmaster too
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,8 @@ class QueueWorker:
     transport: Transport
     tell: Tell
     rules: RetryRules = RULES
+    # Recipients served whom no disk would remember, by message.
+    served: dict[Job, frozenset[str]] = field(default_factory=dict)
 
     def __call__(self, job: Job, down: str = "") -> AttemptVerdict:
         """Attempt a message.
@@ -106,8 +124,8 @@ class QueueWorker:
 
     def _claimed(self, claim: Claim, now: float, down: str) -> AttemptVerdict:
         job = claim.job
-        queued = spool.age(job.file("D"))
-        if queued is None:
+        times = spool.times(job, now)
+        if times is None:
             self._log(f"no data file for {job.name}")
             claim.remove()
             return AttemptVerdict(AttemptState.GONE)
@@ -118,7 +136,6 @@ class QueueWorker:
             self._log(f"empty ctl file for {job.name}")
             claim.remove()
             return AttemptVerdict(AttemptState.GONE)
-        times = Times(queued, spool.age(job.file("E")))
         due = retry.due(times, job.name)
         if due > now and not self.rules.at_once:
             return AttemptVerdict(AttemptState.LATER, due)
@@ -129,13 +146,35 @@ class QueueWorker:
                 return AttemptVerdict(AttemptState.LATER, now)
         else:
             self._execing(claim)
-            outcome = self.transport(claim)
+            outcome = self._deliver(claim)
         return self._settle(claim, outcome, times, None if down else not outcome.down)
+
+    def _deliver(self, claim: Claim) -> Outcome:
+        """Deliver to all who have not been served; a fault of ours is temporary.
+
+        So it is noted, and comes to an end as any other failure does.
+        """
+        done = self.served.get(claim.job, frozenset())
+        if done:
+            left = [r for r in recipients(claim.words) if r not in done]
+            if not left:
+                return Outcome(tuple(Fate(r, True) for r in done))
+            claim.words = (*claim.words[:3], *left)
+        try:
+            return self.transport(claim)
+        except Exception as e:
+            log.exception("%s: unexpected", claim.job.ident)
+            why = f"{type(e).__name__}: {e}"[:MAX_WHY]
+            fates = [Fate(r, False, line=why) for r in recipients(claim.words)]
+            return Outcome(tuple(fates))
 
     def _settle(
         self, claim: Claim, outcome: Outcome, times: Times, host: bool | None
     ) -> AttemptVerdict:
-        """Do what an outcome asks for: remove, return, put off."""
+        """Do what an outcome asks for: remove, return, put off.
+
+        Who was served is on disk before anything else may fail.
+        """
         job, now = claim.job, self.site.clock()
         over = self.rules.over(times, now)
         dead = [
@@ -144,21 +183,61 @@ class QueueWorker:
             if (f.permanent and not self.rules.stubborn) or (over and not f.ok)
         ]
         live = [f for f in outcome.fates if not f.ok and f not in dead]
+        later = AttemptVerdict(
+            AttemptState.LATER, now + retry.LONGEST, host, outcome.fates
+        )
+        if (dead or live) and not self._keep(claim, [*dead, *live], outcome.fates):
+            return later
         if dead or live:
-            claim.note(explain(outcome.fates, claim.words[2], now))
-        if dead and not self._return(claim, Action.FAILED, dead, times, over=over):
-            return AttemptVerdict(
-                AttemptState.LATER, now + retry.LONGEST, host, outcome.fates
-            )
+            self._note(claim, explain(outcome.fates, claim.words[2], now))
+        if dead:
+            taken = self._return(claim, Action.FAILED, dead, times, over=over)
+            if taken is Report.REFUSED and not live:
+                return self._hold(claim, outcome.fates)
+            if taken is not Report.TAKEN:
+                return later
         if not live:
             claim.remove()
+            self.served.pop(job, None)
             return AttemptVerdict(AttemptState.GONE, 0.0, host, outcome.fates)
-        kept = [f.rcpt for f in live]
-        if kept != list(recipients(claim.words)):
-            claim.rewrite([*claim.words[:3], *kept])
+        if dead and not self._keep(claim, live, ()):
+            return later
         self._warn(claim, live, times, now)
         due = retry.due(Times(times.queued, now), job.name)
         return AttemptVerdict(AttemptState.LATER, due, host, outcome.fates)
+
+    def _keep(self, claim: Claim, fates: Sequence[Fate], tried: Sequence[Fate]) -> bool:
+        """Have the control file name only recipients still to be seen to.
+
+        False if it cannot be written: then this process remembers who was served.
+        """
+        wanted = {f.rcpt for f in fates}
+        before = recipients(claim.words)
+        kept = [rcpt for rcpt in before if rcpt in wanted]
+        if kept == list(before) and claim.job not in self.served:
+            return True
+        try:
+            claim.rewrite([*claim.words[:3], *kept])
+        except OSError as e:
+            done = {f.rcpt for f in tried if f.ok}
+            known = self.served.get(claim.job, frozenset())
+            self.served[claim.job] = known | done
+            self._log(f"{claim.job.ident}: writing control file: {reason(e)}")
+            return False
+        self.served.pop(claim.job, None)
+        return True
+
+    def _note(self, claim: Claim, text: str) -> None:
+        try:
+            claim.note(text)
+        except OSError as e:
+            self._log(f"{claim.job.ident}: writing errors file: {reason(e)}")
+
+    def _hold(self, claim: Claim, fates: tuple[Fate, ...]) -> AttemptVerdict:
+        """Hold back a message whose report nobody takes, for a person to look at."""
+        self._log(f"{claim.job.ident}: nobody takes the report; held")
+        claim.job.path("C").rename(claim.job.path("h"))
+        return AttemptVerdict(AttemptState.GONE, 0.0, None, fates)
 
     def _warn(
         self, claim: Claim, live: Sequence[Fate], times: Times, now: float
@@ -167,8 +246,11 @@ class QueueWorker:
         mark = claim.job.path("w")
         if times.age(now) < self.rules.warn or self.rules.at_once or mark.exists():
             return
-        if self._return(claim, Action.DELAYED, live, times):
-            mark.touch()
+        if self._return(claim, Action.DELAYED, live, times) is not Report.LATER:
+            try:
+                claim.job.mark("w")
+            except OSError as e:
+                self._log(f"{claim.job.ident}: {reason(e)}")
 
     def _return(
         self,
@@ -178,30 +260,52 @@ class QueueWorker:
         times: Times,
         *,
         over: bool = False,
-    ) -> bool:
-        """Send a report to the reply address; False if it could not be sent."""
-        to = claim.words[1]
-        if to in NOBODY:
-            return True
+    ) -> Report:
+        """Send a report to the reply address, or to the postmaster if that refuses."""
+        if claim.words[1] in NOBODY:
+            return Report.TAKEN
+        last = Report.REFUSED
+        for to in (claim.words[1], POSTMASTER):
+            last = self._tell(claim, to, action, fates, times)
+            if last is Report.TAKEN:
+                words = "gave up" if over else "returning"
+                self._log(f"{claim.job.ident}: {words} to '{to}'")
+            if last is not Report.REFUSED:
+                break
+        return last
+
+    def _tell(
+        self,
+        claim: Claim,
+        to: str,
+        action: Action,
+        fates: Sequence[Fate],
+        times: Times,
+    ) -> Report:
+        now = self.site.clock()
         heading = Heading(
             self.site.names.domain,
             to,
-            int(self.site.clock()),
+            int(now),
             int(times.queued),
             self.site.random(13).hex(),
             int(times.queued + self.rules.give_up * HOUR),
             self.site.local,
         )
         try:
-            octets = claim.job.path("D").read_bytes()
-            text = report(heading, action, fates, octets)
+            text = report(heading, action, fates, claim.job.data())
             self.tell(claim.job.folder.name, to, text)
+        except DeliveryError as e:
+            self._log(f"{claim.job.ident}: returnmail failed: {e}")
+            return Report.REFUSED if e.permanent else Report.LATER
         except (MailfsError, OSError) as e:
             why = reason(e) if isinstance(e, OSError) else str(e)
             self._log(f"{claim.job.ident}: returnmail failed: {why}")
-            return False
-        self._log(f"{claim.job.ident}: {'gave up' if over else 'returning'} to '{to}'")
-        return True
+            return Report.LATER
+        except Exception:
+            log.exception("%s: unexpected", claim.job.ident)
+            return Report.REFUSED  # and would be again: a person has to look
+        return Report.TAKEN
 
     def _execing(self, claim: Claim) -> None:
         words = "".join(f" '{word}'" for word in claim.words)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailfs.disk.replace import sync_dir
+from mailfs.errors import MailfsError
 from mailfs.queue import retry, spool
 from mailfs.queue.control import BadControl
 from mailfs.queue.retry import Times
@@ -150,13 +151,12 @@ class Drain:
             where = host(job.words())
         except (OSError, BadControl):
             where = ""  # the worker will see what it is
-        queued = spool.age(job.file("D"))
-        if queued is None:
+        times = spool.times(job, now)
+        if times is None:
             return HostRecord(job, where, now, now)
         if self._worker.rules.at_once:
-            return HostRecord(job, where, now, queued)
-        times = Times(queued, spool.age(job.file("E")))
-        return HostRecord(job, where, retry.due(times, job.name), queued)
+            return HostRecord(job, where, now, times.queued)
+        return HostRecord(job, where, retry.due(times, job.name), times.queued)
 
     def _put(self, entry: HostRecord, now: float) -> None:
         """Let an entry wait for its host, or for its time."""
@@ -196,7 +196,7 @@ class Drain:
         verdict = AttemptVerdict(AttemptState.BUSY, self._clock() + retry.LONGEST)
         try:
             verdict = self._worker(entry.job, down)
-        except OSError as e:
+        except (MailfsError, OSError) as e:
             log.warning("%s: %s", entry.job.ident, e)
         finally:
             self._done.put((entry, verdict))

@@ -1,25 +1,30 @@
 """runq put together: a queue, what delivers, who is told; qer(8)."""
 
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mailfs import where
 from mailfs.errors import MailfsError
 from mailfs.msg.escape import unescape
-from mailfs.queue import spool
+from mailfs.queue import place, spool
 from mailfs.runq import transport
 from mailfs.runq.attempt import RULES, QueueWorker, RetryRules
 from mailfs.runq.drain import LIMITS, Drain, DrainLimits
+from mailfs.send.refusal import Refusal
 from mailfs.send.submit import submit
 from mailfs.site.site import Site
 from mailfs.smtp import make
 from mailfs.smtp.client import SmtpClient
+from mailfs.smtp.fate import DeliveryError
 from mailfs.smtp.options import Options
 from mailfs.smtp.session import Trace
+
+log = logging.getLogger(__name__)
 
 LOCK = ".runq"  # in the queue, locked by who watches it
 SETTLE = 200  # milliseconds of quiet before new files are looked at
@@ -42,9 +47,14 @@ class RunqOrder:
 
     def folders(self) -> Sequence[Path]:
         """Return the directories."""
-        if self.users:
-            return [self.queue / user for user in self.users]
-        return spool.folders(self.queue)
+        found = [self.queue / user for user in self.users]
+        kept = []
+        for folder in found or spool.folders(self.queue):
+            if place.drained(folder):
+                kept.append(folder)
+            else:
+                log.warning("%s: not ours: left alone", folder)
+        return kept
 
 
 def drain(site: Site, order: RunqOrder, trace: Trace = lambda line: None) -> Drain:
@@ -56,10 +66,17 @@ def drain(site: Site, order: RunqOrder, trace: Trace = lambda line: None) -> Dra
     carry = transport.choose(site, order.command, client)
 
     def tell(user: str, to: str, message: bytes) -> None:
-        results = submit(site.root, user, "", [unescape(to)], message, to_line=False)
+        try:
+            results = submit(
+                replace(site, user=user), "", [unescape(to)], message, to_line=False
+            )
+        except Refusal as e:
+            raise DeliveryError(e.text, permanent=e.permanent) from e
         refused = [r for r in results if r.refused]
-        if refused:
-            raise MailfsError(f"{refused[0].address}: {refused[0].text}")
+        if refused and len(refused) == len(results):
+            text = f"{refused[0].address}: {refused[0].text}"
+            permanent = all(r.permanent for r in refused)
+            raise DeliveryError(text, permanent=permanent)
 
     worker = QueueWorker(site, carry, tell, order.rules)
     return Drain(order.folders, worker, order.limits, site.clock)

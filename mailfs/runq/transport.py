@@ -74,7 +74,7 @@ class Direct:
         rcpts = recipients(words)
         with self._lock:
             client = self._client = self._client or self._make()
-        octets = claim.job.path("D").read_bytes()
+        octets = claim.job.data()
         try:
             return Outcome(
                 tuple(client.deliver(SmtpMail(octets, words[2], words[1], rcpts)))
@@ -111,9 +111,10 @@ class Foreign:
         """Run the command and wait for it."""
         rcpts = recipients(claim.words)
         errors = claim.job.path("E")
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with (
-            claim.job.path("D").open("rb") as data,
-            errors.open("ab") as err,
+            open(claim.job.open("D"), "rb") as data,
+            open(claim.job.open("E", append), "ab") as err,
             tempfile.TemporaryFile() as report,
         ):
             said = err.tell()

@@ -14,7 +14,7 @@ from mailfs.msg.escape import unescape
 from mailfs.send import complaint, submit
 from mailfs.send.mail import NOBODY, Mail
 from mailfs.send.refusal import LOOP
-from mailfs.send.submit import Result
+from mailfs.send.result import Result
 from mailfs.site.site import Site
 
 log = logging.getLogger(__name__)
@@ -104,9 +104,7 @@ def send_back(site: Site, letter: Mail, refused: Sequence[Result]) -> None:
     for to in ("postmaster",) if looping else (letter.sender, "postmaster"):
         octets = report(site, to, text, failures, letter.text)
         try:
-            results = submit.submit(
-                site.root, site.user, "", [to], octets, to_line=False, env=site.env
-            )
+            results = submit.submit(site, "", [to], octets, to_line=False)
         except (MailfsError, OSError) as e:
             log.warning("no report to %s: %s", to, e)
             return

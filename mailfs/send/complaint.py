@@ -1,13 +1,11 @@
 """What is told of mail that was refused, in the words of upas; send(8)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mailfs.send.submit import Result
+from mailfs.send.result import Result
 
 
-def compose(sender: str, refused: Sequence["Result"]) -> str:
+def compose(sender: str, refused: Sequence[Result]) -> str:
     """Return the text for refusals, those with one reason together; no newline ends it.
 
     ::

@@ -5,10 +5,8 @@ the rest into the queue, writes the log, and tells what became of each recipient
 changes nothing in this process but files, so any thread may call it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import Path
 
 from mailfs.errors import EFBIG, MailfsError, reason
 from mailfs.msg import date
@@ -17,41 +15,13 @@ from mailfs.ndb import install
 from mailfs.send import complaint, local, mail, outward, rewrite
 from mailfs.send.mail import Mail
 from mailfs.send.refusal import NO_RULES, Refusal, temporary
+from mailfs.send.result import Result, State
 from mailfs.send.rewrite import Rules
 from mailfs.send.route import Leaf, Program, RouteNode, Router
-from mailfs.site.site import Site, here
+from mailfs.site.site import Site
 
 RULES = "rewrite"  # in mail/lib
 MAX_RULES_FILE = 1 << 20  # octets
-
-
-class State(Enum):
-    """What became of a message for one destination."""
-
-    DELIVERED = "delivered"  # in a mailbox, or a program has taken it
-    QUEUED = "queued"  # in mail/queue, on disk
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a message for one destination of one recipient.
-
-    A recipient that stands for several addresses has several.
-    """
-
-    recipient: str  # as given
-    address: str  # what rules and aliases made of it
-    state: State
-    permanent: bool = False  # of a refusal: trying again is no use
-    text: str = ""  # of a refusal: why, maybe in several lines
-    program: str = ""  # the command that took or refused it
-    status: int = 0  # with which that ended
-
-    @property
-    def refused(self) -> bool:
-        """Whether it did not arrive."""
-        return self.state is State.REFUSED
 
 
 _Fate = tuple[State, Refusal | None, str]  # the last is the command
@@ -66,8 +36,7 @@ class _Group:
 
 
 def submit(
-    root: Path,
-    user: str,
+    site: Site,
     sender: str | None,
     recipients: Sequence[str],
     message: bytes,
@@ -75,11 +44,10 @@ def submit(
     relayed: bool = False,
     to_line: bool = True,
     name: str = "",
-    env: Mapping[str, str] | None = None,
 ) -> list[Result]:
     """Send a message and return, in order of recipients, what became of it.
 
-    root, user  whose installation, and for whom: mail/box/USER, mail/queue/USER
+    site        whose installation, and for whom: mail/box/USER, mail/queue/USER
     sender      envelope sender; None for ``$upasname``, else the user; "" for nobody
     recipients  addresses in at form or bang form
     message     RFC 5322 text, LF or CRLF
@@ -89,11 +57,9 @@ def submit(
     name        the sender's full name, for a From: line if there is none
 
     Everything reported delivered or queued is on disk.  Raises Refusal for a message
-    that no recipient can have, MailfsError or OSError if the network database cannot
-    be read; then nothing has been done.
+    that no recipient can have; then nothing has been done.
     """
-    install.install(root, user)
-    site = here(root, user, env)
+    install.install(site.root, site.user)
     return send(
         site,
         load_rules(site),
@@ -162,11 +128,6 @@ def send(
         for recipient, root in zip(recipients, roots, strict=True)
         for node in root.leaves()
     ]
-
-
-def all_refused(recipients: Sequence[str], why: Refusal) -> list[Result]:
-    """Return the results for a message that nobody can have."""
-    return [Result(to, to, State.REFUSED, why.permanent, why.text) for to in recipients]
 
 
 def groups(roots: Iterable[RouteNode]) -> list[_Group]:

@@ -51,8 +51,8 @@ from mailfs.p9.fcall import (
     pack,
 )
 from mailfs.p9.srv import Server
-from mailfs.send.submit import Result
-from mailfs.send.submit import State as Fate
+from mailfs.send.result import Result
+from mailfs.send.result import State as Fate
 from mailfs.where import DialString
 
 from .serving import USER
@@ -564,7 +564,7 @@ import os, sys, time
 from pathlib import Path
 from mailfs.fs.outbox.post import Post
 from mailfs.mailbox.driver import Place
-from mailfs.send.submit import Result, State
+from mailfs.send.result import Result, State
 root, kept = Path(sys.argv[1]), Path(sys.argv[2])
 def send(place, octets, todo):
     number = octets.split()[-1].decode()

@@ -13,7 +13,7 @@ from mailfs.queue.retry import Times
 from mailfs.queue.spool import Job
 from mailfs.runq.attempt import AttemptState, AttemptVerdict, RetryRules, explain
 from mailfs.runq.report import Action, Heading, report
-from mailfs.smtp.fate import Fate
+from mailfs.smtp.fate import DeliveryError, Fate
 from tests.queue.test_spool import killed_at
 from tests.queue.world import DATA, World, later, never, ok
 
@@ -164,6 +164,113 @@ def test_report_that_cannot_be_sent_keeps_the_message(
     assert "returnmail failed: mailbox is full" in world.log()
 
 
+def test_who_was_served_is_on_disk_before_the_report(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(user: str, to: str, message: bytes) -> None:
+        assert job.words()[3:] == ("b@b.com", "c@b.com")
+        raise MailfsError("mailbox is full")
+
+    world.fake.answers["net!b.com"] = mixed
+    job = world.put("a@b.com", "b@b.com", "c@b.com")
+    monkeypatch.setattr(world, "tell", tell)
+    assert world.worker()(job).state is AttemptState.LATER
+    assert world.worker(RetryRules(at_once=True))(job).state is AttemptState.LATER
+    assert [w[3:] for w in world.fake.given] == [
+        ("a@b.com", "b@b.com", "c@b.com"),
+        ("b@b.com", "c@b.com"),
+    ]
+
+
+def test_who_was_served_is_remembered_where_nothing_can_be_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    world.fake.answers["net!b.com"] = mixed
+    job = world.put("a@b.com", "b@b.com", "a2@b.com")
+    worker = world.worker(RetryRules(at_once=True))
+    with monkeypatch.context() as patch:
+        patch.setattr(spool.Claim, "rewrite", full)
+        patch.setattr(spool.Claim, "note", full)
+        for _ in range(3):
+            assert worker(job).state is AttemptState.LATER
+    assert [w[3:] for w in world.fake.given[1:]] == [("b@b.com",)] * 2
+    assert worker(job).state is AttemptState.LATER
+    assert job.words()[3:] == ("b@b.com",)
+    world.fake.answers.clear()
+    assert worker(job).state is AttemptState.GONE
+    assert files(job) == []
+
+
+def test_an_errors_file_that_cannot_be_written_changes_nothing(world: World) -> None:
+    world.fake.answers["net!b.com"] = mixed
+    job = world.put("a@b.com", "b@b.com")
+    job.path("E").mkdir()
+    world.worker()(job)
+    assert job.words()[3:] == ("b@b.com",)
+    assert "writing errors file: not a regular file" in world.log()
+
+
+def refusing(world: World, *refused: str) -> None:
+    def tell(user: str, to: str, message: bytes) -> None:
+        if to in refused:
+            raise DeliveryError(f"{to}: unknown user", permanent=True)
+        world.told.append((user, to, message))
+
+    world.tell = tell  # type: ignore[method-assign]
+
+
+def test_report_refused_for_good_goes_to_the_postmaster(world: World) -> None:
+    world.fake.answers["net!b.com"] = never
+    job = world.put()
+    refusing(world, "glenda")
+    assert world.worker()(job).state is AttemptState.GONE
+    assert [to for _, to, _ in world.told] == ["postmaster"]
+    assert files(job) == []
+
+
+def test_report_nobody_takes_is_held(world: World) -> None:
+    world.fake.answers["net!b.com"] = mixed
+    job = world.put("a@b.com", "c@b.com")
+    refusing(world, "glenda", "postmaster")
+    assert world.worker()(job).state is AttemptState.GONE
+    (held,) = spool.jobs(job.folder, held=True)
+    assert held.held
+    assert held.words()[3:] == ("c@b.com",)
+    assert "nobody takes the report; held" in world.log()
+
+
+@pytest.mark.parametrize("error", [UnicodeError("label too long"), KeyError("x")])
+def test_whatever_a_worker_raises_is_noted_and_ends(
+    world: World, error: Exception
+) -> None:
+    def mistake(words: tuple[str, ...]) -> list[Fate]:
+        raise error
+
+    world.fake.answers["net!b.com"] = mistake
+    job = world.put()
+    assert world.worker()(job).state is AttemptState.LATER
+    assert type(error).__name__ in job.path("E").read_text()
+    world.now += 121 * HOUR
+    assert world.worker()(job).state is AttemptState.GONE
+    ((_, _, octets),) = world.told
+    assert type(error).__name__.encode() in octets
+
+
+def test_times_ahead_of_the_clock_count_as_now(world: World) -> None:
+    job = world.put()
+    job.path("E").touch()
+    for kind in "DE":
+        os.utime(job.path(kind), (world.now + 1e7, world.now + 1e7))
+    assert world.worker()(job).due < world.now + HOUR
+    world.now += 121 * HOUR
+    world.fake.answers["net!b.com"] = later
+    assert world.worker()(job).state is AttemptState.GONE
+    assert len(world.told) == 1
+
+
 def test_host_is_down(world: World) -> None:
     world.fake.down.add("net!b.com")
     job = world.put()
@@ -219,7 +326,11 @@ def test_killed_at_every_step(world: World) -> None:
         job = world.put("a@b.com", "b@b.com", "c@b.com")
         died = killed_at(step, lambda job=job: world.worker()(job))  # type: ignore[misc]
         (left,) = spool.jobs(job.folder)
-        assert left.words()[3:] in (("a@b.com", "b@b.com", "c@b.com"), ("b@b.com",))
+        assert left.words()[3:] in (
+            ("a@b.com", "b@b.com", "c@b.com"),
+            ("b@b.com", "c@b.com"),
+            ("b@b.com",),
+        )
         assert left.path("D").read_bytes() == DATA
         held = spool.claim(left)
         assert held is not None  # no lock outlives its process

@@ -102,7 +102,7 @@ def test_errors_of_one_do_not_end_the_others(
     for _ in range(5):
         world.put()
     bad.path("D").chmod(0)
-    real = os.stat
+    real = os.lstat
 
     def stat(path: Any, **more: Any) -> os.stat_result:
         if path == bad.file("D"):
@@ -111,7 +111,7 @@ def test_errors_of_one_do_not_end_the_others(
 
     started = drain(world)
     started._scan()
-    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(os, "lstat", stat)
     monkeypatch.setattr(started, "_scan", lambda: None)
     assert started.once().gone == 5
 

@@ -1,5 +1,6 @@
 """Messages in, held, out; and killed at every step of it."""
 
+import errno
 import io
 import os
 import threading
@@ -11,7 +12,9 @@ import pytest
 
 from mailfs.queue import spool
 from mailfs.queue.control import BadControl
-from mailfs.queue.spool import Job, QueueError, claim, enqueue, jobs
+from mailfs.queue.place import QueueError
+from mailfs.queue.retry import Times
+from mailfs.queue.spool import Job, claim, enqueue, jobs
 
 DATA = b"From glenda Sun Nov 22 12:45:08 2026 remote from gnot\nSubject: x\n\nhello\n"
 WORDS = ("mail", "glenda", "net!b.com", "a", "c")
@@ -21,8 +24,9 @@ def put(queue: Path, **told: Any) -> Job:
     return enqueue(queue, "glenda", DATA, WORDS, **told)
 
 
-def test_layout(tmp_path: Path) -> None:
-    old = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o22, 0o77, 0o277])
+def test_layout(tmp_path: Path, umask: int) -> None:
+    old = os.umask(umask)
     try:
         job = put(tmp_path / "q")
         shared = enqueue(tmp_path / "q", "none", io.BytesIO(DATA), WORDS)
@@ -37,7 +41,7 @@ def test_layout(tmp_path: Path) -> None:
     modes = [
         p.stat().st_mode & 0o777 for p in (job.folder, job.path("D"), job.path("C"))
     ]
-    assert modes == [0o775, 0o660, 0o664]
+    assert modes == [0o700, 0o600, 0o600]
     modes = [p.stat().st_mode & 0o777 for p in (shared.folder, shared.path("D"))]
     assert modes == [0o777, 0o664]
     assert jobs(job.folder) == [job]
@@ -170,7 +174,84 @@ def test_sweep(tmp_path: Path) -> None:
     assert (job.folder / "unrelated").exists()
 
 
-CALLS = ("open", "write", "fsync", "rename", "unlink", "close", "mkdir")
+def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "glenda"
+    folder.mkdir()
+    os.chown(folder, 12345, 12345)
+    with pytest.raises(QueueError, match="belongs to user 12345"):
+        put(tmp_path)
+    assert os.listdir(folder) == []
+    folder.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(QueueError, match="not a directory"):
+        put(tmp_path)
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_a_directory_open_to_others_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "glenda"
+    folder.mkdir()
+    folder.chmod(0o777)
+    put(tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("kind", "CDE")
+@pytest.mark.parametrize("what", ["link", "fifo", "directory", "foreign"])
+def test_only_regular_files_of_the_right_owner(
+    tmp_path: Path, kind: str, what: str
+) -> None:
+    job = put(tmp_path)
+    path, secret = job.path(kind), tmp_path / "secret"
+    secret.write_text("mail root net!b.com a@b.com\n")
+    path.unlink(missing_ok=True)
+    if what == "link":
+        path.symlink_to(secret)
+    elif what == "fifo":
+        os.mkfifo(path)
+    elif what == "directory":
+        path.mkdir()
+    else:
+        path.write_text("mail root net!b.com a@b.com\n")
+        os.chown(path, 12345, 12345)
+    flags = os.O_RDWR if kind == "C" else os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    for how in (os.O_RDONLY, flags):
+        with pytest.raises(OSError, match=r"regular|owner"):
+            job.open(kind, how)
+    assert secret.read_text() == "mail root net!b.com a@b.com\n"
+
+
+def test_served_recipients_are_blanked_where_no_file_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = claim(put(tmp_path))
+    assert held is not None
+
+    def full(path: Path, *, shared: bool) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool, "_new", full)
+    size = held.job.path("C").stat().st_size
+    held.rewrite(("mail", "glenda", "net!b.com", "c"))
+    assert held.job.path("C").stat().st_size == size
+    assert held.job.words() == ("mail", "glenda", "net!b.com", "c")
+    with pytest.raises(OSError, match="No space"):
+        held.rewrite([*WORDS, "one@more.org"])
+    held.close()
+    assert sorted(os.listdir(held.job.folder)) == [held.job.path(k).name for k in "CD"]
+
+
+def test_times_ahead_of_the_clock_count_as_now(tmp_path: Path) -> None:
+    job = put(tmp_path)
+    job.mark("E")
+    for kind in "DE":
+        os.utime(job.path(kind), (5e9, 5e9))
+    assert spool.times(job, 1e9) == Times(1e9, 1e9)
+    assert spool.times(job, 1e9 + 600) == Times(1e9, 1e9)  # it grows old from now
+
+
+CALLS = ("open", "write", "fsync", "rename", "unlink", "close", "mkdir", "chmod")
 
 
 def killed_at(step: int, work: Callable[[], object]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from mailfs.send import command, local, mail, preview, submit
 from mailfs.send.refusal import Refusal
-from mailfs.send.submit import State
+from mailfs.send.result import State
 from tests.mailbox.contract import small_files
 from tests.send.world import DATE, PIPETO, World, fates
 
@@ -622,7 +622,7 @@ def test_many_threads(tmp_path: Path) -> None:
 
     def work(mine: list[bytes]) -> None:
         for text in mine:
-            (result,) = submit.submit(world.root, "glenda", None, ["bob"], text)
+            (result,) = submit.submit(world.site, None, ["bob"], text)
             assert result.state is State.DELIVERED
 
     threads = [threading.Thread(target=work, args=(texts[n::4],)) for n in range(4)]

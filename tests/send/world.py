@@ -11,7 +11,7 @@ from mailfs.ndb import install, shipped
 from mailfs.ndb.db import open_ndb
 from mailfs.ndb.sysname import SystemNames
 from mailfs.send import mail, submit
-from mailfs.send.submit import Result
+from mailfs.send.result import Result
 from mailfs.site.log import SysLog
 from mailfs.site.site import Site
 from tests.mailbox.bench import everything

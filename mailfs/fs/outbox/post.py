@@ -29,7 +29,7 @@ from mailfs.fs.outbox.letter import Letter, LetterState
 from mailfs.mailbox.driver import Place
 
 if TYPE_CHECKING:
-    from mailfs.send.submit import Result
+    from mailfs.send.result import Result
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from mailfs.marshal.compose import ComposedMail, Order, compose
 from mailfs.marshal.dispatch import NotSent, dispatch
 from mailfs.marshal.entity import tokens
 from mailfs.msg import param
-from mailfs.send.submit import Result
+from mailfs.send.result import Result
 from mailfs.site import site as sites
 
 

@@ -14,8 +14,9 @@ from mailfs.ndb import install
 from mailfs.send import bounce, mail, submit
 from mailfs.send.mail import Mail
 from mailfs.send.refusal import FORBIDDEN, TOO_FAR, Refusal
+from mailfs.send.result import Result
 from mailfs.send.rewrite import Rules
-from mailfs.send.submit import RULES, Result
+from mailfs.send.submit import RULES
 from mailfs.serve.smtpd.grammar import Path as MailPath
 from mailfs.serve.smtpd.session import Reply
 from mailfs.site.site import Site, here
