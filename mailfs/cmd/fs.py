@@ -15,7 +15,7 @@ from mailfs.errors import EPERM, MailfsError, Refused, UsageError
 from mailfs.fs import plumb
 from mailfs.fs.aname import KEYED
 from mailfs.fs.biff import Biff
-from mailfs.fs.outbox.post import post
+from mailfs.fs.outbox import post as outbox
 from mailfs.fs.plumb import MOUNT
 from mailfs.fs.root import attach
 from mailfs.fs.users import Users, load
@@ -155,7 +155,7 @@ async def _serve(
     server = Server(_nobody, trace=options.trace)
     telling: list[asyncio.Task[None]] = []
     if not boxes.place.readonly:
-        post(boxes.place)  # sends what an earlier server was asked to
+        outbox.post(boxes.place)  # sends what an earlier server was asked to
     try:
         # All at once, for some may be slow; listed in the order they were given.
         await asyncio.gather(*(boxes.open(path, name) for name, path in specs))
@@ -168,6 +168,7 @@ async def _serve(
         for task in telling:
             task.cancel()
         await asyncio.gather(*telling, return_exceptions=True)
+        await asyncio.to_thread(outbox.settle)
         await boxes.close_all()
 
 
@@ -211,4 +212,5 @@ async def _serve_users(options: argparse.Namespace, place: Place) -> None:
     try:
         await serve(server, doors)
     finally:
+        await asyncio.to_thread(outbox.settle)
         await users.close_all()

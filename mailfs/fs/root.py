@@ -85,7 +85,9 @@ class Root(File):
         """Give the packed entries: files, then the mailboxes as they were opened."""
         if self.attachment.ctl:
             yield RootCtl(self.attachment).stat().pack()
-        yield self.event().stat().pack()
+        # Who reads every file there is would wait there for the next mail.
+        if self.attachment.everything:
+            yield self.event().stat().pack()
         if may_send(self.attachment):
             yield Outbox(self.attachment, self).stat().pack()
         for box in self.attachment.boxes:

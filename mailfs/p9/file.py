@@ -99,11 +99,14 @@ class File:
         raise Refused(EPERM)
 
     def wstat(self, stat: Stat) -> Later[None]:
-        """Change what stat does not leave alone (all ones, empty); all or nothing.
-
-        A stat that changes nothing at all asks for the file to be on disk; stat(5).
-        """
+        """Change what stat does not leave alone (all ones, empty); all or nothing."""
         raise Refused(EWSTAT)
+
+    def sync(self) -> Later[None]:
+        """Put the file on disk: a Twstat that changes nothing asks for it; stat(5).
+
+        Where nothing waits to be put there, nothing is to be done.
+        """
 
     @property
     def is_dir(self) -> bool:

@@ -22,6 +22,7 @@ from mailfs.p9.fcall import (
     IOHDRSZ,
     LAYOUTS,
     MAXWELEM,
+    NOTOUCH,
     OCEXEC,
     ORCLOSE,
     OTRUNC,
@@ -346,8 +347,9 @@ class Transactions:
             raise Refused(ESTAT) from None
         if "/" in msg.stat.name:
             raise Refused(ENAME)
-        done = _constant(empty(tag, Rwstat))
-        self._answer(tag, fid, fid.file.wstat(msg.stat), done)
+        file, done = fid.file, _constant(empty(tag, Rwstat))
+        later = file.sync() if msg.stat == NOTOUCH else file.wstat(msg.stat)
+        self._answer(tag, fid, later, done)
 
 
 HANDLERS: dict[type[Any], Callable[[Any, int, bytes, int, int], None]] = {

@@ -160,7 +160,7 @@ def other(tree: Tree, tmp_path: Path) -> Path:
 
 def test_one_mailbox(tree: Tree, other: Path, box: Path) -> None:
     with tree.client("upas/box=mbox") as client:
-        assert names(client, "/") == ["ctl", "event", "mbox"]
+        assert names(client, "/") == ["ctl", "mbox"]
         for path in ("/other", "/other.x", "/mbox/../other", "/other/1/subject"):
             with pytest.raises(Refused, match=ENOENT):
                 client.stat(path)
@@ -183,11 +183,11 @@ def test_one_mailbox(tree: Tree, other: Path, box: Path) -> None:
     assert other.read_bytes() == mbox(MESSAGES[:2])
     assert box.read_bytes() == mbox(MESSAGES[1:])
     with tree.client() as client:
-        assert names(client, "/") == ["ctl", "event", "outbox", "mbox", "other"]
+        assert names(client, "/") == ["ctl", "outbox", "mbox", "other"]
     with pytest.raises(Refused, match=ENOBOX):
         tree.client("upas/box=nonesuch")
     with tree.client("upas/box=mbox/box=other") as client:
-        assert names(client, "/") == ["ctl", "event", "mbox", "other"]
+        assert names(client, "/") == ["ctl", "mbox", "other"]
 
 
 def test_events_of_one_mailbox(tree: Tree, other: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_refused(client: Client, box: Path, command: str, error: str) -> None:
         with pytest.raises(Refused, match=error):
             ctl.write(command.encode())
     assert box.read_bytes() == before
-    assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
+    assert names(client, "/") == ["ctl", "outbox", "mbox"]
 
 
 DELETES = [
@@ -159,14 +159,14 @@ def test_open_and_close(client: Client, box: Path) -> None:
     client.write("/ctl", f"open {box} again".encode())
     client.write("/ctl", f"open {box} again".encode())  # no error
     client.write("/ctl", f"open {box}".encode())
-    assert names(client, "/") == ["ctl", "event", "outbox", "mbox", "again", "box"]
+    assert names(client, "/") == ["ctl", "outbox", "mbox", "again", "box"]
     with pytest.raises(Refused, match=EBOXUSE):
         client.write("/ctl", b"open /etc/passwd again")
     with client.open("/again/1/raw") as raw:
         client.write("/ctl", b"close again nonesuch box")
         assert raw.read() == b"Subject: one\n\nfirst\n"
     client.write("/ctl", b"close")
-    assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
+    assert names(client, "/") == ["ctl", "outbox", "mbox"]
 
 
 def test_names_with_blanks(client: Client, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_create(tree: Tree, box: Path) -> None:
         client.write("/ctl", b"create new/box")
         there = tree.root / "mail" / "box" / USER / "new" / "box"
         assert there.is_dir()
-        assert names(client, "/") == ["ctl", "event", "outbox", "mbox", "box"]
+        assert names(client, "/") == ["ctl", "outbox", "mbox", "box"]
         assert names(client, "/box") == ["ctl"]
         client.write("/ctl", f"create {box} other".encode())  # there already
         assert len(names(client, "/other")) == 5
@@ -212,7 +212,7 @@ def test_remove(tree: Tree, tmp_path: Path) -> None:
         assert names(client, "/a") == ["ctl"]
         assert there.is_dir()
         client.write("/ctl", b"remove a")
-        assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
+        assert names(client, "/") == ["ctl", "outbox", "mbox"]
         assert [p.name for p in there.iterdir()] == ["notes"]
 
 
@@ -222,7 +222,7 @@ def test_remove_truncates_an_open_mbox(client: Client, box: Path) -> None:
     assert names(client, "/mbox") == ["ctl"]
     client.write("/ctl", f"remove {box}".encode())
     assert not box.exists()
-    assert names(client, "/") == ["ctl", "event", "outbox"]
+    assert names(client, "/") == ["ctl", "outbox"]
 
 
 def test_rename(client: Client, box: Path) -> None:
@@ -230,7 +230,7 @@ def test_rename(client: Client, box: Path) -> None:
     octets = box.read_bytes()
     new = box.with_name("renamed")
     client.write("/ctl", f"rename {box} {new}".encode())
-    assert names(client, "/") == ["ctl", "event", "outbox", "renamed"]
+    assert names(client, "/") == ["ctl", "outbox", "renamed"]
     assert new.read_bytes() == octets
     assert not box.exists()
     assert client.read("/renamed/2/flags")[3:4] == b"f"

@@ -81,9 +81,9 @@ class Office:
         self.server = Server(lambda uname, aname: Outbox(self.attachment()))
         self.do(self.server.listen(self.address))
 
-    def new_post(self) -> Post:
+    def new_post(self, rest: float = 0.0) -> Post:
         """Make a post, as a new server would."""
-        self.post = Post(self.place, self.send)
+        self.post = Post(self.place, self.send, rest)
         post._posts[self.place.root, USER] = self.post
         return self.post
 
@@ -664,3 +664,120 @@ def test_sent_for_real(tmp_path: Path) -> None:
     assert "Message-ID: <" in text
     assert "bcc" not in text.lower()
     post.stop()
+
+
+def rested(office: Office, rest: float = 60.0) -> Post:
+    """Let letters rest for so many seconds, in a new post."""
+    office.post.stop()
+    return office.new_post(rest)
+
+
+def soon(done: Callable[[], bool]) -> None:
+    """Wait until something is so, well before a letter of rested would be sent."""
+    for _ in range(500):
+        if done():
+            return
+        time.sleep(0.01)
+    raise AssertionError("not within 5 s")
+
+
+def test_a_letter_rests_before_it_is_sent(office: Office, client: Client) -> None:
+    rested(office, 0.2)
+    put(client, "tea", TEXT)
+    assert office.sent == []
+    assert client.read("/tea.status") == b"state waiting\n"
+    soon(lambda: bool(office.sent))
+    office.settle()
+    assert office.sent == [(TEXT, ())]
+
+
+CANCELS: list[Callable[[Client], object]] = [
+    lambda client: client.remove("/tea"),
+    lambda client: client.rename("/tea", "tea~"),
+    lambda client: client.rename("/tea", "#tea#"),
+    lambda client: client.wstat("/tea", NOTOUCH._replace(length=3)),
+]
+
+
+@pytest.mark.parametrize("cancel", CANCELS)
+def test_a_letter_that_rests_is_taken_back(
+    office: Office, client: Client, cancel: Callable[[Client], object]
+) -> None:
+    rested(office)
+    put(client, "tea", TEXT)
+    cancel(client)
+    office.settle()
+    assert office.sent == []
+
+
+def test_opened_again_while_it_rests(office: Office, client: Client) -> None:
+    rested(office)
+    put(client, "tea", TEXT)
+    client.open("/tea", OREAD).close()
+    for mode in (OWRITE, OWRITE | OTRUNC):
+        with client.open("/tea", mode) as file:
+            assert client.read("/tea.status") == b"state unfinished\n"
+            file.write(b"to: x\n\n" + TEXT)
+        assert client.read("/tea.status") == b"state waiting\n"
+    office.settle()
+    assert office.sent == [(b"to: x\n\n" + TEXT, ())]
+
+
+def test_written_beside_and_renamed(office: Office, client: Client) -> None:
+    rested(office)
+    put(client, "tea", b"to: old\n\n")
+    put(client, "sedXyZ1", TEXT)
+    client.remove("/tea")
+    client.rename("/sedXyZ1", "tea")
+    soon(lambda: bool(office.sent))
+    office.settle()
+    assert office.sent == [(TEXT, ())]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_put_on_disk_it_is_sent_soon(
+    office: Office, client: Client, closed: bool
+) -> None:
+    rested(office)
+    file = client.create("/tea")
+    file.write(TEXT)
+    if not closed:
+        client.wstat("/tea", NOTOUCH)
+    file.close()
+    if closed:
+        client.wstat("/tea", NOTOUCH)
+    soon(lambda: bool(office.sent))
+    office.settle()
+    assert office.sent == [(TEXT, ())]
+
+
+def test_closed_before_a_crash(office: Office, client: Client) -> None:
+    rested(office)
+    put(client, "tea", TEXT)
+    left = office.folder / "c.tea"
+    assert left.read_bytes() == TEXT
+    office.post.stop()
+    assert office.sent == []
+    office.new_post()
+    office.settle()
+    assert office.sent == [(TEXT, ())]
+
+
+@pytest.mark.parametrize("name", ["#tea#", ".#tea", ".tea.swp", "tea.swp", "tea.tmp"])
+def test_names_of_unfinished_files(office: Office, client: Client, name: str) -> None:
+    put(client, name, TEXT)
+    office.settle()
+    assert office.sent == []
+
+
+def test_linux_renames_with_its_name(office: Office, client: Client) -> None:
+    put(client, ".tea", TEXT)
+    client.wstat("/.tea", NOTOUCH._replace(name="tea", muid="glenda"))
+    office.settle()
+    assert office.sent == [(TEXT, ())]
+
+
+def test_a_stat_that_changes_nothing(client: Client) -> None:
+    put(client, ".tea", TEXT)
+    for name in ("/", "/status", "/.tea", "/.tea.status"):
+        client.wstat(name, NOTOUCH)

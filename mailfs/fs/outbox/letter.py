@@ -20,6 +20,11 @@ from mailfs.errors import EFBIG, EINUSE, Refused
 
 MAX_LETTER = 128 << 20  # octets; send(8) takes no more
 
+# Vim's swap files, emacs' locks and autosaves, backups, and what rsync and browsers
+# call what they have not finished.
+HELD_STARTS = (".", "#")
+HELD_ENDS = ("~", "#", ".tmp", ".swp", ".part")
+
 
 class LetterState(Enum):
     """What may become of a letter; the value begins its file's name."""
@@ -39,7 +44,7 @@ WORDS = {
     LetterState.REFUSED: "refused",
     LetterState.QUEUED: "queued",
 }
-AT_REST = (LetterState.DRAFT, LetterState.REFUSED)  # nobody is about to send it
+IDLE = (LetterState.DRAFT, LetterState.REFUSED)  # nobody is about to send it
 
 
 class Letter:
@@ -55,6 +60,7 @@ class Letter:
         self.version = 0
         self.writers = 0  # handles that may write
         self.changed = False  # since it was last closed, or at all
+        self.synced = False  # since it was last written, by its writer's fsync
         self.broken = ""  # why a write was not done, so that it must not be sent
         self.status = ""  # lines for its status, but for the first
         self.todo: tuple[str, ...] = ()  # the recipients that are left, if not all
@@ -73,7 +79,7 @@ class Letter:
 
         Such names editors and rsync give to files they have not finished.
         """
-        return self.name.startswith(".") or self.name.endswith("~")
+        return self.name.startswith(HELD_STARTS) or self.name.endswith(HELD_ENDS)
 
     def path(self, state: LetterState | None = None) -> Path:
         """Return its file's path, in another state if given."""
@@ -85,18 +91,19 @@ class Letter:
         self.state = state
         self.version += 1
 
-    def check_rest(self) -> None:
+    def check_idle(self) -> None:
         """Raise Refused while it is being sent."""
-        if self.state not in AT_REST:
+        if self.state not in IDLE:
             raise Refused(EINUSE)
 
     def touch(self) -> None:
         """Make it a draft again, because it is being changed.  Raises OSError."""
-        self.check_rest()
+        self.check_idle()
         if self.state is LetterState.REFUSED:
             self.become(LetterState.DRAFT)
             self.forget_status()
         self.changed = True
+        self.synced = False
         self.version += 1
 
     def write(self, fd: int, offset: int, data: bytes) -> int:

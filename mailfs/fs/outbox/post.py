@@ -2,6 +2,10 @@
 
 A letter that was closed is sent, here or by the next server after a crash, or it is
 kept with the reason.  One that may have been sent already is never sent by itself.
+
+Editors close files that they have not finished: they write a new file and rename it,
+or save and go on.  So a closed letter rests before it is sent, and who renames,
+removes, truncates or opens it to write has it back.
 """
 
 import fcntl
@@ -9,7 +13,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +28,8 @@ from mailfs.errors import (
     Refused,
     reason,
 )
-from mailfs.fs.outbox.letter import Letter, LetterState
+from mailfs.fs.outbox.letter import IDLE, Letter, LetterState
+from mailfs.fs.outbox.schedule import Schedule
 from mailfs.mailbox.driver import Place
 
 if TYPE_CHECKING:
@@ -37,6 +41,9 @@ FOLDER = "outbox"  # in the user's mail directory
 MAX_LETTERS = 1000  # in the outbox at once
 MAX_QUEUED = 100  # of which the status is remembered
 MAX_NAME = 200  # octets, so that what stands before and after it fits too
+REST = 2.0  # seconds from the close of a letter until it is sent
+SYNCED = 0.3  # seconds for one put on disk by its writer: only a rename may follow
+FAREWELL = 3.0  # seconds for letters to be sent when the server ends
 STATUS = "status"
 SUFFIX = ".status"
 
@@ -56,16 +63,20 @@ def send(place: Place, octets: bytes, todo: Sequence[str]) -> "Sequence[Result]"
 class Post:
     """The letters of one outbox.  Used from the event loop, it has its own thread."""
 
-    def __init__(self, place: Place, send: Send = send) -> None:
-        """Take up what an earlier server left, and send what was closed."""
+    def __init__(self, place: Place, send: Send = send, rest: float = REST) -> None:
+        """Take up what an earlier server left, and send what was closed.
+
+        rest is how many seconds a letter stays closed before it is sent.
+        """
         self.place = place
+        self._rest = rest
         self.folder = place.root / "mail" / "box" / place.user / FOLDER
         self._send = send
         self._letters: dict[str, Letter] = {}
         self._number = 0
         self._lock: int | None = None
         self._guard = threading.Lock()  # over states, which the thread changes too
-        self._worker = ThreadPoolExecutor(1, "outbox")
+        self._schedule = Schedule(self._post)
         self._take_up()
 
     def __iter__(self) -> Iterator[Letter]:
@@ -73,7 +84,7 @@ class Post:
             return iter(list(self._letters.values()))
 
     def get(self, name: str) -> Letter | None:
-        """Return the letter called name, be there only its status left."""
+        """Return the letter called name, even if only its status is left."""
         return self._letters.get(name)
 
     def create(self, name: str) -> Letter:
@@ -104,10 +115,11 @@ class Post:
             raise Refused(ENAME)
 
     def rename(self, letter: Letter, name: str) -> None:
-        """Give a letter at rest another name; what is then not held is sent."""
+        """Rename a letter that is not being sent; send it unless the name holds it."""
         self.check_name(name)
         with self._guard:
-            letter.check_rest()
+            self._wake(letter)
+            letter.check_idle()
             if letter.writers:
                 raise Refused(EINUSE)
             there = self._letters.get(name)
@@ -128,11 +140,27 @@ class Post:
                 if status:
                     letter.tell(status)
                 return
-        self.close(letter)
+        self.close(letter, rest=0)
+
+    def wake(self, letter: Letter) -> None:
+        """Take back a letter that rests: it is about to be changed."""
+        with self._guard:
+            self._wake(letter)
+
+    def _wake(self, letter: Letter) -> None:
+        if letter.state is LetterState.CLOSED and self._schedule.cancel(letter):
+            letter.become(LetterState.DRAFT)
+            letter.changed = True
+
+    def synced(self, letter: Letter) -> None:
+        """Note that its writer has put a letter on disk: it is as good as finished."""
+        letter.synced = True
+        self._schedule.hurry(letter)
 
     def remove(self, letter: Letter) -> None:
         """Remove a letter, or what is left of one."""
         with self._guard:
+            self._wake(letter)
             if letter.state in (LetterState.CLOSED, LetterState.SENDING):
                 raise Refused(EINUSE)
             if letter.state is LetterState.REMOVED:
@@ -140,22 +168,16 @@ class Post:
             letter.remove()
             self._letters.pop(letter.name, None)
 
-    def close(self, letter: Letter) -> None:
+    def close(self, letter: Letter, rest: float | None = None) -> None:
         """Send a letter that nobody writes any more, unless it is held or empty.
 
-        When this returns it is sure to be sent or kept, even if we are killed.
+        It rests first, for so many seconds if given.  When this returns it is sure to
+        be sent or kept, even if we are killed.
         """
         with self._guard:
             letter.measure()
-            if (
-                letter.writers
-                or not letter.changed
-                or letter.state
-                not in (
-                    LetterState.DRAFT,
-                    LetterState.REFUSED,
-                )
-            ):
+            idle = letter.state in IDLE
+            if letter.writers or not letter.changed or not idle:
                 return
             if letter.held or letter.broken or not letter.size:
                 return
@@ -164,16 +186,22 @@ class Post:
             except OSError as e:
                 letter.status = f"error {reason(e)}\n"
                 return
-        letter.changed = False
-        self._worker.submit(self._post, letter)
+            letter.changed = False
+            if rest is None:
+                rest = min(self._rest, SYNCED) if letter.synced else self._rest
+            letter.synced = False
+            self._schedule.put(letter, rest)
 
-    def settle(self) -> None:
-        """Wait until every letter that was closed is queued or refused."""
-        self._worker.submit(lambda: None).result()
+    def settle(self, timeout: float | None = None) -> bool:
+        """Wait until every letter that was closed is queued or refused.
+
+        Return whether that is so within so many seconds.
+        """
+        return self._schedule.settle(timeout)
 
     def stop(self) -> None:
         """End the thread, and let another server have the outbox."""
-        self._worker.shutdown()
+        self._schedule.stop()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -225,7 +253,7 @@ class Post:
             letter.become(LetterState.REFUSED)
             letter.tell(_UNSURE)
         elif state is LetterState.CLOSED:
-            self._worker.submit(self._post, letter)
+            self._schedule.put(letter)
         elif state is LetterState.QUEUED:
             self._trim()
 
@@ -305,3 +333,12 @@ def post(place: Place) -> Post:
     if key not in _posts:
         _posts[key] = Post(place)
     return _posts[key]
+
+
+def settle(timeout: float = FAREWELL) -> None:
+    """Send what was closed, as the server ends; the next one sends what is left."""
+    for one in _posts.values():
+        if not one.settle(timeout):
+            log.warning(
+                "outbox: letters of %s are sent at the next start", one.place.user
+            )

@@ -6,15 +6,14 @@
 
 A clunk cannot fail, so what is wrong with a letter is in its status.  A letter may be
 written in any number of pieces, at any offsets, through any number of fids; it is
-sent when the last one that may write is clunked.  One whose connection ends before
-stays as a draft, for nobody can say whether it was complete.
+sent a moment after the last one that may write is clunked.  One whose connection ends
+before stays as a draft, for nobody can say whether it was complete.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
 
 from mailfs.attr import quote
 from mailfs.errors import EFBIG, EGONE, EISDIR, ENOENT, EPERM, EROFS, Refused, reason
@@ -229,7 +228,8 @@ class LetterFile(File):
         if mode & 3 == OEXEC:
             raise Refused(EPERM)
         if mode & 3 != OREAD or mode & OTRUNC:
-            self.letter.check_rest()
+            self.outbox.post.wake(self.letter)
+            self.letter.check_idle()
         if mode & OTRUNC:
             self.letter.truncate(0)
         return LetterHandle(self.outbox.post, self.letter, mode)
@@ -238,14 +238,19 @@ class LetterFile(File):
         """Remove it; it is not sent."""
         self.outbox.post.remove(self.letter)
 
-    def wstat(self, stat: Stat) -> Any:
+    def sync(self) -> Awaitable[None]:
+        """Put it on disk."""
+        self._check()
+        return asyncio.to_thread(self._sync)
+
+    def wstat(self, stat: Stat) -> None:
         """Change name or length; mode and times may be given and do nothing.
 
-        With nothing to change it is put on disk.
+        So may who makes the change, beside a name: Linux's 9P client tells it.
         """
         self._check()
-        if stat == NOTOUCH:
-            return asyncio.to_thread(self._sync)
+        if stat.name:
+            stat = stat._replace(muid="")
         kept = stat._replace(name="", length=NOTOUCH.length, mode=NOTOUCH.mode)
         kept = kept._replace(atime=NOTOUCH.atime, mtime=NOTOUCH.mtime)
         if kept != NOTOUCH._replace(name=""):
@@ -253,10 +258,10 @@ class LetterFile(File):
         if stat.mode != NOTOUCH.mode and stat.mode & DMDIR:
             raise Refused(EISDIR)
         if stat.length != NOTOUCH.length:
+            self.outbox.post.wake(self.letter)
             self.letter.truncate(stat.length)
         if stat.name and stat.name != self.letter.name:
             self.outbox.post.rename(self.letter, stat.name)
-        return None
 
     def _sync(self) -> None:
         fd = os.open(self.letter.path(), os.O_RDONLY | os.O_CLOEXEC)
@@ -264,6 +269,7 @@ class LetterFile(File):
             os.fsync(fd)
         finally:
             os.close(fd)
+        self.outbox.post.synced(self.letter)
 
 
 class LetterHandle(Handle):
