@@ -11,6 +11,7 @@ from mailfs.mailbox.driver import Place
 from mailfs.mailbox.drivers import open_store
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.index import Index, index_path
+from mailfs.mailbox.remotestate import state_of
 
 SUMMARY = "build or update a mailbox's index"
 
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
     try:
         folder.load()
         folder.list()
-        report(Progress("listed", len(folder.view)))
+        report(Progress("listed", folder.view.count))
         be_nice()
         derive(folder, report, bodies=options.bodies)
     finally:
@@ -65,7 +66,7 @@ def main(argv: list[str]) -> int:
 def _folder(spec: str, place: Place, cache: Path) -> MailboxState:
     driver = open_store(spec, place)
     name = str(Path(driver.path).absolute())
-    return MailboxState(driver, Index(index_path(cache, name), driver.kind, name))
+    return state_of(driver, Index(index_path(cache, name), driver.kind, name))
 
 
 def _lines(progress: Progress) -> None:

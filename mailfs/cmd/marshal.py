@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mailfs import where
 from mailfs.cmd.args import Parser, why
 from mailfs.errors import MailfsError, UsageError
+from mailfs.poll import readable
 
 if TYPE_CHECKING:
     from mailfs.mailbox.net import Network
@@ -105,7 +105,7 @@ class _Interrupts:
 
     def wait(self, fd: int) -> None:
         """Wait until fd can be read.  Raises Interrupted after a signal."""
-        select.select([fd, self._pipe[0]], [], [])
+        readable([fd, self._pipe[0]])
         if self.caught:
             raise Interrupted(self.caught)
 

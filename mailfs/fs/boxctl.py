@@ -13,9 +13,7 @@ async def _refresh(box: ScopedMailbox, words: list[str]) -> None:
     if words and not words[0].isdecimal():
         raise Refused(EARGS)
     box.hurry()
-    waiting = box.refresh()
-    if waiting is not None:
-        await waiting
+    await box.refreshed()
     if box.error:
         raise MailfsError(box.error)
 

@@ -102,8 +102,7 @@ class BoxDir(File):
         return EventFile(self.id(EVENT), self.attachment.user, self._begin)
 
     async def _begin(self, handle: EventHandle) -> Callable[[], None]:
-        if self.box.asleep and (waiting := self.box.refresh()) is not None:
-            await waiting
+        await self.box.awake()
         await self.box.listen(handle)
         return lambda: self.box.ignore(handle)
 

@@ -285,9 +285,7 @@ async def _later(of: MessageDir, need: Need, job: Callable[[], T]) -> T:
             return job()
         return await box.run(job)
     except Stale:
-        waiting = box.refresh()
-        if waiting is not None:
-            await waiting
+        await box.refreshed()
     await box.run(of.renew)
     try:
         return await box.run(job)

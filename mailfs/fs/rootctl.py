@@ -1,14 +1,25 @@
 """The commands of the root's ctl; upasfs(4).
 
 Where upas/fs answers success to what it did not do, these refuse: an unknown
-mailbox, a word that is no number.  Messages that have gone already are no error.
+mailbox, a word that is no number, a message that is not there.  Of several messages
+those that are there are served before the others are refused.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from mailfs.attr import tokenize
-from mailfs.errors import EARGS, ECTL, EFLAGS, ENOBOX, EROFS, MailfsError, Refused
+from mailfs.errors import (
+    EARGS,
+    ECTL,
+    EFLAGS,
+    ENOBOX,
+    ENOMSG,
+    EROFS,
+    MailfsError,
+    Refused,
+)
 from mailfs.mailbox.kinds import Flag
 from mailfs.mailboxes import flags, transfer
 from mailfs.mailboxes.scoped import ScopedMailbox
@@ -34,12 +45,17 @@ async def _create(boxes: ScopedMailboxes, words: list[str]) -> None:
 
 
 async def _close(boxes: ScopedMailboxes, words: list[str]) -> None:
+    missing = [name for name in words if boxes.get(name) is None]
     for name in words:
         await boxes.close(name)
+    if missing:
+        raise Refused(ENOBOX)
 
 
 async def _delete(boxes: ScopedMailboxes, words: list[str]) -> None:
-    await _box(boxes, words[0]).delete(_numbers(words[1:]))
+    box, numbers = _box(boxes, words[0]), _numbers(words[1:])
+    async with _found(box, numbers):
+        await box.delete(numbers)
 
 
 async def _flag(boxes: ScopedMailboxes, words: list[str]) -> None:
@@ -60,11 +76,14 @@ async def _flag(boxes: ScopedMailboxes, words: list[str]) -> None:
             raise Refused(EFLAGS)
         add, drop = flags.parse(letters)
         changes.append((_numbers([number])[0], add, drop))
-    await box.set_flags(changes)
+    async with _found(box, [number for number, _, _ in changes]):
+        await box.set_flags(changes)
 
 
 async def _expunge(boxes: ScopedMailboxes, words: list[str]) -> None:
-    await _box(boxes, words[0]).expunge(_numbers(words[1:]))
+    box, numbers = _box(boxes, words[0]), _numbers(words[1:])
+    async with _found(box, numbers):
+        await box.expunge(numbers)
 
 
 async def _move(boxes: ScopedMailboxes, words: list[str]) -> None:
@@ -134,6 +153,16 @@ def _box(boxes: ScopedMailboxes, name: str) -> ScopedMailbox:
     if box is None:
         raise Refused(ENOBOX)
     return box
+
+
+@asynccontextmanager
+async def _found(box: ScopedMailbox, numbers: Sequence[int]) -> AsyncIterator[None]:
+    """Refuse numbers that no message has, after the block has done the others."""
+    await box.awake()
+    missing = box.missing(numbers)
+    yield
+    if missing:
+        raise Refused(ENOMSG)
 
 
 def _is_number(word: str) -> bool:

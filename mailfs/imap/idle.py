@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from mailfs.imap.line import Clock, ready
+from mailfs.imap.line import Clock
 from mailfs.imap.wire import ImapWire
+from mailfs.poll import readable
 
 RENEW = 9 * 60.0  # seconds of one IDLE; servers end it at 30 min, some routers at 10
 
@@ -51,7 +52,7 @@ class Idle:
                 self._begin()
                 continue
             heard = self._heard(min(end, renew) - now, wake)
-            if not heard and wake is not None and ready([wake], 0):
+            if not heard and wake is not None and readable([wake], 0):
                 break
         self.end()
 

@@ -1,14 +1,14 @@
 """The connection itself: a socket, perhaps TLS, perhaps compressed; every wait ends."""
 
 import contextlib
-import select
 import socket
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from mailfs.imap.error import broken
+from mailfs.poll import readable
 from mailfs.tls.dial import wrap
 from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
@@ -105,7 +105,7 @@ class Transport:
             return True
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
-        return bool(ready([self._sock.fileno()], 0))
+        return bool(readable([self._sock.fileno()], 0))
 
     def wait(self, seconds: float, wake: int | None = None) -> bool:
         """Wait until receive has something; False after seconds or if wake is ready."""
@@ -114,7 +114,7 @@ class Transport:
         watched = [self._sock.fileno()]
         if wake is not None:
             watched.append(wake)
-        return watched[0] in ready(watched, seconds)
+        return watched[0] in readable(watched, seconds)
 
     def begin_flow(self) -> None:
         """Count what comes from here on as a stream: the server was asked for much."""
@@ -183,17 +183,6 @@ class Transport:
         """Hang up without a word."""
         with contextlib.suppress(OSError):
             self._sock.close()
-
-
-def ready(descriptors: Iterable[int], seconds: float) -> set[int]:
-    """Return which descriptors can be read, waiting at most so long for the first.
-
-    By poll: select takes none above 1023, and a server of many files has such.
-    """
-    poll = select.poll()
-    for fd in descriptors:
-        poll.register(fd, select.POLLIN)
-    return {fd for fd, _ in poll.poll(max(0.0, seconds) * 1000)}
 
 
 def _why(e: OSError) -> str:

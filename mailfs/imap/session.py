@@ -194,6 +194,11 @@ class ImapSession(ImapConnection):
         self._idle.run(timeout, wake, lambda: self._tracker.pending, idle=idle)
         return self._tracker.pending
 
+    @property
+    def pending(self) -> bool:
+        """Whether the server has told news that changes has not given yet."""
+        return self._tracker.pending
+
     def noop(self) -> None:
         """Give the server an occasion to tell what changed."""
         self._idle.end()

@@ -27,7 +27,7 @@ from mailfs.mailbox.driver import Place
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.kinds import Stale
 from mailfs.mailbox.message import Message
-from mailfs.mailbox.remote import RemoteMessage
+from mailfs.mailbox.remotestate import RemoteState
 from mailfs.msg import envelope, part
 
 BATCH = 0.25  # seconds of work between two transactions
@@ -74,7 +74,7 @@ def derive(folder: MailboxState, report: Report, *, bodies: bool = False) -> Non
 
     With bodies, whole messages of a remote store are fetched into the cache as well.
     """
-    if folder.driver.remote:
+    if isinstance(folder, RemoteState):
         _slice(folder, list(folder.unsliced(-1)), report)
         if bodies:
             _fetch(folder, report)
@@ -85,7 +85,7 @@ def derive(folder: MailboxState, report: Report, *, bodies: bool = False) -> Non
     report(Progress("done"))
 
 
-def _slice(folder: MailboxState, numbers: list[int], report: Report) -> None:
+def _slice(folder: RemoteState, numbers: list[int], report: Report) -> None:
     """Fetch headers from a server."""
     total = len(numbers)
     for at in range(0, total, SLICES):
@@ -93,16 +93,16 @@ def _slice(folder: MailboxState, numbers: list[int], report: Report) -> None:
         report(Progress("head", min(at + SLICES, total), total))
 
 
-def _fetch(folder: MailboxState, report: Report) -> None:
+def _fetch(folder: RemoteState, report: Report) -> None:
     """Fetch the messages that the cache lacks."""
-    view, total = folder.view, len(folder.view)
+    view, total = folder.view, folder.view.count
     batch: list[int] = []
     octets = 0
     for done, number in enumerate(reversed(list(view)), 1):
-        message = folder.message(number)
-        if isinstance(message, RemoteMessage) and not message.whole:
+        size = folder.uncached(number)
+        if size is not None:
             batch.append(number)
-            octets += message.size
+            octets += size
         if len(batch) >= BODIES or octets > BODY_OCTETS or done == total:
             folder.fetch(batch)
             batch, octets = [], 0

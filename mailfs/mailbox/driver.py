@@ -22,8 +22,6 @@ from mailfs.mailbox.kinds import Flag, HeaderSlice, Key, Listing, Want
 if TYPE_CHECKING:
     from mailfs.mailbox.net import Network
 
-    pass
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -43,7 +41,6 @@ class Driver(ABC):
     blank: ClassVar[bool] = False  # an empty line that is not theirs may end them
     exact: ClassVar[bool] = True  # equal idents mean equal octets
     crlf: ClassVar[bool] = False  # lines end as on the network; shown with LF
-    remote: ClassVar[bool] = False  # behind a network: what follows below is there
 
     def __init__(self, path: str, place: Place) -> None:
         self.path = path
@@ -146,50 +143,54 @@ class Driver(ABC):
         """
         raise Refused("remove not supported")
 
-    # What only remote stores have.
+    def state(self) -> Sequence[tuple[str, str]]:
+        """Return the rows of ``status`` that the store has to add, names and values."""
+        return ()
 
+    def hurry(self) -> None:  # noqa: B027  # local stores look each time
+        """Have the next listing ask the server, whenever it was asked last."""
+
+    def close(self) -> None:  # noqa: B027  # most hold nothing
+        """Release what the driver holds."""
+
+
+class RemoteDriver(Driver):
+    """One mailbox's store behind a network.
+
+    on_news is called, from any thread, when the driver learns of news while it does
+    not listen; the mailbox that opens it sets it.
+    """
+
+    on_news: Callable[[], object] | None = None
+
+    @abstractmethod
     def digest(self, key: Key) -> bytes:
         """Return 20 octets that tell a message without reading it: a SHA-1.
 
         Its input names server, user, folder, uidvalidity and uid.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def fetch(self, wants: Sequence[Want]) -> None:
-        """Bring what is wanted into the cache, in as few round trips as can be.
+        """Bring octets into the cache, in as few round trips as can be.
 
         A message that has gone is passed over.  Raises OSError if the line broke.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def heads(self, keys: Sequence[Key]) -> Iterator[HeaderSlice]:
         """Give the headers of messages, in the order that serves best.
 
         Messages that have gone are passed over.  Raises OSError if the line broke.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def listen(self, timeout: float, wake: int) -> bool:
         """Wait for news; True if the store may have changed.
 
         Ends after timeout seconds, or when the descriptor wake can be read.  Raises
         OSError if the line broke.
         """
-        raise NotImplementedError
-
-    # To be called, from any thread, when the driver learns of news while it does not
-    # listen; whoever opens the mailbox sets it.
-    alarm: Callable[[], object] | None = None
-
-    def hurry(self) -> None:  # noqa: B027  # most look each time
-        """Have the next listing ask the server, whenever it was asked last."""
-
-    def state(self) -> Sequence[tuple[str, str]]:
-        """Return what ``status`` should tell of the connection, names and values."""
-        return ()
-
-    def close(self) -> None:  # noqa: B027  # most hold nothing
-        """Release what the driver holds."""
 
 
 class Member(NamedTuple):

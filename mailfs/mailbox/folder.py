@@ -1,6 +1,6 @@
-"""A mailbox as a blocking thing: its store, its index, and the view they make.
+"""The blocking side of an open mailbox: its store, its index, the view they make.
 
-One thread uses a Folder: the mailbox's worker in the server, or the process that
+One thread uses a MailboxState: the mailbox's worker in the server, or the process that
 builds the index.
 """
 
@@ -16,15 +16,13 @@ from mailfs.errors import MailfsError
 from mailfs.mailbox.derive import Shape
 from mailfs.mailbox.driver import Driver
 from mailfs.mailbox.index import Index
-from mailfs.mailbox.kinds import Flag, Listing, Stale, Want
+from mailfs.mailbox.kinds import Flag, Listing, Stale
 from mailfs.mailbox.message import Message
 from mailfs.mailbox.octets import Stored
-from mailfs.mailbox.remote import RemoteMessage
 from mailfs.mailbox.view import Nowhere, View, difference, first_view, merge, without
 
 log = logging.getLogger(__name__)
 
-SLICES = 0.25  # seconds of fetched headers between two transactions
 RETRIES = 5  # listings to try when a store changes under our hands each time
 T = TypeVar("T")
 
@@ -39,24 +37,27 @@ class MailboxState:
         self.index = index
         self.shape = Shape(driver.envelope, driver.blank, driver.crlf)
         self.first = 1  # the first number that was not known when we opened
-        self.parted: dict[int, str] | None = None  # digests of what went, if wanted
+        # Digests of removed messages by number; gathered only if it is not None.
+        self.removed_digests: dict[int, str] | None = None
         self._clock = clock
         self._view: View | None = None
+        self._latest: Listing | None = None  # the driver's last, numbered or not yet
 
     @property
     def view(self) -> View:
-        """The latest view; open or list first."""
-        assert self._view is not None
+        """The latest view.  Raises ValueError before the first load or list."""
+        if self._view is None:
+            raise ValueError("not listed yet")
         return self._view
 
     def load(self) -> bool:
-        """Take the view from the index; say whether it still is what the store has."""
+        """Take the view from the index; True if it still is what the store has."""
         loaded = self.index.load(Nowhere())
         if loaded is None:
             return False
         self._view = loaded
         self.first = loaded.next
-        listing = self.driver.restore(loaded.listing)
+        self._latest = listing = self.driver.restore(loaded.listing)
         if listing is None:
             return False
         self._view = replace(loaded, listing=listing)
@@ -65,34 +66,49 @@ class MailboxState:
     @property
     def heavy(self) -> bool:
         """Whether listing the store now is work for a process of its own."""
-        return self.driver.heavy(self._view.listing if self._view else None)
+        return self.driver.heavy(self._known)
+
+    @property
+    def _known(self) -> Listing | None:
+        """The listing that the driver is to bring up to date."""
+        if self._latest is None and self._view is not None:
+            return self._view.listing
+        return self._latest
 
     def list(self) -> View:
         """Bring the view up to date with the store."""
         old = self._view
-        listing = self.driver.list(old.listing if old else None)
+        listing = self._relisted(self._known)
         if old is None or listing is not old.listing:
             self._view = self._save(old, listing)
         return self.view
+
+    def _relisted(self, old: Listing | None) -> Listing:
+        """Have the driver list, and keep its answer.
+
+        A server tells news once: what it told is kept even if saving it fails.
+        """
+        self._latest = listing = self.driver.list(old)
+        return listing
 
     def _save(self, old: View | None, listing: Listing) -> View:
         return self._indexed(lambda: self._merge(old, listing))
 
     def _merge(self, old: View | None, listing: Listing) -> View:
-        """Number a new listing; within a transaction, against what others made."""
+        """Number a new listing; within a transaction, against the index's numbers."""
         generation = self.index.generation
         if generation and (old is None or old.generation != generation):
-            # Somebody else has listed meanwhile, maybe more than we saw.
+            # Another process has numbered messages that listing may lack, having been
+            # made before.  Ours, brought up to date, is later than theirs for certain.
             old = self.index.load(Nowhere())
-            assert old is not None
-            listing = self.driver.restore(old.listing) or self.driver.list(old.listing)
+            listing = self._relisted(listing)
         now = int(self._clock())
         if old is None:
             view = replace(first_view(listing, now), generation=1)
         else:
             view, change = merge(old, listing, now)
             view = replace(view, generation=generation + 1)
-            self._part(change.gone)
+            self._keep_digests(change.gone)
             if self.driver.exact or _same_octets(old, view):
                 self.index.outdate(change.rewritten)
             else:
@@ -100,13 +116,13 @@ class MailboxState:
         self.index.save(old, view)
         return view
 
-    def _part(self, gone: Iterable[int]) -> None:
+    def _keep_digests(self, gone: Iterable[int]) -> None:
         """Keep the digests of messages that go, while the index has them."""
-        if self.parted is not None:
+        if self.removed_digests is not None:
             for number in gone:
                 row = self.index.body(number)
                 if row is not None:
-                    self.parted[number] = row[0].hex()
+                    self.removed_digests[number] = row[0].hex()
 
     def _indexed(self, step: Callable[[], T]) -> T:
         """Do step in a transaction; go on without the file if it cannot be written."""
@@ -141,7 +157,7 @@ class MailboxState:
             rows = view.rows(wanted)
             if not rows:
                 return view
-            listing = how(view.listing, sorted(rows))
+            self._latest = listing = how(view.listing, sorted(rows))
             return self._store(without(view, listing, rows, int(self._clock())))
 
         return self._retry(attempt)
@@ -154,13 +170,15 @@ class MailboxState:
             rows = _flagged(view, changes)
             if not rows:
                 return view
-            listing = self.driver.set_flags(view.listing, rows)
+            self._latest = listing = self.driver.set_flags(view.listing, rows)
             return self._store(merge(view, listing, int(self._clock()))[0])
 
         return self._retry(attempt)
 
     def _retry(self, attempt: Callable[[], View]) -> View:
         for _ in range(RETRIES):
+            if self._latest is not self.view.listing:
+                self.list()  # what was listed last could not be saved
             try:
                 self._view = attempt()
             except Stale:
@@ -178,8 +196,8 @@ class MailboxState:
             if generation and old.generation != generation:
                 return self._merge(None, view.listing)
             new = replace(view, generation=generation + 1)
-            if self.parted is not None:
-                self._part(difference(old, new).gone)
+            if self.removed_digests is not None:
+                self._keep_digests(difference(old, new).gone)
             self.index.save(old, new)
             return new
 
@@ -187,49 +205,28 @@ class MailboxState:
 
     def message(self, number: int, view: View | None = None) -> Message | None:
         """Return the message a view has under a number; any thread."""
-        view = view or self.view
+        view = self.view if view is None else view
         row = view.row(number)
         if row is None:
             return None
         l = view.listing
         octets = Stored(l.store, l.keys[row], l.sizes[row], l.idents[row])
-        when = (l.dates[row], view.seqs[row])
-        if self.driver.remote:
-            return RemoteMessage(
-                number, octets, self.shape, self.index, when, self.driver
-            )
+        return self._message(number, octets, (l.dates[row], view.seqs[row]))
+
+    def _message(self, number: int, octets: Stored, when: tuple[int, int]) -> Message:
         return Message(number, octets, self.shape, self.index, when)
 
-    # What only remote stores need.
+    # A remote store's octets lie elsewhere; a local one's are at hand.
 
     def unsliced(self, limit: int) -> "array[int]":
-        """Return the newest messages whose header nobody has fetched."""
-        return self.index.missing("slice", limit, newest=True)
+        """Return the newest messages whose header has not been fetched."""
+        return array("I")
 
     def slice(self, numbers: Iterable[int]) -> None:
         """Fetch the headers of messages into the index."""
-        view = self.view
-        keys = {view.listing.keys[row]: view.numbers[row] for row in view.rows(numbers)}
-        rows: list[tuple[int, bytes, bytes]] = []
-        since = time.monotonic()
-        for one in self.driver.heads(list(keys)):
-            rows.append((keys[one.key], one.header, one.structure))
-            if time.monotonic() - since > SLICES:
-                self._put_slices(rows)
-                rows.clear()
-                since = time.monotonic()
-        self._put_slices(rows)
-
-    def _put_slices(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
-        with self.index.transaction():
-            self.index.put_slices(rows)
 
     def fetch(self, numbers: Iterable[int]) -> None:
         """Fetch whole messages into the cache."""
-        l, rows = self.view.listing, self.view.rows(numbers)
-        self.driver.fetch(
-            [Want(l.keys[row], l.sizes[row], l.idents[row], 0, -1) for row in rows]
-        )
 
     def close(self) -> None:
         """Release the store and the index."""
@@ -259,6 +256,6 @@ def _same_octets(old: View, new: View) -> bool:
     was, now = (v.listing.signature.partition("/")[0] for v in (old, new))
     if was == now:
         return True
-    appended = len(new) > len(old)
+    appended = new.count > old.count
     # The last message may have been half delivered: it counts as rewritten then.
-    return appended and old.same_rows(new)[0] >= len(old) - 1
+    return appended and old.same_rows(new)[0] >= old.count - 1

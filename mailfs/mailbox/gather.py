@@ -123,7 +123,7 @@ class Batcher:
         sizes, total = view.listing.sizes, 0
         more: list[int] = []
         for row in ahead:
-            if not 0 <= row < len(view):
+            if not 0 <= row < view.count:
                 break
             number = view.numbers[row]
             total += sizes[row]

@@ -238,8 +238,8 @@ class Index:
         head, tail = (0, 0) if old is None else old.same_rows(new)
         known = {}
         if old is not None:
-            known = {row[0]: row for row in _rows(old, head, len(old) - tail)}
-        rows = _rows(new, head, len(new) - tail)
+            known = {row[0]: row for row in _rows(old, head, old.count - tail)}
+        rows = _rows(new, head, new.count - tail)
         db.executemany(_PUT, (row for row in rows if known.pop(row[0], None) != row))
         self._forget(known)
         listing = new.listing

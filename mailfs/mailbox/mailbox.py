@@ -1,58 +1,71 @@
 """A mailbox of the server: the one place where the event loop and a worker meet.
 
 The loop reads the latest view, which never changes under it.  Whatever blocks goes
-to the mailbox's own thread, one job after another; a job that makes a new view hands
-it to the loop before anybody who waited for the job goes on.  A request may stop
-waiting, the job goes on to its end.
+to the mailbox's own worker, one job after another; a job that makes a new view posts
+the finished change to the loop, which takes it over before anybody who waited for the
+job goes on.  A request may stop waiting, the job goes on to its end.
 """
 
 import asyncio
 import logging
-import select
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from mailfs.errors import MailfsError, reason
-from mailfs.mailbox.build import FEW_HEADERS, Build, derive_few
+from mailfs.mailbox.build import Build, derive_few
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.folder import MailboxState
-from mailfs.mailbox.gather import Batcher
 from mailfs.mailbox.index import Index, index_path
 from mailfs.mailbox.kinds import Flag, Listing
 from mailfs.mailbox.message import Message, Need
-from mailfs.mailbox.remote import HEADERS, RemoteMessage
+from mailfs.mailbox.remotestate import state_of
 from mailfs.mailbox.view import NOTHING, Change, View, difference
-from mailfs.mailbox.worker import Leisure, Worker
+from mailfs.mailbox.worker import Worker
 
 log = logging.getLogger(__name__)
 
 _RECENT = Flag.RECENT.value
 RECENT_MESSAGES = 64  # kept with what has been read of them
-AHEAD = 64  # short messages fetched beside the one that is read
-HEADS_AHEAD = 400  # headers likewise
-SLICES = 400  # headers fetched at a time in the background; readers wait so long
-LISTEN = 60.0  # seconds to wait for news at a time; then the driver looks around
-PAUSE = 1.0  # seconds until the event loop has surely taken up what it was told
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What a listener is told: what changed from one view to the next."""
+class Asleep:
+    """A mailbox that is not open; view is the last one seen, if any."""
 
-    change: Change
-    digests: Mapping[int, str]  # of what has gone, where the index knew them
+    view: View = NOTHING
 
 
-Listener = Callable[[News], None]
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A mailbox that is open; the worker uses state, the loop reads view."""
+
+    state: MailboxState
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A finished change: the view it leads to, and how that differs from the last.
+
+    change and digests (of removed messages, where the index knew them) are empty where
+    nobody listens.
+    """
+
+    view: View
+    change: Change = Change()  # noqa: RUF009  # a value
+    digests: Mapping[int, str] = field(default_factory=dict)
+
+
+Listener = Callable[[Moved], None]
 """Called on the event loop, after the mailbox has taken over the new view."""
 
 
 class Mailbox:
-    """One open mailbox."""
+    """One mailbox, asleep until open or the first refresh."""
 
     def __init__(
         self,
@@ -62,7 +75,7 @@ class Mailbox:
         cache: Path,
         builds: asyncio.Semaphore | None = None,
     ) -> None:
-        """Take over driver, which serves path.  open must be awaited first.
+        """Take over driver, which serves path; nothing is asked of it yet.
 
         builds lets through as many index processes as may run at once.
         """
@@ -72,8 +85,7 @@ class Mailbox:
         self.error = ""  # why the last listing failed
         self.listeners: list[Listener] = []
         self._cache = cache
-        self._folder: MailboxState | None = None
-        self._view: View | None = None
+        self._now: Asleep | Open = Asleep()
         self._told: View | None = None  # the worker's: up to where listeners know
         self._recent: OrderedDict[int, Message] = OrderedDict()
         self._build: Build | None = None
@@ -81,19 +93,10 @@ class Mailbox:
         self._listing: asyncio.Task[None] | None = None
         self._closing = False
         self._jobs: set[asyncio.Task[object]] = set()
-        self._unsliced: list[int] = []  # the worker's: headers still to be fetched
-        leisure: Leisure | None = None
-        if driver.remote:
-            loop = asyncio.get_running_loop()
-            driver.alarm = lambda: loop.call_soon_threadsafe(self._alarm)
-            leisure = self._leisure
-        self._worker = Worker(f"mbox {name}", leisure)
-        self._heads = Batcher(
-            lambda: self.view, self._sliced, self._fetch_heads, HEADS_AHEAD
-        )
-        self._wholes = Batcher(
-            lambda: self.view, self._whole, self._fetch_wholes, AHEAD
-        )
+        self._worker = self._make_worker()
+
+    def _make_worker(self) -> Worker:
+        return Worker(f"mbox {self.name}")
 
     @property
     def place(self) -> Place:
@@ -102,35 +105,22 @@ class Mailbox:
 
     @property
     def view(self) -> View:
-        """What the mailbox holds, as last listed; nothing before it is opened."""
-        return self._view or NOTHING
+        """The messages as last listed; none before the mailbox is first opened."""
+        return self._now.view
 
     @property
     def asleep(self) -> bool:
-        """Whether it has not been opened yet; refresh opens it."""
-        return self._view is None
+        """Whether it is not open; refresh opens it."""
+        return isinstance(self._now, Asleep)
 
     @property
     def first(self) -> int:
         """The first number that was not known before the mailbox was opened."""
-        return 1 if self._folder is None else self._folder.first
+        return self._now.state.first if isinstance(self._now, Open) else 1
 
     async def run(self, job: Callable[[], T]) -> T:
         """Do job on the worker; it may block.  Cancelling stops the wait only."""
         return await asyncio.shield(asyncio.wrap_future(self._worker.submit(job)))
-
-    def _alarm(self) -> None:
-        """Look at the store, if anybody is interested; on the event loop."""
-        if self.listeners or not self.asleep:
-            waiting = self.refresh()
-            if waiting is not None:
-                self._spawn(self._heard(waiting))
-
-    async def _heard(self, waiting: Awaitable[None]) -> None:
-        try:
-            await waiting
-        except (OSError, MailfsError) as e:
-            log.info("%s: %s", self.name, e)
 
     async def open(self, *, apart: bool = True) -> None:
         """List the store.  Raises OSError or MailfsError if it cannot be served.
@@ -138,73 +128,72 @@ class Mailbox:
         apart spares others who use the server a long computation, at the price of
         starting a process for it; without others it only takes longer.
         """
-        await self._change(lambda: self._open(apart))
+        loop = asyncio.get_running_loop()
+
+        def job() -> None:
+            state = self._new_state()
+            try:
+                moved = self._noting(state, lambda: self._opened(state, apart))
+            except BaseException:
+                state.index.close()
+                raise
+            loop.call_soon_threadsafe(self._take, state, moved)
+
+        await self.run(job)
+        self.error = ""
         self._build_rest()
 
-    def _open(self, apart: bool) -> View:
+    def _new_state(self) -> MailboxState:
         driver = self.driver
         name = str(Path(driver.path).absolute())
-        index = Index(index_path(self._cache, name), driver.kind, name)
-        self._folder = folder = MailboxState(driver, index)
-        if folder.load():
+        return state_of(driver, Index(index_path(self._cache, name), driver.kind, name))
+
+    def _opened(self, state: MailboxState, apart: bool) -> View:
+        if state.load():
             if self.listeners:
-                self._told = folder.view  # they hear of what came while it slept
-            return self._resumed(folder) if driver.remote else folder.view
-        if apart and folder.heavy and index.path is not None:
-            self._list_apart()
-        return folder.list()
+                self._told = state.view  # they hear of what came while it slept
+            return self._resumed(state)
+        if apart and state.heavy and state.index.path is not None:
+            self._list_apart(state)
+        return state.list()
 
-    def _resumed(self, folder: MailboxState) -> View:
-        """List a store whose messages the index knows; it may be out of reach."""
-        try:
-            return folder.list()
-        except OSError as e:
-            self.error = reason(e)
-        return folder.view
+    def _resumed(self, state: MailboxState) -> View:
+        """Return the view of a store that the index has as it is."""
+        return state.view
 
-    def _list_apart(self) -> None:
+    def _list_apart(self, state: MailboxState) -> None:
         """Have a process of its own list the store and go on to build the index."""
-        folder = self._folder
-        assert folder is not None
-        first = folder.first
+        first = state.first
         self._build = build = Build(self.driver.path, self.place, self._cache)
         try:
             build.wait_listed()
         except MailfsError as e:
             # The listing that follows tells what is wrong, in its own words.
             log.info("%s: index: %s", self.name, e)
-        folder.load()
-        folder.first = first
+        state.load()
+        state.first = first
 
-    def _relist(self) -> View:
-        folder = self._folder
-        assert folder is not None
-        if folder.heavy and folder.index.path is not None:
-            self._list_apart()
-        return folder.list()
+    def _relist(self, state: MailboxState) -> View:
+        if state.heavy and state.index.path is not None:
+            self._list_apart(state)
+        return state.list()
 
     def _build_rest(self) -> None:
-        """See to it that the index gets what it lacks."""
-        self._spawn(self._fill())
+        """Begin to put into the index what it lacks."""
+        if isinstance(self._now, Open):
+            self._spawn(self._fill(self._now.state))
 
-    async def _fill(self) -> None:
+    async def _fill(self, state: MailboxState) -> None:
         async with self._builds:
-            await self.run(self._derive)
+            await self.run(lambda: self._derive(state))
             if self._build is not None:
                 await asyncio.to_thread(self._build.wait)
 
-    def _derive(self) -> None:
-        folder = self._folder
-        assert folder is not None
+    def _derive(self, state: MailboxState) -> None:
+        """Derive a little here, on the worker, or start a process for much."""
         if self._build is not None and self._build.running:
             return
-        if self.driver.remote:
-            self._unsliced = list(folder.unsliced(FEW_HEADERS))[::-1]
-            if len(self._unsliced) < FEW_HEADERS or folder.index.path is None:
-                return
-            self._unsliced = []
-            self._build = Build(self.driver.path, self.place, self._cache)
-        elif not derive_few(folder) and folder.index.path is not None:
+        if not derive_few(state) and state.index.path is not None:
             self._build = Build(self.driver.path, self.place, self._cache)
 
     def _spawn(self, work: Awaitable[object]) -> None:
@@ -217,35 +206,33 @@ class Mailbox:
         if not task.cancelled() and (e := task.exception()) is not None:
             log.error("%s: %s", self.name, e, exc_info=e)
 
-    async def _change(self, job: Callable[[], View]) -> None:
-        """Do a job that makes a new view, and take it over even if nobody waits."""
+    async def _change(self, state: MailboxState, job: Callable[[], View]) -> None:
+        """Do a job that makes a new view; it is taken over even if nobody waits."""
+        loop = asyncio.get_running_loop()
 
-        async def work() -> None:
-            done = self._worker.submit(lambda: self._noting(job))
-            view, news = await asyncio.wrap_future(done)
-            self._take(view)
-            if news is not None:
-                for listener in list(self.listeners):
-                    listener(news)
+        def work() -> None:
+            moved = self._noting(state, job)
+            loop.call_soon_threadsafe(self._take, state, moved)
 
-        await asyncio.shield(asyncio.ensure_future(work()))
+        await self.run(work)
 
-    def _noting(self, job: Callable[[], View]) -> tuple[View, News | None]:
-        """Do job, and find out what it changed if anybody listens."""
-        if self._folder is not None:
-            self._folder.parted = {} if self.listeners else None
+    def _noting(self, state: MailboxState, job: Callable[[], View]) -> Moved:
+        """Do job on the worker, and find out what it changed if anybody listens."""
+        state.removed_digests = {} if self.listeners else None
         view = job()
         told, self._told = self._told, view
         if told is None or told is view or not self.listeners:
-            return view, None
-        assert self._folder is not None
-        change = difference(told, view)
-        return view, News(change, self._folder.parted or {}) if change else None
+            return Moved(view)
+        return Moved(view, difference(told, view), state.removed_digests or {})
 
-    def _take(self, view: View) -> None:
-        if view is not self._view:
-            self._view = view
+    def _take(self, state: MailboxState, moved: Moved) -> None:
+        """Take over a finished change, on the loop."""
+        if moved.view is not self.view:
             self._recent.clear()
+        self._now = Open(state, moved.view)
+        if moved.change:
+            for listener in list(self.listeners):
+                listener(moved)
 
     def hurry(self) -> None:
         """Have the next refresh ask the server, whenever it was asked last."""
@@ -258,33 +245,53 @@ class Mailbox:
         """
         if self._closing:
             return None
-        if self._listing is None and self.asleep:
-            self._listing = asyncio.ensure_future(self._awake())
         if self._listing is None:
-            listing = self.view.listing
-            try:
-                if listing.settled and self.driver.signature() == listing.signature:
-                    return None
-            except OSError:
-                pass  # the listing finds the same, and says so
-            self._listing = asyncio.ensure_future(self._refresh())
+            match self._now:
+                case Asleep():
+                    self._listing = asyncio.ensure_future(self._wake())
+                case Open(state, view):
+                    if self._current(view.listing):
+                        return None
+                    self._listing = asyncio.ensure_future(self._refresh(state))
         return asyncio.shield(self._listing)
 
-    async def _awake(self) -> None:
-        """Open what was asleep.  Raises as open does, and it sleeps on."""
+    def _current(self, listing: Listing) -> bool:
+        """Whether the store still is as it was listed."""
+        try:
+            return listing.settled and self.driver.signature() == listing.signature
+        except OSError:
+            return False  # the listing finds the same, and says so
+
+    async def refreshed(self) -> None:
+        """List again if the store has changed, and wait for it.  Raises as refresh."""
+        waiting = self.refresh()
+        if waiting is not None:
+            await waiting
+
+    async def _awake(self) -> MailboxState:
+        """Return the open mailbox's state; open it first if it sleeps."""
+        if isinstance(self._now, Asleep):
+            await self.refreshed()
+        if isinstance(self._now, Asleep):
+            raise MailfsError(f"{self.name}: the mailbox is closed")
+        return self._now.state
+
+    async def _wake(self) -> None:
+        """Open the sleeping mailbox.  Raises as open does, and it sleeps on."""
         try:
             await self.open()
+        except (OSError, MailfsError) as e:
+            self.error = told(e)
+            raise
         finally:
             self._listing = None
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, state: MailboxState) -> None:
         before = self.view
         try:
-            await self._change(self._relist)
-        except OSError as e:
-            self.error = reason(e)
-        except MailfsError as e:
-            self.error = str(e)
+            await self._change(state, lambda: self._relist(state))
+        except (OSError, MailfsError) as e:
+            self.error = told(e)
         else:
             self.error = ""
             if self.view.next != before.next:
@@ -295,10 +302,8 @@ class Mailbox:
     def message(self, number: int) -> Message | None:
         """Return the message with a number, None if there is none."""
         found = self._recent.get(number)
-        if found is None:
-            assert self._folder is not None
-            folder = self._folder
-            found = folder.message(number, self.view)
+        if found is None and isinstance(self._now, Open):
+            found = self._now.state.message(number, self._now.view)
             if found is None:
                 return None
             self._recent[number] = found
@@ -306,52 +311,8 @@ class Mailbox:
                 self._recent.popitem(last=False)
         return found
 
-    # What only remote stores need.
-
     async def prepare(self, message: Message, need: Need) -> None:
-        """Fetch what need takes of a message, together with what others wait for."""
-        if not isinstance(message, RemoteMessage):
-            return
-        if need in HEADERS:
-            await self._heads.want(message.number)
-        elif message.short:
-            await self._wholes.want(message.number)
-
-    def _sliced(self, number: int) -> bool:
-        message = self.message(number)
-        return message is None or message.ready(Need.HEAD)
-
-    def _whole(self, number: int) -> bool:
-        message = self.message(number)
-        return message is None or message.ready(Need.WHOLE)
-
-    async def _fetch_heads(self, numbers: Sequence[int]) -> None:
-        assert self._folder is not None
-        folder = self._folder
-        await self.run(lambda: folder.slice(numbers))
-
-    async def _fetch_wholes(self, numbers: Sequence[int]) -> None:
-        assert self._folder is not None
-        folder = self._folder
-        await self.run(lambda: folder.fetch(numbers))
-
-    def _leisure(self, wake: int) -> None:
-        """Spend the worker's time between jobs: fetch headers, or wait for news."""
-        folder = self._folder
-        try:
-            if folder is None or self._view is None:
-                select.select([wake], [], [])
-            elif self._unsliced:
-                numbers = self._unsliced[-SLICES:][::-1]
-                del self._unsliced[-SLICES:]
-                folder.slice(numbers)
-            elif self.driver.listen(LISTEN, wake):
-                assert self.driver.alarm is not None
-                self.driver.alarm()
-                select.select([wake], [], [], PAUSE)
-        except (OSError, MailfsError) as e:
-            # The driver paces its attempts; the listing that follows says what is up.
-            log.info("%s: %s", self.name, reason(e) if isinstance(e, OSError) else e)
+        """Fetch what need takes of a message; local stores have it."""
 
     def flags(self, number: int) -> int:
         """Return a message's Flag bits; none if it has gone."""
@@ -379,55 +340,48 @@ class Mailbox:
         numbers: Iterable[int],
         how: Callable[[Listing, Sequence[int]], Listing],
     ) -> None:
-        wanted = list(numbers)
-        assert self._folder is not None
-        folder = self._folder
-        await self._change(lambda: folder.remove(wanted, how))
+        wanted, state = list(numbers), await self._awake()
+        await self._change(state, lambda: state.remove(wanted, how))
 
     async def copy(self, numbers: Iterable[int], target: str) -> None:
         """Copy messages to another folder of the account."""
-        wanted, driver = list(numbers), self.driver
-        assert self._folder is not None
-        folder = self._folder
+        wanted, driver, state = list(numbers), self.driver, await self._awake()
 
         def job() -> None:
-            view = folder.view
+            view = state.view
             driver.copy(view.listing, sorted(view.rows(wanted)), target)
 
         await self.run(job)
 
     async def set_flags(self, changes: Sequence[tuple[int, Flag, Flag]]) -> None:
         """Apply (number, flags to set, to clear); on disk when it returns."""
-        assert self._folder is not None
-        folder = self._folder
-        await self._change(lambda: folder.set_flags(changes))
+        state = await self._awake()
+        await self._change(state, lambda: state.set_flags(changes))
 
     def status(self) -> list[tuple[str, str]]:
-        """Return what there is to know, as names and values."""
-        build = self._build
-        busy = build is not None and build.running
+        """Return the rows of the file ``status``: names and values."""
         rows = [
             ("name", self.name),
             ("path", self.path),
             ("kind", self.driver.kind),
         ]
+        error = [("error", self.error)] if self.error else []
         if self.asleep:
-            return [*rows, ("state", "asleep"), *self.driver.state()]
+            state = "error" if self.error else "asleep"
+            return [*rows, ("state", state), *self.driver.state(), *error]
+        build = self._build
+        busy = build if build is not None and build.running else None
         rows += [
             ("state", "error" if self.error else "indexing" if busy else "ready"),
-            ("messages", str(len(self.view))),
+            ("messages", str(self.view.count)),
             ("version", str(self.view.vers)),
         ]
-        if busy:
-            assert build is not None
-            done = build.progress
+        if busy is not None:
+            done = busy.progress
             rows.append(("progress", f"{done.phase} {done.done} {done.total}"))
         if build is not None and build.error:
             rows.append(("index", build.error))
-        rows += self.driver.state()
-        if self.error:
-            rows.append(("error", self.error))
-        return rows
+        return [*rows, *self.driver.state(), *error]
 
     async def close(self) -> None:
         """End the worker and release the store."""
@@ -445,5 +399,11 @@ class Mailbox:
     def _release(self) -> None:
         if self._build is not None:
             self._build.stop()
-        if self._folder is not None:
-            self._folder.close()
+        if isinstance(self._now, Open):
+            self._now.state.index.close()
+        self.driver.close()
+
+
+def told(e: OSError | MailfsError) -> str:
+    """Return an error as ``status`` tells it."""
+    return reason(e) if isinstance(e, OSError) else str(e)

@@ -112,6 +112,11 @@ class Message:
         return self._index.body(self.number) is not None
 
     @property
+    def short(self) -> bool:
+        """Whether it is better fetched whole than in pieces."""
+        return True
+
+    @property
     def values(self) -> Envelope:
         """What the header says."""
         return self.head.envelope

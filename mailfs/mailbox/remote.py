@@ -7,7 +7,7 @@ word on their sizes.
 
 from mailfs.mailbox import derive
 from mailfs.mailbox.derive import Shape
-from mailfs.mailbox.driver import Driver
+from mailfs.mailbox.driver import RemoteDriver
 from mailfs.mailbox.drivers.imap.skeleton import Skeleton, skeleton
 from mailfs.mailbox.index import Index
 from mailfs.mailbox.message import AT_ONCE, KEEP, Message, Need, Outline
@@ -36,7 +36,7 @@ class RemoteMessage(Message):
         shape: Shape,
         index: Index,
         when: tuple[int, int],
-        driver: Driver,
+        driver: RemoteDriver,
     ) -> None:
         """Describe it; driver is the one that listed it."""
         super().__init__(number, octets, shape, index, when)

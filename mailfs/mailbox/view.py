@@ -41,7 +41,9 @@ class View:
     mtime: int
     generation: int = 0
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many messages there are; an empty view is as true as any other."""
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[int]:
@@ -65,7 +67,7 @@ class View:
 
     def same_rows(self, new: "View") -> tuple[int, int]:
         """Return how many rows at the start, and at the end, new has just as here."""
-        n, m = len(self), len(new)
+        n, m = self.count, new.count
         columns = list(zip(_columns(self), _columns(new), strict=True))
         head = _agree(min(n, m), lambda a, b: all(x[a:b] == y[a:b] for x, y in columns))
         tail = _agree(
@@ -142,7 +144,7 @@ def merge(old: View, listing: Listing, now: int) -> tuple[View, Change]:
 
 def difference(old: View, new: View) -> Change:
     """Return what changed between two views, whoever made the later one, and how."""
-    n, m = len(old), len(new)
+    n, m = old.count, new.count
     columns: list[tuple[Any, Any]] = [
         (old.numbers, new.numbers),
         (old.listing.idents, new.listing.idents),
@@ -178,7 +180,7 @@ def without(old: View, listing: Listing, rows: Sequence[int], now: int) -> View:
     The listing may already show mail that has come since, at its end.
     """
     gone = set(rows)
-    kept = [row for row in range(len(old)) if row not in gone]
+    kept = [row for row in range(old.count) if row not in gone]
     numbers = array("I", (old.numbers[row] for row in kept))
     seqs = bytearray(old.seqs[row] for row in kept)
     # Number what came meanwhile by an ordinary merge, onto the part that is known.
@@ -313,7 +315,7 @@ def _change(
     numbers: "array[int]",
     fresh: list[int],
 ) -> Change:
-    was, n, m = old.listing, len(old), len(listing)
+    was, n, m = old.listing, old.count, len(listing)
     modified = _reflagged(was.flags, listing.flags, numbers, same.head, 0, 0)
     modified += _reflagged(
         was.flags, listing.flags, numbers, same.tail, n - same.tail, m - same.tail

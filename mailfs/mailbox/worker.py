@@ -54,6 +54,10 @@ class Worker:
         self._put(work)
         return future
 
+    def poke(self) -> None:
+        """End the leisure that is under way; any thread."""
+        self._put(_nothing)
+
     def _put(self, work: Callable[[], None]) -> None:
         self._jobs.append(work)
         if self._leisure is None:
@@ -90,3 +94,7 @@ class Worker:
         if self._leisure is not None:
             os.close(self._wake)
             os.close(self._waker)
+
+
+def _nothing() -> None:
+    """Do nothing: a job that only ends a wait."""

@@ -17,7 +17,7 @@ from typing import Protocol
 from mailfs.attr import quote
 from mailfs.errors import MailfsError
 from mailfs.mailbox.kinds import Stale
-from mailfs.mailbox.mailbox import Mailbox, News
+from mailfs.mailbox.mailbox import Mailbox, Moved
 from mailfs.mailbox.message import Message
 from mailfs.mailbox.view import Change
 from mailfs.mailboxes.watch import Watch
@@ -68,7 +68,7 @@ class EventSource:
         self._watch = watch
         self._listeners: dict[Listener, Seen] = {}
         self._held = 0  # listeners, and who is about to become one
-        self._queue: deque[tuple[News, list[tuple[Listener, Change]]]] = deque()
+        self._queue: deque[tuple[Moved, list[tuple[Listener, Change]]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._known: OrderedDict[int, str] = OrderedDict()
 
@@ -92,9 +92,8 @@ class EventSource:
         self.hold()
         try:
             # A sleeping mailbox has nothing yet that its waking could tell as new.
-            waiting = None if self._box.asleep else self._box.refresh()
-            if waiting is not None:
-                await waiting
+            if not self._box.asleep:
+                await self._box.refreshed()
         except BaseException:
             self.release()
             raise
@@ -118,15 +117,15 @@ class EventSource:
             self._box.listeners.remove(self._news)
         self.release()
 
-    def _news(self, news: News) -> None:
+    def _news(self, moved: Moved) -> None:
         told = [
             (listener, change)
             for listener, seen in self._listeners.items()
-            if (change := seen(news.change))
+            if (change := seen(moved.change))
         ]
         if not told:
             return
-        self._queue.append((news, told))
+        self._queue.append((moved, told))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._tell())
             self._task.add_done_callback(self._told)
@@ -134,8 +133,8 @@ class EventSource:
     async def _tell(self) -> None:
         """Tell what is queued, one change after the other."""
         while self._queue:
-            news, told = self._queue.popleft()
-            digests = await self._digests(news, [change for _, change in told])
+            moved, told = self._queue.popleft()
+            digests = await self._digests(moved, [change for _, change in told])
             for listener, change in told:
                 listener.put(list(_events(self._box.name, change, digests)))
 
@@ -144,10 +143,10 @@ class EventSource:
         if not task.cancelled() and (e := task.exception()) is not None:
             log.error("%s: events: %s", self._box.name, e, exc_info=e)
 
-    async def _digests(self, news: News, changes: Iterable[Change]) -> dict[int, str]:
+    async def _digests(self, moved: Moved, changes: Iterable[Change]) -> dict[int, str]:
         """Return the digests of all messages that changes name, as far as known."""
         gone = {n for change in changes for n in change.gone}
-        found = {n: news.digests.get(n) or self._known.pop(n, "") for n in gone}
+        found = {n: moved.digests.get(n) or self._known.pop(n, "") for n in gone}
         for change in changes:
             for n in change.rewritten:
                 self._known.pop(n, None)
@@ -173,9 +172,7 @@ class EventSource:
             found |= await box.run(partial(_ask, there))
             if len(found) == len(numbers):
                 break
-            waiting = box.refresh()
-            if waiting is not None:
-                await waiting
+            await box.refreshed()
         return found
 
     async def close(self) -> None:

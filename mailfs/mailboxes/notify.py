@@ -7,10 +7,11 @@ from functools import partial
 from typing import TypeVar
 
 from mailfs.errors import MailfsError
-from mailfs.mailbox.kinds import Stale
 from mailfs.mailbox.message import Need
 from mailfs.mailboxes.entity import Entity
 from mailfs.mailboxes.events import Event
+from mailfs.mailboxes.retry import retrying
+from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.mailboxes.scopedset import Follow, ScopedMailboxes
 
 log = logging.getLogger(__name__)
@@ -64,20 +65,21 @@ class Notifier:
 
         Whatever the header says is at hand.
         """
-        for _ in range(2):  # the store may have changed since it was listed
-            window = self._shelf.get(event.box)
-            message = None if window is None else window.message(event.number)
-            if window is None or message is None:
-                return None
-            item = Entity(window, message)
-            try:
-                await window.prepare(message, Need.HEAD)
-                return await window.run(partial(job, item))
-            except Stale:
-                waiting = window.refresh()
-                if waiting is not None:
-                    await waiting
-            except (MailfsError, OSError) as e:
-                log.info("%s/%d: %s", event.box, event.number, e)
-                break
+        box = self._shelf.get(event.box)
+        if box is None:
+            return None
+        try:
+            return await retrying(box, partial(_read, box, event.number, job))
+        except (MailfsError, OSError) as e:
+            log.info("%s/%d: %s", event.box, event.number, e)
+            return None
+
+
+async def _read(
+    box: ScopedMailbox, number: int, job: Callable[[Entity], T]
+) -> T | None:
+    message = box.message(number)
+    if message is None:
         return None
+    await box.prepare(message, Need.HEAD)
+    return await box.run(partial(job, Entity(box, message)))

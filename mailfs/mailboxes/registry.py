@@ -14,6 +14,7 @@ from mailfs.mailbox.drivers import members, open_store
 from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.mailbox import Mailbox
+from mailfs.mailbox.remotebox import mailbox_of
 from mailfs.mailboxes.events import EventSource
 from mailfs.mailboxes.spec import last
 from mailfs.mailboxes.watch import Watch
@@ -67,7 +68,7 @@ class MailboxRegistry:
         if path.endswith("/*"):
             found = await asyncio.to_thread(members, path, self.place)
         if found is not None:
-            return await self._open_members(found, name)
+            return await self.open_members(found, name)
         name = self._name(path, name)
         there = self._open.get(name)
         if there is not None:
@@ -85,7 +86,7 @@ class MailboxRegistry:
         return box
 
     async def _opened(self, name: str, path: str, driver: Driver) -> Mailbox:
-        box = Mailbox(name, path, driver, self.cache, self._builds)
+        box = mailbox_of(name, path, driver, self.cache, self._builds)
         try:
             await box.open(apart=bool(self._open))
         except BaseException:
@@ -93,7 +94,7 @@ class MailboxRegistry:
             raise
         return box
 
-    async def _open_members(self, found: Sequence[Member], name: str | None) -> Mailbox:
+    async def open_members(self, found: Sequence[Member], name: str | None) -> Mailbox:
         """Open the main one of several mailboxes; the others sleep.
 
         They are called by their own names, or with a name given by that and theirs.
@@ -111,7 +112,7 @@ class MailboxRegistry:
                 box = await self._opened(title, one.path, one.driver)
                 self._enter(box)
             elif box is None:
-                box = Mailbox(title, one.path, one.driver, self.cache, self._builds)
+                box = mailbox_of(title, one.path, one.driver, self.cache, self._builds)
                 self._enter(box)
             boxes.append(box)
         if not boxes:
@@ -192,9 +193,7 @@ class MailboxRegistry:
                 return
             await box.run(remove)
         box.hurry()
-        waiting = box.refresh()
-        if waiting is not None:
-            await waiting
+        await box.refreshed()
 
     async def rename(self, old: str, new: str, *, keep: bool) -> None:
         """Move the mailbox at old to new; one that is open goes on under its new name.

@@ -47,6 +47,9 @@ class Box(Protocol):
     def refresh(self) -> Awaitable[None] | None:
         """List again if the store has changed; None if the view is current."""
 
+    async def refreshed(self) -> None:
+        """List again if the store has changed, and wait for it."""
+
     async def prepare(self, message: Message, need: Need) -> None:
         """Fetch what need takes of a message."""
 
@@ -144,6 +147,15 @@ class ScopedMailbox:
         """List again if the store has changed; None if the view is current."""
         return self._box.refresh()
 
+    async def refreshed(self) -> None:
+        """List again if the store has changed, and wait for it."""
+        await self._box.refreshed()
+
+    async def awake(self) -> None:
+        """Open it if it sleeps.  Raises OSError or MailfsError if that cannot be."""
+        if self._box.asleep:
+            await self._box.refreshed()
+
     async def run(self, job: Callable[[], T]) -> T:
         """Do job on the mailbox's worker; it may block."""
         return await self._box.run(job)
@@ -165,13 +177,11 @@ class ScopedMailbox:
 
     async def delete(self, numbers: Iterable[int]) -> None:
         """Remove messages; those that are not seen are passed over, as if not there."""
-        self._writable()
-        await self._box.delete([n for n in numbers if self._sees(n)])
+        await self._box.delete(await self._changing(numbers))
 
     async def expunge(self, numbers: Iterable[int]) -> None:
         """Remove messages for good, where delete would keep them in a trash."""
-        self._writable()
-        await self._box.expunge([n for n in numbers if self._sees(n)])
+        await self._box.expunge(await self._changing(numbers))
 
     def sibling(self, path: str) -> str | None:
         """Return what the folder at path is called in the mailbox's account."""
@@ -179,27 +189,39 @@ class ScopedMailbox:
 
     async def move(self, numbers: Iterable[int], folder: str) -> None:
         """Move messages to another folder of the account."""
-        self._writable()
-        await self._box.move([n for n in numbers if self._sees(n)], folder)
+        await self._box.move(await self._changing(numbers), folder)
 
     async def copy(self, numbers: Iterable[int], folder: str) -> None:
         """Copy messages to another folder of the account."""
-        self._writable()
-        await self._box.copy([n for n in numbers if self._sees(n)], folder)
+        await self._box.copy(await self._changing(numbers), folder)
 
     async def set_flags(self, changes: Sequence[tuple[int, Flag, Flag]]) -> None:
         """Apply (number, flags to set, to clear) to the messages that are seen."""
-        self._writable()
-        await self._box.set_flags([c for c in changes if self._sees(c[0])])
+        seen = set(await self._changing(number for number, _, _ in changes))
+        await self._box.set_flags([c for c in changes if c[0] in seen])
 
     async def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
         """Add a message, as Driver.append does; to be followed by a refresh."""
-        self._writable()
+        self._check_writable()
         driver = self._box.driver
         await self._box.run(lambda: driver.append(message, date, sender, flags))
 
-    def _writable(self) -> None:
-        if self._scope.readonly:
+    def missing(self, numbers: Iterable[int]) -> list[int]:
+        """Return the numbers of which no message is seen."""
+        view = self.view
+        return [number for number in numbers if view.row(number) is None]
+
+    async def _changing(self, numbers: Iterable[int]) -> list[int]:
+        """Return the numbers of messages that are seen, of the mailbox opened.
+
+        Raises Refused where nothing may be changed.
+        """
+        self._check_writable()
+        await self.awake()
+        return [number for number in numbers if self._sees(number)]
+
+    def _check_writable(self) -> None:
+        if self.place.readonly:
             raise Refused(EROFS)
 
     def debug(self, level: int) -> None:
@@ -213,7 +235,7 @@ class ScopedMailbox:
         rows = self._box.status()
         if self._scope.whole:
             return rows
-        told = {"messages": str(len(self.view)), "version": str(self.view.vers)}
+        told = {"messages": str(self.view.count), "version": str(self.view.vers)}
         return [(name, told.get(name, value)) for name, value in rows]
 
     async def listen(self, listener: Listener) -> None:

@@ -38,9 +38,7 @@ async def search(box: ScopedMailbox, terms: Sequence[Term]) -> list[int]:
     """Return the numbers of the messages that match all terms, ascending."""
     index = [(t.field, t.finder()) for t in terms if t.field in _VALUES]
     octets = [(t.field, t.finder()) for t in terms if t.field not in _VALUES]
-    waiting = box.refresh()
-    if waiting is not None:
-        await waiting
+    await box.refreshed()
     found: list[int] = []
     for numbers in _steps(box):
         if index:
@@ -81,9 +79,7 @@ async def _step(
         found += hits
         if not todo:
             break
-        waiting = box.refresh()
-        if waiting is not None:
-            await waiting
+        await box.refreshed()
     return sorted(found)
 
 

@@ -14,6 +14,7 @@ from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.kinds import Flag, Stale
 from mailfs.mailbox.message import Need
 from mailfs.mailboxes.entity import Entity
+from mailfs.mailboxes.retry import retrying
 from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.msg import fromline
@@ -41,7 +42,7 @@ async def copy(
     ``open`` takes it; one in the user's mail directory is made if it is not there.
     Raises Refused, before anything is done, if a message is not there.
     """
-    _check(boxes, box, numbers)
+    await _check(box, numbers)
     near = _near(boxes, box, folder)
     if near is not None:
         await box.copy(numbers, near)
@@ -63,17 +64,18 @@ async def move(
         return
     near = _near(boxes, box, folder)
     if near is not None:
-        _check(boxes, box, numbers)
+        await _check(box, numbers)
         await box.move(numbers, near)
         return
     await copy(boxes, box, numbers, folder)
     await box.expunge(numbers)
 
 
-def _check(boxes: ScopedMailboxes, box: ScopedMailbox, numbers: Sequence[int]) -> None:
-    if boxes.place.readonly:
+async def _check(box: ScopedMailbox, numbers: Sequence[int]) -> None:
+    if box.place.readonly:
         raise Refused(EROFS)
-    if any(box.view.row(number) is None for number in numbers):
+    await box.awake()
+    if box.missing(numbers):
         raise Refused(ENOMSG)
 
 
@@ -84,20 +86,19 @@ def _near(boxes: ScopedMailboxes, box: ScopedMailbox, folder: str) -> str | None
 
 
 async def _letter(box: ScopedMailbox, number: int) -> CarriedMessage:
-    """Read a message; once more if the store has just changed."""
-    for _ in range(2):
+    """Read a message.  Raises Refused if it has gone."""
+
+    async def read() -> CarriedMessage:
         message = box.message(number)
         if message is None:
-            break
-        item = Entity(box, message)
-        try:
-            await box.prepare(message, Need.WHOLE)
-            return await box.run(partial(_read, item))
-        except Stale:
-            waiting = box.refresh()
-            if waiting is not None:
-                await waiting
-    raise Refused(EGONE)
+            raise Refused(EGONE)
+        await box.prepare(message, Need.WHOLE)
+        return await box.run(partial(_read, Entity(box, message)))
+
+    try:
+        return await retrying(box, read)
+    except Stale:
+        raise Refused(EGONE) from None
 
 
 def _read(item: Entity) -> CarriedMessage:
@@ -119,9 +120,7 @@ async def _folder(boxes: ScopedMailboxes, folder: str) -> AsyncIterator[Append]:
     if there is not None:
         window = there
         yield lambda one: window.append(one.octets, one.date, one.sender, one.flags)
-        waiting = there.refresh()
-        if waiting is not None:
-            await waiting
+        await there.refreshed()
         return
     boxes.check_free()
     driver = await asyncio.to_thread(_driver, path, boxes.place, own=path != folder)

@@ -188,9 +188,7 @@ async def _catch_up(box: Mailbox, watched: _Watched) -> None:
         while watched.dirty:
             await asyncio.sleep(QUIET)
             watched.dirty = False
-            waiting = box.refresh()
-            if waiting is not None:
-                await waiting
+            await box.refreshed()
     finally:
         watched.task = None
 

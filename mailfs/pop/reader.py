@@ -6,10 +6,10 @@ one message says could be taken for the next answer.  Servers that end their own
 with a bare LF are believed to do so in texts too.
 """
 
-import select
 import socket
 from collections.abc import Iterator
 
+from mailfs.poll import readable
 from mailfs.pop.error import Ambiguous, broken
 
 MAX_LINE = 8192  # octets; RFC 2449 allows 512, RFC 5034 more for SASL
@@ -97,7 +97,7 @@ class Pop3Reader:
         pending = getattr(self._sock, "pending", None)  # TLS may hold octets back
         if pending is not None and pending():
             return False
-        return not select.select([self._sock], [], [], QUIET)[0]
+        return not readable([self._sock.fileno()], QUIET)
 
 
 class _Text:

@@ -6,7 +6,6 @@ a few modular exponentiations, and ten wrong passwords close an account for a wh
 
 import logging
 import secrets
-import select
 import signal
 import socket
 import threading
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailfs.errors import reason
+from mailfs.poll import readable
 from mailfs.secstore import pak
 from mailfs.secstore.account import Account, Accounts, NoAccount
 from mailfs.secstore.conn import Conn
@@ -62,8 +62,8 @@ class SecstoreServer:
         while True:
             try:
                 if wake is not None:
-                    ready, _, _ = select.select([listener, wake], [], [])
-                    if wake in ready:
+                    ready = readable([listener.fileno(), wake.fileno()])
+                    if wake.fileno() in ready:
                         return
                 sock, address = listener.accept()
             except (OSError, ValueError):  # closed, before or during the wait

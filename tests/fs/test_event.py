@@ -10,6 +10,7 @@ import pytest
 
 from mailfs.errors import EPERM, Refused
 from mailfs.fs.eventfile import MAX_UNREAD, EventHandle
+from mailfs.mailbox.index import Index, index_path
 from mailfs.mailboxes.events import Event
 from mailfs.p9.client import Client, OpenFile
 from mailfs.p9.errstr import EINTERRUPTED
@@ -305,9 +306,7 @@ def test_a_digest_that_the_index_has_lost(
     append(box, FIFTH)
     new = reader.next()
     (mailbox,) = tree.boxes
-    folder = mailbox._folder
-    assert folder is not None
-    index = folder.index
+    index = Index(index_path(tree.boxes.cache, str(box)), "mbox", str(box))
     while tree.do(mailbox.run(lambda: index.body(5))) is None:
         pass
     tree.do(mailbox.run(lambda: index.outdate([1, 5])))

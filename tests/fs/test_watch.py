@@ -45,7 +45,7 @@ def watching(tree: Tree, watch: Watch) -> Iterator[Watch]:
 
 def count(tree: Tree) -> int:
     (box,) = tree.boxes
-    return len(box.view)
+    return box.view.count
 
 
 @pytest.mark.parametrize("network", [frozenset[str](), None])

@@ -120,7 +120,7 @@ def test_an_index_that_cannot_be_written(
     with box.open("a") as f:
         f.writelines(text(i, "x") for i in range(6, 2000))
     one.list()
-    assert len(one.view) == 1999
+    assert one.view.count == 1999
     assert one.index.path is None
     assert "kept in memory" in caplog.text
     one.delete([1])
@@ -181,7 +181,7 @@ def test_derive_passes_over_what_cannot_be_read(box: Path, tmp_path: Path) -> No
     (maildir / "new/2.x").unlink()
     derive(one, lambda _: None)
     assert list(one.index.missing("head")) == []
-    assert len(one.view) == 2
+    assert one.view.count == 2
     one.close()
 
 
@@ -362,7 +362,7 @@ def test_status(box: Path, tmp_path: Path) -> None:
 
 def test_a_torn_index_is_no_trouble(box: Path, tmp_path: Path) -> None:
     async def nothing(mailbox: Mailbox) -> None:
-        assert len(mailbox.view) == 5
+        assert mailbox.view.count == 5
 
     in_loop(box, tmp_path, nothing)
     (path,) = tmp_path.rglob("*.db")

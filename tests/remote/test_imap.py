@@ -2,17 +2,25 @@
 
 import base64
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mailfs.errors import Refused
+from mailfs.mailbox.drivers import open_store
+from mailfs.mailbox.index import Index, index_path
+from mailfs.mailbox.kinds import Flag
+from mailfs.mailbox.mailbox import Mailbox
+from mailfs.mailbox.remotestate import state_of
 from mailfs.p9.client import Client
 from tests.net.dovecot import Dovecot
 from tests.net.proxy import Proxy
 from tests.remote.account import Account, mail, until
 
 pytestmark = pytest.mark.live
+
+MANY = 2000  # messages whose headers are fetched by a process of their own
 
 
 def numbers(client: Client, box: str = "mbox") -> list[int]:
@@ -72,7 +80,7 @@ def test_a_server_that_idles_is_not_asked(account: Account) -> None:
     account.fill(1)
     box = account.open()
     account.fill(1, first=2)
-    until(lambda: len(box.view) == 2)
+    until(lambda: box.view.count == 2)
 
 
 def test_delete_goes_to_the_trash_and_from_there_for_good(anywhere: Account) -> None:
@@ -269,3 +277,51 @@ def test_refusals_are_told(account: Account, what: str) -> None:
         with pytest.raises(Refused, match=REFUSALS[what]):
             client.write("/ctl", f"open {spec} mbox".encode())
         assert [e.name for e in client.ls("/") if e.name == "mbox"] == []
+
+
+def index_in_another_process(account: Account) -> None:
+    """List and save as the index process does: the index is ahead of the server."""
+    driver = open_store(account.spec(), account.tree.boxes.place)
+    name = driver.path
+    index = Index(index_path(account.tree.boxes.cache, name), driver.kind, name)
+    other = state_of(driver, index)
+    other.load()
+    other.list()
+    with index.transaction():  # as one that listed something of its own
+        index.save(other.view, replace(other.view, generation=index.generation + 1))
+    other.close()
+
+
+def test_news_is_kept_when_another_process_has_numbered(account: Account) -> None:
+    """The server tells each change once; the index must not swallow it."""
+    account.fill(20)
+    box = account.open()
+    with account.other() as imap:
+        for n in range(3):
+            index_in_another_process(account)
+            account.fill(1, first=21 + n)
+            until(lambda count=21 + n: box.view.count == count)
+            index_in_another_process(account)
+            for uid in range(1, 9):
+                imap.uid("store", str(uid), "+FLAGS", ("\\Seen", "\\Flagged")[n % 2])
+            until(account.same)
+            imap.uid("store", "1:8", "-FLAGS", "(\\Seen \\Flagged)")
+            until(account.same)
+
+
+def test_two_thousand_messages_then_news(account: Account) -> None:
+    """As many as are indexed by a process of their own, then news at once."""
+    account.fill(MANY)
+    box = account.open()
+    until(lambda: ("state", "ready") in box.status() and not indexing(box), 60)
+    with account.other() as imap:
+        for n in range(5):
+            assert imap.append("INBOX", "", None, mail(MANY + 1 + n))[0] == "OK"
+            until(lambda count=MANY + 1 + n: box.view.count == count)
+        for uid in range(1, 41):
+            imap.uid("store", str(uid), "+FLAGS", "\\Flagged")
+        until(lambda: all(box.flags(n) & Flag.FLAGGED for n in range(1, 41)))
+
+
+def indexing(box: Mailbox) -> bool:
+    return any(name == "progress" for name, _ in box.status())

@@ -113,8 +113,7 @@ async def command(visit: KeyedAttach, box: ScopedMailbox, line: str) -> None:
         raise Refused(f"{ECONTROL}: {shown(words)}")
     if verb.writes and box.place.readonly:
         raise Refused(EROFS)
-    if box.asleep and (waiting := box.refresh()) is not None:
-        await waiting
+    await box.awake()
     await verb.do(visit, box, words[1:])
 
 

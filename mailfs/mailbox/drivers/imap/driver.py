@@ -24,7 +24,7 @@ from mailfs.imap.folder import Known
 from mailfs.imap.grammar.flags import Flags, System
 from mailfs.imap.grammar.ranges import Ranges
 from mailfs.imap.session import ImapSession
-from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.driver import Place, RemoteDriver
 from mailfs.mailbox.drivers.imap import edit, listings
 from mailfs.mailbox.drivers.imap.later import WaitingChange, WaitingChanges
 from mailfs.mailbox.drivers.imap.link import Link
@@ -59,12 +59,11 @@ def claim(path: str, place: Place) -> "Imap | None":
 _SETTABLE = ~Flag.RECENT & Flag(0x3F)  # flags that IMAP has
 
 
-class Imap(Driver):
+class Imap(RemoteDriver):
     """One folder of an account, over a connection of its own."""
 
     kind = "imap"
     crlf = True
-    remote = True
 
     def __init__(
         self, path: str, place: Place, net: Network, account: Account, folder: str
@@ -77,6 +76,7 @@ class Imap(Driver):
         self._net = net
         self._state: SyncState | None = None  # of the latest listing
         self._news = False  # heard, and not yet listed
+        self._hurry = False  # the server is to be asked
         self._owner: Owner | None = None
         self.counts: FolderStatus | None = None  # as the account told, before opening
         name = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
@@ -119,7 +119,7 @@ class Imap(Driver):
 
     def hurry(self) -> None:
         """Have the next listing ask the server."""
-        self._news = True
+        self._news = self._hurry = True
 
     def state(self) -> Sequence[tuple[str, str]]:
         """Return the rows of ``status`` about the connection."""
@@ -140,8 +140,8 @@ class Imap(Driver):
         self.counts = counts
         if self.line.session is None:
             self._news = True
-            if self.alarm is not None:
-                self.alarm()
+            if self.on_news is not None:
+                self.on_news()
 
     # Listing.
 
@@ -171,7 +171,9 @@ class Imap(Driver):
         session = self._open(old)
         selected, self.line.selected = self.line.selected, None
         if selected is None:  # nothing but time has passed since it was listed
-            self.line.ask()
+            if self._hurry or not session.pending:
+                self.line.ask()
+            self._hurry = False
             selected = session.selected
             assert selected is not None
             if old is not None and self._state is not None:

@@ -6,7 +6,6 @@ mailboxes do not come back all at once.  A wrong password is not tried over and 
 
 import logging
 import random
-import select
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -16,6 +15,7 @@ from mailfs.imap.account import Account
 from mailfs.imap.folder import Known, Selected
 from mailfs.imap.session import ImapSession
 from mailfs.mailbox.net import Network
+from mailfs.poll import readable
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ TIMEOUT = 30.0  # seconds to wait for anything the server should send
 PARKED = 300.0  # seconds until a mailbox without a connection looks for news
 POLL = 30.0  # seconds between questions to a server that does not tell by itself
 LINGER = 0.2  # seconds after a job in which another is likely
-CHECK = 60.0  # seconds likewise where the server should tell
 FRESH = 3.0  # seconds that its answer holds for whoever looks
 JUMP = 15.0  # seconds the clock must have jumped for the machine to have slept
 ERROR_KEEPS = 2.0  # seconds in which a failed attempt answers for the next, too
@@ -206,10 +205,10 @@ class Link:
         session = self.session
         if session is None:
             pause = PARKED if self._parked else min(self.next, timeout)
-            return not select.select([wake], [], [], pause)[0] and self.next <= 0
+            return not readable([wake], pause) and self.next <= 0
         # Who reads on comes at once; entering IDLE and leaving it would take a round
         # trip each time.
-        if select.select([wake], [], [], LINGER)[0]:
+        if readable([wake], LINGER):
             return False
         wall, mono = self._wall(), self._clock()
         idles = "IDLE" in session.capabilities
@@ -217,8 +216,7 @@ class Link:
         try:
             news = session.wait(timeout if idles else min(timeout, POLL), wake)
             slept = self._wall() - wall - (self._clock() - mono)
-            # A server that idles is asked too, seldom: one was seen to keep silent.
-            due = self._clock() - self.asked >= (CHECK if idles else POLL)
+            due = not idles and self._clock() - self.asked >= POLL
             if slept > JUMP or (due and not news):
                 # The server may have given us up while the machine was suspended.
                 return self.ask() or news

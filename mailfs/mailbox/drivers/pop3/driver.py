@@ -6,7 +6,6 @@ below ROOT/mail/box/USER/flags, for the server has no place for them.
 """
 
 import hashlib
-import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from mailfs.errors import ENONET, MailfsError
-from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.driver import Driver, Place, RemoteDriver
 from mailfs.mailbox.drivers.pop3.link import Link3
 from mailfs.mailbox.drivers.pop3.listings import (
     arrival,
@@ -35,6 +34,7 @@ from mailfs.mailbox.drivers.pop3.store import PopStore
 from mailfs.mailbox.flagfile import FlagEntry, FlagFile
 from mailfs.mailbox.kinds import Flag, HeaderSlice, Key, Listing, Stale, Want
 from mailfs.mailbox.octets import Octets, collect
+from mailfs.poll import readable
 from mailfs.pop import session as pop
 from mailfs.pop.account import Account, parse
 from mailfs.pop.error import Ambiguous, PopError
@@ -58,12 +58,11 @@ class _Flags(FlagFile):
         return self.apart
 
 
-class Pop3(Driver):
+class Pop3(RemoteDriver):
     """One maildrop."""
 
     kind = "pop3"
     crlf = True
-    remote = True
     poll = POLL
 
     def __init__(
@@ -388,7 +387,7 @@ class Pop3(Driver):
         if self.line.linger(wake):
             return False
         pause = min(timeout, max(0.0, self._next - self._clock()))
-        if select.select([wake], [], [], pause)[0] or self._clock() < self._next:
+        if readable([wake], pause) or self._clock() < self._next:
             return False
         self._due = True
         self._next = self._clock() + self.poll  # until the listing says better

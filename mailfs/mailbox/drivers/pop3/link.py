@@ -6,13 +6,13 @@ jitter.  A refused password is not tried over and over: servers lock accounts fo
 
 import logging
 import random
-import select
 import time
 from collections.abc import Callable
 
 from mailfs.errors import MailfsError, reason
 from mailfs.mailbox.drivers.pop3.lock import Turn
 from mailfs.mailbox.net import Network
+from mailfs.poll import readable
 from mailfs.pop.account import Account
 from mailfs.pop.error import Busy, LoginRefused, PopError
 from mailfs.pop.session import TIMEOUT, Pop3Session
@@ -162,7 +162,7 @@ class Link3:
         """Keep a session for a while, then end it; True if wake could be read."""
         if self.session is None:
             return False
-        if select.select([wake], [], [], LINGER)[0]:
+        if readable([wake], LINGER):
             return True
         self.close()
         return False
