@@ -3,6 +3,7 @@
 import base64
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -300,7 +301,7 @@ def test_news_is_kept_when_another_process_has_numbered(account: Account) -> Non
         for n in range(3):
             index_in_another_process(account)
             account.fill(1, first=21 + n)
-            until(lambda count=21 + n: box.view.count == count)
+            until(partial(counts, box, 21 + n))
             index_in_another_process(account)
             for uid in range(1, 9):
                 imap.uid("store", str(uid), "+FLAGS", ("\\Seen", "\\Flagged")[n % 2])
@@ -313,14 +314,20 @@ def test_two_thousand_messages_then_news(account: Account) -> None:
     """As many as are indexed by a process of their own, then news at once."""
     account.fill(MANY)
     box = account.open()
-    until(lambda: ("state", "ready") in box.status() and not indexing(box), 60)
+    index = Index(index_path(account.tree.boxes.cache, box.path), "imap", box.path)
+    until(lambda: not index.missing("slice", 1) and not indexing(box), 60)
+    index.close()
     with account.other() as imap:
         for n in range(5):
             assert imap.append("INBOX", "", None, mail(MANY + 1 + n))[0] == "OK"
-            until(lambda count=MANY + 1 + n: box.view.count == count)
+            until(partial(counts, box, MANY + 1 + n))
         for uid in range(1, 41):
             imap.uid("store", str(uid), "+FLAGS", "\\Flagged")
         until(lambda: all(box.flags(n) & Flag.FLAGGED for n in range(1, 41)))
+
+
+def counts(box: Mailbox, count: int) -> bool:
+    return box.view.count == count
 
 
 def indexing(box: Mailbox) -> bool:
