@@ -55,7 +55,9 @@ class Account:
 
     def __enter__(self) -> "Account":
         self._sockets = tempfile.TemporaryDirectory(prefix="mf")
-        self.keys = Served(Path(self._sockets.name))
+        self.namespace = Path(self._sockets.name)
+        self.keys = Served(self.namespace)
+        (self.namespace / "factotum").symlink_to("f")  # for programs we start
         self.keys.add(
             f"proto=pass server=localhost user={self.user} !password={PASSWORD}"
         )

@@ -310,8 +310,11 @@ def test_news_is_kept_when_another_process_has_numbered(account: Account) -> Non
             until(account.same)
 
 
-def test_two_thousand_messages_then_news(account: Account) -> None:
+def test_two_thousand_messages_then_news(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As many as are indexed by a process of their own, then news at once."""
+    monkeypatch.setenv("NAMESPACE", str(account.namespace))
     account.fill(MANY)
     box = account.open()
     index = Index(index_path(account.tree.boxes.cache, box.path), "imap", box.path)
