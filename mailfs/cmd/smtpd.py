@@ -18,6 +18,7 @@ from mailfs.errors import MailfsError, UsageError
 
 if TYPE_CHECKING:
     from mailfs.serve.certificate import Certificate
+    from mailfs.serve.login import Agent
     from mailfs.serve.smtpd.server import Smtpd
 
 SUMMARY = "take mail from other machines and programs"
@@ -48,8 +49,9 @@ class _SysLog(logging.Handler):
         self._log = SysLog(where.root(root), os.uname().nodename)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; a log that cannot be written ends nothing."""
-        self._log.write("smtpd", record.getMessage())
+        """Write a record, if there is such a log: without the file it is off."""
+        if (self._log.folder / "smtpd").exists():
+            self._log.write("smtpd", record.getMessage())
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -122,7 +124,7 @@ def _certificate(options: argparse.Namespace) -> "Certificate | None":
 def _server(options: argparse.Namespace, certificate: "Certificate | None") -> "Smtpd":
     from mailfs.serve.smtpd.net import net
     from mailfs.serve.smtpd.policy import Switches
-    from mailfs.serve.smtpd.server import Smtpd
+    from mailfs.serve.smtpd.server import Logins, Smtpd
 
     root = where.root(options.root)
     try:
@@ -142,7 +144,21 @@ def _server(options: argparse.Namespace, certificate: "Certificate | None") -> "
         ),
         context=certificate,
         domain=options.domain or "",
+        agent=_agent(),
+        logins=Logins(required=options.required, clear=options.clear),
     )
+
+
+def _agent() -> "Agent | None":
+    """Return what dials the factotum, None if none runs: then nobody logs in."""
+    from mailfs.factotum.client import Factotum
+
+    try:
+        Factotum().close()
+    except MailfsError as e:
+        logging.info("no AUTH: %s", e)
+        return None
+    return Factotum
 
 
 def _addresses(domain: str) -> Sequence[str]:
@@ -163,7 +179,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "a connection as standard input, serve that one.",
         example="mailfs smtpd                               on every address, port 25\n"
         "mailfs smtpd -g -l 'tcp!*!2525' -c cert.pem -K key.pem\n"
-        "mailfs smtpd --lmtp unix!/run/mailfs/lmtp   behind Postfix or Exim",
+        "mailfs smtpd --lmtp unix!/run/mailfs/lmtp   behind Postfix or Exim\n"
+        "mailfs smtpd -a -l 'tcp!*!587' -l 'tls!*!465'   for users' programs",
         files="ROOT/mail/lib/smtpd.conf      what is accepted\n"
         "ROOT/mail/lib/blocked         networks and senders that are not\n"
         "ROOT/mail/lib/names.blocked   recipients nobody may write to\n"
@@ -208,10 +225,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="hang up on clients there without a word",
     )
     flags = (
+        ("-a", "required", "whoever is not in ournets has to log in before MAIL"),
         ("-d", "debug", "log more"),
         ("-e", "trust_helo", "do not look whether HELO's name may be true"),
         ("-f", "norelay", "relay for nobody outside ournets; so it is anyway"),
         ("-g", "greylist", "put off strangers' first calls"),
+        ("-p", "clear", "let passwords come without TLS; from here they always may"),
         ("-s", "save", "keep messages that are blocked, in mail/queue.dump"),
         ("-r", "verify", "accepted, no effect, as in upas"),
     )

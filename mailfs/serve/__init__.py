@@ -1,6 +1,7 @@
 """Servers over the same mailboxes and queue: mail in, and mail for other programs.
 
 wire    a connection's octets, in and out, plain or TLS, with deadlines
+login   who a client is: SASL by way of the factotum
 limits  what one network may do at once and in a minute
 door    listening, TLS contexts, one conversation per connection, the end of all
 smtpd   SMTP and LMTP: grammar and session pure, policy as tables, intake to send

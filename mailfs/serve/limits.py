@@ -82,6 +82,11 @@ class Table:
         row.counts[what] = count = row.counts.get(what, 0) + 1
         return count <= int(getattr(self._rates, what))
 
+    def forgive(self, peer: str, what: str) -> None:
+        """Uncount what turned out to be good."""
+        counts = self._row(peer).counts
+        counts[what] = max(counts.get(what, 0) - 1, 0)
+
     def _row(self, peer: str) -> _Peer:
         row = self._peers.get(peer)
         if row is None:

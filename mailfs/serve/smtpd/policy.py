@@ -53,6 +53,7 @@ class Client:
     trusted: bool
     action: Action | None = None  # of its network, and then of its sender
     helo: str = ""
+    user: str = ""  # who has logged in
 
     @property
     def known(self) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from typing import TypeVar
 from mailfs.errors import MailfsError, reason
 from mailfs.serve import limits
 from mailfs.serve.limits import Table
+from mailfs.serve.login import PROTOCOLS, Agent, Attempt, LoginFailed
+from mailfs.serve.smtpd import submission
 from mailfs.serve.smtpd.grammar import Path as MailPath
 from mailfs.serve.smtpd.grey import Greylist
 from mailfs.serve.smtpd.intake import Intake, Trace
@@ -23,6 +25,7 @@ from mailfs.serve.smtpd.net import address
 from mailfs.serve.smtpd.policy import Client, Policy, Switches
 from mailfs.serve.smtpd.session import (
     Abandoned,
+    Auth,
     Begin,
     End,
     Hello,
@@ -31,6 +34,7 @@ from mailfs.serve.smtpd.session import (
     Question,
     Recipient,
     Reply,
+    Response,
     Sender,
     Session,
     StartTls,
@@ -61,6 +65,16 @@ class Patience:
     tarpit: float = 1.0  # more for each refused command, up to ten of them
 
 
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """How clients may log in."""
+
+    required: bool = False  # before MAIL
+    clear: bool = False  # passwords without TLS, from anywhere
+    attempts: int = 3  # in one session
+    delay: float = 1.0  # seconds more for each failure, up to five of them
+
+
 @dataclass(slots=True)
 class Talk:
     """One conversation."""
@@ -73,6 +87,8 @@ class Talk:
     until: float  # the loop's time at which a stranger has to go
     lmtp: bool
     spool: Spool | None = None
+    login: Attempt | None = None
+    failures: int = 0  # logins
     begun: float = 0.0  # the loop's time at which the message began
 
 
@@ -91,11 +107,14 @@ class Smtpd:
         patience: Patience | None = None,
         table: Table | None = None,
         budget: Budget | None = None,
+        agent: Agent | None = None,
+        logins: Logins | None = None,
     ) -> None:
         """Read the tables.  Raises OSError and MailfsError.
 
         context  gives the TLS context of STARTTLS; without it, it is not offered
         domain   our name, over defaultdomain
+        agent    dials the factotum; without it, AUTH is not offered
         """
         self._root = root
         self._intake = Intake(root, user)
@@ -108,6 +127,8 @@ class Smtpd:
         self._table = table or Table(time.monotonic)
         self._budget = budget or Budget()
         self._grey = Greylist(root)
+        self._agent = agent
+        self._logins = logins or Logins()
         self._workers = ThreadPoolExecutor(WORKERS, "smtpd")
 
     def close(self) -> None:
@@ -143,12 +164,15 @@ class Smtpd:
             lmtp=lmtp,
             tls=self._context is not None and not wire.secure and not lmtp,
             normalize=client.address in tables.conf.normalize,
+            mechanisms=() if lmtp else self._mechanisms(client, secure=wire.secure),
+            secret=() if lmtp else self._mechanisms(client, secure=True),
         )
         peer = limits.network(shown)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._patience.session
         talk = Talk(wire, session, policy, client, peer, until, lmtp)
-        if not self._table.enter(peer, trusted=client.trusted):
+        trusted = client.trusted  # later it may have logged in
+        if not self._table.enter(peer, trusted=trusted):
             session.close(BUSY)
             await self._flush(talk)
             return
@@ -160,8 +184,9 @@ class Smtpd:
             with suppress(Gone):
                 await self._flush(talk)
         finally:
-            self._table.leave(peer, trusted=client.trusted)
+            self._table.leave(peer, trusted=trusted)
             self._drop(talk)
+            self._hang_up(talk)
 
     async def _greet(self, talk: Talk) -> None:
         """Greet; a stranger who cannot wait for it is no mail server."""
@@ -222,11 +247,16 @@ class Smtpd:
                 await self._keep(talk, data)
             case Abandoned():
                 self._drop(talk)
+                self._hang_up(talk)
             case StartTls():
                 await self._secure(talk)
             case End(size):
                 talk.session.answer_each(await self._deliver(talk, size))
                 self._drop(talk)
+            case Auth(mechanism, initial):
+                await self._login(talk, mechanism, initial)
+            case Response(data):
+                await self._proceed(talk, lambda attempt: attempt.step(data))
             case Hello() | Sender() | Recipient() | Begin():
                 reply = await self._judge(talk, question)
                 if not reply.good:
@@ -245,8 +275,15 @@ class Smtpd:
                 log.info("ehlo from %s as %s", client.shown, name)
                 return policy.hello(client, name)
             case Sender(path):
+                if self._logins.required and not (client.trusted or talk.lmtp):
+                    return Reply(530, "5.7.0", "Authentication required")
                 if not client.trusted and not self._table.note(talk.peer, "messages"):
                     return Reply(421, "4.7.0", "too many messages; try again later")
+                if client.user:
+                    ask = partial(submission.sender, policy, client.user, path)
+                    refusal = await self._work(ask)
+                    if refusal is not None:
+                        return refusal
                 return policy.sender(client, path)
             case Recipient(path):
                 job = partial(self._recipient, policy, client, envelope.sender, path)
@@ -287,6 +324,67 @@ class Smtpd:
             log.warning("message from %s: %s", talk.client.shown, why)
             self._drop(talk)
 
+    def _mechanisms(self, client: Client, *, secure: bool) -> Sequence[str]:
+        """Return what AUTH may be done by; no password goes in clear but to here."""
+        if self._agent is None:
+            return ()
+        near = client.address is not None and client.address.is_loopback
+        if secure or near or self._logins.clear:
+            return tuple(PROTOCOLS)
+        return ()
+
+    async def _login(self, talk: Talk, mechanism: str, initial: bytes | None) -> None:
+        assert self._agent is not None
+        if not self._table.note(talk.peer, "failures"):
+            talk.session.answer(Reply(421, "4.7.0", "too many logins; try later"))
+            return
+        try:
+            talk.login = await self._work(partial(Attempt, self._agent, mechanism))
+        except LoginFailed as e:
+            await self._failed(talk, e)
+            return
+        await self._proceed(talk, lambda attempt: attempt.begin(initial))
+
+    async def _proceed(
+        self, talk: Talk, job: Callable[[Attempt], bytes | None]
+    ) -> None:
+        attempt = talk.login
+        assert attempt is not None
+        try:
+            challenge = await self._work(lambda: job(attempt))
+        except LoginFailed as e:
+            await self._failed(talk, e)
+            return
+        if challenge is not None:
+            talk.session.challenge(challenge)
+            return
+        talk.login = None
+        await self._work(attempt.close)
+        log.info("auth(%s, (protected)) from %s", attempt.user, talk.client.shown)
+        talk.client.user, talk.client.trusted = attempt.user, True
+        self._table.forgive(talk.peer, "failures")
+        talk.session.logged_in(attempt.user)
+
+    async def _failed(self, talk: Talk, why: LoginFailed) -> None:
+        log.info("auth failed: smtp %s %s", talk.client.shown, why)
+        self._hang_up(talk)
+        talk.failures += 1
+        await self._flush(talk)
+        await asyncio.sleep(min(talk.failures, 5) * self._logins.delay)
+        if why.passing:
+            reply = Reply(454, "4.7.0", "Temporary authentication failure")
+        elif talk.failures >= self._logins.attempts:
+            reply = Reply(421, "4.7.0", "Authentication failed too often")
+        else:
+            reply = Reply(535, "5.7.8", "Authentication failed")
+        talk.session.answer(reply)
+
+    def _hang_up(self, talk: Talk) -> None:
+        """End a login that is not complete."""
+        attempt, talk.login = talk.login, None
+        if attempt is not None:
+            self._workers.submit(attempt.close)
+
     def _drop(self, talk: Talk) -> None:
         if talk.spool is not None:
             talk.spool.close()
@@ -299,6 +397,10 @@ class Smtpd:
         spool = talk.spool
         if spool is None:
             return [Reply(452, "4.3.1", "no room for the message now")] * each
+        if talk.client.user:
+            refusal = await self._work(partial(_submitted, talk, spool))
+            if refusal is not None:
+                return [refusal] * each
         refusal = talk.policy.after(talk.client)
         if refusal is not None:
             log.info("Blocked %s (%s)", envelope.sender, talk.client.shown)
@@ -336,9 +438,21 @@ class Smtpd:
         log.info("started TLS with %s", talk.client.shown)
 
 
+def _submitted(talk: Talk, spool: Spool) -> Reply | None:
+    """Refuse a letter in another's name; put before it what it lacks."""
+    head = spool.read()[: submission.MAX_HEADER]
+    refusal = submission.check(talk.policy, talk.client.user, head)
+    if refusal is None:
+        policy = talk.policy
+        spool.front = submission.missing(policy.site, head, policy.domain)
+    return refusal
+
+
 def _protocol(talk: Talk) -> str:
+    """Return the protocol as Received: names it; RFC 3848, RFC 6531."""
     if talk.lmtp:
         return "LMTP"
     utf8 = "UTF8" if talk.session.envelope.utf8 else ""
     name = f"{utf8}SMTP" if utf8 or not talk.session.extended else "ESMTP"
-    return name + ("S" if talk.wire.secure else "")
+    name += "S" if talk.wire.secure else ""
+    return name + ("A" if talk.client.user else "")

@@ -5,6 +5,8 @@ asks by a Question, in the order of the commands.  The caller answers each quest
 before it asks for the next, and sends what take() gives whenever it must wait.
 """
 
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -104,7 +106,33 @@ class StartTls:
     """STARTTLS; after a good answer the caller begins TLS and calls secured()."""
 
 
-Question = Hello | Sender | Recipient | Begin | Octets | End | Abandoned | StartTls
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """AUTH; initial is what came with it, None for nothing; RFC 4954."""
+
+    mechanism: str
+    initial: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The client's answer to a challenge."""
+
+    data: bytes
+
+
+Question = (
+    Hello
+    | Sender
+    | Recipient
+    | Begin
+    | Octets
+    | End
+    | Abandoned
+    | StartTls
+    | Auth
+    | Response
+)
 
 
 class Phase(Enum):
@@ -112,6 +140,7 @@ class Phase(Enum):
 
     NEW = auto()  # before HELO
     READY = auto()
+    LOGIN = auto()  # a challenge is out
     MAIL = auto()  # a sender, no recipient yet
     RCPT = auto()
     TEXT = auto()
@@ -139,12 +168,16 @@ class Session:
         lmtp: bool = False,
         tls: bool = False,
         normalize: bool = False,
+        mechanisms: Sequence[str] = (),
+        secret: Sequence[str] = (),
     ) -> None:
         """Begin; the greeting is the caller's.
 
         domain     our name, as replies show it
         tls        STARTTLS is offered
         normalize  a bare LF in a message counts as a line's end
+        mechanisms of AUTH, offered as they are now
+        secret     those that are offered once TLS has begun
         """
         self.domain = domain
         self.limits = limits
@@ -156,6 +189,9 @@ class Session:
         self.errors = 0
         self._offers_tls = tls
         self._normalize = normalize
+        self.user = ""  # who has logged in
+        self._mechanisms = tuple(mechanisms)
+        self._secret = tuple(secret)
         self._octets = b""
         self._out: list[bytes] = []
         self._asked: Question | None = None
@@ -209,7 +245,8 @@ class Session:
                     self.close(Reply(500, "5.5.2", "line too long"))
                 return None
             self._octets = rest
-            question = self._line(line)
+            login = self.phase is Phase.LOGIN
+            question = self._response(line) if login else self._line(line)
             if question is not None:
                 if not isinstance(question, Abandoned):
                     self._asked = question
@@ -233,8 +270,22 @@ class Session:
             self.say(reply)
             if reply.good:
                 self._accepted(question)
+            elif isinstance(question, Response):
+                self.phase = Phase.READY
         if reply.code == 421:
             self.phase = Phase.CLOSED
+
+    def challenge(self, octets: bytes) -> None:
+        """Answer Auth or Response by another challenge."""
+        self._asked = None
+        self.phase = Phase.LOGIN
+        self._out.append(b"334 " + b64encode(octets) + b"\r\n")
+
+    def logged_in(self, user: str) -> None:
+        """Answer Auth or Response by success."""
+        self._asked = None
+        self.user, self.phase = user, Phase.READY
+        self.say(Reply(235, "2.7.0", "Authentication successful"))
 
     def answer_each(self, replies: list[Reply]) -> None:
         """Answer for each recipient, in order; RFC 2033 section 4.2."""
@@ -249,6 +300,7 @@ class Session:
         """TLS has begun: nothing from before it counts; RFC 3207 section 4.2."""
         self._octets = b""
         self._offers_tls = False
+        self._mechanisms, self.user = self._secret, ""
         self.phase, self.name, self.extended = Phase.NEW, "", False
         self.envelope = Envelope()
 
@@ -287,6 +339,7 @@ class Session:
             "RCPT": self._rcpt,
             "DATA": self._data,
             "STARTTLS": self._starttls,
+            "AUTH": self._auth,
         }
         if command.verb in verbs:
             return verbs[command.verb](command)
@@ -301,7 +354,7 @@ class Session:
             self.say(Reply(214, "2.0.0", "see RFC 5321"))
         elif command.verb == "VRFY":
             self.say(Reply(252, "2.0.0", "send it mail and see"))
-        elif command.verb in ("EXPN", "ETRN", "TURN", "AUTH", "BDAT"):
+        elif command.verb in ("EXPN", "ETRN", "TURN", "BDAT"):
             self._error(502, "5.5.1", f"{command.verb} not offered here")
         else:
             self._error(500, "5.5.1", "illegal command or bad syntax")
@@ -335,6 +388,8 @@ class Session:
         if question.extended:
             lines += ["PIPELINING", f"SIZE {self.limits.size}", "8BITMIME"]
             lines += ["STARTTLS"] if self._offers_tls else []
+            if self._mechanisms:
+                lines.append(f"AUTH {' '.join(self._mechanisms)}")
             lines += ["ENHANCEDSTATUSCODES", "SMTPUTF8", "HELP"]
         self.say(Reply(250, "", "\n".join(lines)))
 
@@ -360,6 +415,8 @@ class Session:
                 self.envelope.declared = int(value)
             elif name == "SMTPUTF8" and not value:
                 self.envelope.utf8 = True
+            elif name == "AUTH" and self._mechanisms and value:
+                continue  # who the message was from, by the client's word
             elif name != "BODY" or value.upper() not in ("7BIT", "8BITMIME"):
                 return Reply(555, "5.5.4", f"parameter {name} not known or not so")
         if self.envelope.declared > self.limits.size:
@@ -406,6 +463,37 @@ class Session:
             self._error(502, "5.5.1", "STARTTLS not offered here")
             return None
         return StartTls() if self._alone("STARTTLS") else None
+
+    def _auth(self, command: Command) -> Question | None:
+        if not self._mechanisms:
+            if self._secret:
+                self._error(538, "5.7.11", "Encryption required: STARTTLS first")
+            else:
+                self._error(502, "5.5.1", "AUTH not offered here")
+            return None
+        if self.phase is not Phase.READY or self.user:
+            self._error(503, "5.5.1", "Bad sequence of commands")
+            return None
+        name, _, rest = command.argument.partition(" ")
+        if name.upper() not in self._mechanisms:
+            self._error(504, "5.5.4", f"Unrecognised authentication type {name}")
+            return None
+        if not self._alone("AUTH"):
+            return None
+        initial = None if not rest.strip() else _decoded(rest.strip())
+        return Auth(name.upper(), initial)
+
+    def _response(self, line: bytes) -> Question | None:
+        self.phase = Phase.READY
+        text = line.removesuffix(b"\r").decode("ascii", "replace")
+        if text == "*":
+            self._error(501, "5.7.0", "Authentication cancelled")
+            return Abandoned()
+        try:
+            return Response(_decoded(text) if text else b"")
+        except BadSyntax as e:
+            self._error(e.code, e.enhanced, str(e))
+            return Abandoned()
 
     def _accepted(self, question: Question | None) -> None:
         self._fruitless = 0
@@ -456,3 +544,11 @@ class Session:
         self._text = None
         if self.phase not in (Phase.NEW, Phase.CLOSED):
             self.phase = Phase.READY
+
+
+def _decoded(text: str) -> bytes:
+    """Return the octets of base64; ``=`` is none of them.  Raises BadSyntax."""
+    try:
+        return b"" if text == "=" else b64decode(text, validate=True)
+    except ValueError:
+        raise BadSyntax("Cannot decode base64") from None

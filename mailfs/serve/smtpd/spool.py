@@ -45,6 +45,7 @@ class Spool:
         self._taken = 0
         self._parts: list[bytes] = []
         self._fd = -1
+        self.front = b""  # put before what has come
 
     def write(self, octets: bytes) -> None:
         """Add octets; may block.  Raises SpoolFull and OSError."""
@@ -62,8 +63,8 @@ class Spool:
     def read(self) -> bytes:
         """Return the message; may block."""
         if self._fd < 0:
-            return b"".join(self._parts)
-        return pread_all(self._fd, self._taken, 0)
+            return self.front + b"".join(self._parts)
+        return self.front + pread_all(self._fd, self._taken, 0)
 
     def close(self) -> None:
         """Forget the message."""

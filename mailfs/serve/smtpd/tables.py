@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailfs.disk.open import read_regular
 from mailfs.errors import EFBIG, MailfsError, reason
 from mailfs.serve.smtpd import conf as confs
 from mailfs.serve.smtpd import lists
@@ -45,7 +46,7 @@ class Tables:
 
 def load(root: Path) -> Tables:
     """Read the files.  Raises MailfsError for one that cannot be read."""
-    conf, blocked, names, senders, white = (_text(root / name) for name in FILES)
+    conf, blocked, names, senders, white = (read_text(root / name) for name in FILES)
     return Tables(
         confs.parse(conf),
         Blocked(blocked),
@@ -55,10 +56,10 @@ def load(root: Path) -> Tables:
     )
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return a file's text, empty if it is not there.  Raises MailfsError."""
     try:
-        with path.open("rb") as f:
-            raw = f.read(MAX_FILE + 1)
+        raw = read_regular(path, MAX_FILE + 1, follow=True)
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as e:

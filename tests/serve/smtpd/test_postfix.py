@@ -1,6 +1,7 @@
 """A Postfix that relays to us, by SMTP with STARTTLS and by LMTP."""
 
 import smtplib
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,9 +24,12 @@ def served(tmp_path: Path) -> Iterator[Served]:
     key.chmod(0o600)
     # Postfix opens many connections from one address.
     server = Served(tmp_path, CONF + "ournets 127.0.0.1\n")
-    server.start("-c", str(cert), "-K", str(key))
-    yield server
-    server.stop()
+    with tempfile.TemporaryDirectory(prefix="lmtp") as folder:
+        Path(folder).chmod(0o755)  # Postfix has to get there
+        server.lmtp = Path(folder) / "socket"
+        server.start("-c", str(cert), "-K", str(key))
+        yield server
+        server.stop()
 
 
 def _bodies() -> list[bytes]:
@@ -60,8 +64,6 @@ def test_postfix_delivers(served: Served, way: str) -> None:
     }
     if way == "lmtp":
         served.lmtp.chmod(0o666)
-        for folder in served.lmtp.parents:  # pytest's are private
-            folder.chmod(folder.stat().st_mode | 0o055)
         more = {"virtual_transport": f"lmtp:unix:{served.lmtp}"}
         more |= {"virtual_mailbox_domains": "example.org"}
     with Postfix(more=more) as postfix:

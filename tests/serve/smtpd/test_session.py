@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mailfs.serve.smtpd.session import (
     Abandoned,
+    Auth,
     Begin,
     End,
     Hello,
@@ -14,6 +15,7 @@ from mailfs.serve.smtpd.session import (
     Question,
     Recipient,
     Reply,
+    Response,
     Sender,
     Session,
     StartTls,
@@ -247,3 +249,71 @@ def test_any_octets_leave_a_session_that_answers(parts: list[bytes]) -> None:
             assert line[:3].isdecimal()
         recipients = len(peer.session.envelope.recipients)
         assert recipients <= sum(isinstance(q, Recipient) for q in peer.asked)
+
+
+class Login(Peer):
+    """Answers AUTH by two challenges, then lets in whoever said ``me``."""
+
+    def say(self, octets: bytes) -> list[str]:
+        session = self.session
+        session.feed(octets)
+        while (question := session.next()) is not None:
+            self.asked.append(question)
+            if isinstance(question, Auth) and question.initial is None:
+                session.challenge(b"who?")
+            elif isinstance(question, Auth | Response):
+                said = question.initial if isinstance(question, Auth) else question.data
+                if said == b"me":
+                    session.logged_in("me")
+                else:
+                    session.answer(Reply(535, "5.7.8", "no"))
+            elif not isinstance(question, Abandoned):
+                session.answer(OK)
+        return [line[:9].rstrip() for line in session.take().decode().splitlines()]
+
+
+AUTHS = [
+    ("initial", [(b"AUTH PLAIN bWU=\r\n", ["235"]), (MAIL, ["250"])]),
+    ("two blanks", [(b"AUTH PLAIN  bWU=\r\n", ["235"])]),
+    ("asked", [(b"AUTH LOGIN\r\n", ["334"]), (b"bWU=\r\n", ["235"])]),
+    ("twice", [(b"AUTH PLAIN bWU=\r\n", ["235"]), (b"AUTH PLAIN bWU=\r\n", ["503"])]),
+    ("wrong", [(b"AUTH PLAIN eW91\r\n", ["535"]), (b"AUTH PLAIN bWU=\r\n", ["235"])]),
+    ("empty", [(b"AUTH PLAIN =\r\n", ["535"])]),
+    ("cancelled", [(b"AUTH LOGIN\r\n", ["334"]), (b"*\r\n", ["501"]), (MAIL, ["250"])]),
+    ("no base64", [(b"AUTH LOGIN\r\n", ["334"]), (b"???\r\n", ["501"])]),
+    ("no base64 at once", [(b"AUTH PLAIN ???\r\n", ["501"])]),
+    ("unknown", [(b"AUTH GSSAPI\r\n", ["504"])]),
+    ("in a transaction", [(MAIL, ["250"]), (b"AUTH PLAIN bWU=\r\n", ["503"])]),
+    ("ahead of its answer", [(b"AUTH PLAIN bWU=\r\nMAIL FROM:<a@b>\r\n", ["503"])]),
+    (
+        "a command is no answer",
+        [(b"AUTH LOGIN\r\n", ["334"]), (b"QUIT\r\n", ["535"]), (b"QUIT\r\n", ["221"])],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "steps", [steps for _, steps in AUTHS], ids=[name for name, _ in AUTHS]
+)
+def test_auth(steps: list[tuple[bytes, list[str]]]) -> None:
+    peer = Login(mechanisms=("PLAIN", "LOGIN"))
+    assert "250-AUTH " in [line + " " for line in peer.say(HELLO)]
+    for octets, codes in steps:
+        assert peer.codes(octets) == codes
+
+
+def test_auth_wants_tls() -> None:
+    peer = Peer(tls=True, secret=("PLAIN",))
+    peer.say(HELLO)
+    assert peer.codes(b"AUTH PLAIN bWU=\r\n") == ["538"]
+    assert peer.codes(b"STARTTLS\r\n") == ["220"]
+    assert "250-AUTH" in [line[:8] for line in peer.say(HELLO)]
+
+
+def test_tls_forgets_who_logged_in() -> None:
+    peer = Login(tls=True, mechanisms=("PLAIN",), secret=("PLAIN",))
+    peer.say(HELLO)
+    peer.say(b"AUTH PLAIN bWU=\r\n")
+    assert peer.session.user == "me"
+    peer.session.secured()
+    assert peer.session.user == ""
