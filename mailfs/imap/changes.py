@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from mailfs.imap.grammar.flags import Flags
 from mailfs.imap.grammar.ranges import Ranges
 
-MAX_FLAGGED = 100_000  # changes kept; beyond, the folder had better be listed again
+MAX_FLAGGED = 20_000  # changes kept; beyond, the folder had better be listed again
+MAX_MAPPED = 1_000_000  # messages whose sequence numbers are followed
 MAX_EXISTS = (1 << 32) - 1
 
 
@@ -69,6 +70,7 @@ class Tracker:
     def __init__(self, *, numbers: bool = True) -> None:
         self._numbers = numbers
         self.exists = 0
+        self.counted = False  # whether the server has told how many there are
         self._uids: array[int] | None = None  # of message 1, 2, ...; None: unknown
         self._folders: dict[str, FolderStatus] = {}
         self._clear()
@@ -81,14 +83,18 @@ class Tracker:
     def reset(self) -> None:
         """Begin with another folder; news of the old one is void."""
         self.exists = 0
+        self.counted = False
         self._uids = None
         self._clear()
 
     def learn(self, uids: Iterable[int]) -> None:
         """Take the uids of all messages, in order, as they are now."""
-        self._uids = array("Q", sorted(uids))
-        if len(self._uids) != self.exists:
-            self._uids = None
+        self._uids = None
+        if isinstance(uids, Ranges) and len(uids) > MAX_MAPPED:
+            return
+        mapped = array("Q", sorted(uids))
+        if len(mapped) == self.exists:
+            self._uids = mapped
 
     @property
     def mapped(self) -> bool:
@@ -122,6 +128,7 @@ class Tracker:
 
     def count(self, exists: int) -> None:
         """EXISTS: the number of messages now."""
+        self.counted = True
         if exists > self.exists:
             self._grown = True
         elif exists < self.exists:  # it may shrink by EXPUNGE only
@@ -144,6 +151,9 @@ class Tracker:
     def vanish(self, uids: Ranges, *, earlier: bool) -> None:
         """VANISHED; those of an earlier time are not in exists any more."""
         self._vanished += uids.pairs
+        if len(self._vanished) > MAX_FLAGGED:
+            self._vanished = []
+            self._unsure = True
         if earlier:
             return
         self.exists = max(0, self.exists - len(uids))

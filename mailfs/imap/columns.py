@@ -17,9 +17,13 @@ from mailfs.imap.grammar.date import Dates
 from mailfs.imap.grammar.flags import Flags
 from mailfs.imap.grammar.ranges import MAX_UID
 from mailfs.imap.grammar.tokens import Malformed
+from mailfs.imap.reader import tidied
 from mailfs.imap.wire import ImapWire
 
 ITEMS = b"UID FLAGS INTERNALDATE RFC822.SIZE"
+MAX_ROWS = 1_000_000  # of one answer; 65 MB of columns
+MAX_SET_TEXT = 1000  # octets of a set of flags that is remembered
+MAX_REJECTED = 100  # rows of which is remembered why they were refused
 MAX_SIZE = (1 << 63) - 1  # octets
 MAX_FLAG_SETS = 10_000  # different sets of flags remembered
 _FORMS = {
@@ -36,9 +40,10 @@ class _Sets(dict[bytes, Flags]):
 
     def __missing__(self, text: bytes) -> Flags:
         found = flag.parse(text.split())
-        if len(self) < MAX_FLAG_SETS:
+        if len(self) < MAX_FLAG_SETS and len(text) <= MAX_SET_TEXT:
             self[text] = found
-        return found
+            return found
+        return Flags(found.system)  # rows of ever new keywords would fill the memory
 
 
 @dataclass(slots=True)
@@ -100,6 +105,7 @@ class Reading:
         self._meet = meet
         self._answered = answered
         self.columns = FetchedColumns()
+        self.rejected: dict[int, str] = {}  # message number: why it is no row
         self._sets = _Sets()
         self._dates = Dates()
         self._form: re.Pattern[bytes] | None = None
@@ -109,6 +115,8 @@ class Reading:
         """Read until the command is answered; all else goes where it belongs."""
         reader = wire.reader
         while not wire.answered(tag):
+            if len(self.columns) > MAX_ROWS:
+                raise reader.refuse("too many messages")
             block = reader.lines()
             if self._form is not None:
                 rows = self._form.findall(block)
@@ -132,7 +140,7 @@ class Reading:
                     if not wire.answered(tag):
                         self._other(wire, wire.response())
                     return
-                self._other(wire, text)
+                self._other(wire, tidied(text))
             at = end
 
     def _other(self, wire: ImapWire, raw: bytes) -> None:
@@ -143,7 +151,8 @@ class Reading:
             return
         try:
             self._slow(row)
-        except Malformed:
+        except Malformed as e:
+            self._reject(row.number, str(e))
             wire.take(raw)
             return
         if self._form is None and set(row.items) <= set(_FORMS):
@@ -155,10 +164,13 @@ class Reading:
     def _slow(self, row: Fetched) -> None:
         """Add one row, whatever its form."""
         columns = self.columns
-        size = row.int(b"RFC822.SIZE", MAX_SIZE) or 0
         flags, modseq = row.flags or Flags(), row.modseq
         if (uid := row.uid) is None:
             raise Malformed("uid 0")
+        try:
+            size = row.int(b"RFC822.SIZE", MAX_SIZE) or 0
+        except Malformed:  # NIL, or negative: it can be read all the same
+            size = 0
         self._meet((row.number,), (uid,))
         columns.uids.append(uid)
         columns.sizes.append(size)
@@ -169,6 +181,10 @@ class Reading:
         if b"FLAGS" in row.items:
             self._answered((uid,), (flags,))
 
+    def _reject(self, number: int, why: str) -> None:
+        if len(self.rejected) < MAX_REJECTED:
+            self.rejected[number] = why
+
     def _add(self, rows: "list[tuple[bytes, ...]]") -> None:
         """Add rows that matched the form, column by column."""
         columns = self.columns
@@ -176,6 +192,16 @@ class Reading:
         cells = dict(zip(order, zip(*rows, strict=True), strict=True))
         count = len(rows)
         uids = [*map(int, cells[b"UID"])]
+        if not 0 < min(uids) <= max(uids) <= MAX_UID:
+            good = []
+            for row, uid in zip(rows, uids, strict=True):
+                if 0 < uid <= MAX_UID:
+                    good.append(row)
+                else:
+                    self._reject(int(row[0]), f"uid {uid}")
+            if good:
+                self._add(good)
+            return
         self._meet([*map(int, cells[b""])], uids)
         columns.uids.extend(uids)
         if b"RFC822.SIZE" in cells:

@@ -62,7 +62,8 @@ class ImapConnection:
         self._idle = Idle(self.wire)
         self._selecting: Selected | None = None
         self._told: dict[str, bytes] = {}  # response codes that answer a command
-        self._names: dict[str, bytes] = {}  # folders whose name encode cannot give back
+        # Octets of folders whose name encode cannot give back; an account shares them.
+        self.names: dict[str, bytes] = {}
         self.wire.hear = self._hear
 
     # Opening
@@ -233,7 +234,8 @@ class ImapConnection:
                 self._tracker.reset()
             self._selecting.code(said.code, said.args)
         elif said.code == "UIDVALIDITY" and self.selected is not None:
-            if small(said.args, MAX_UID) != self.selected.uidvalidity:
+            told = small(said.args, MAX_UID)
+            if told and told != self.selected.uidvalidity:
                 raise broken(self.server, "uidvalidity changed")
         elif said.code == "NOTIFICATIONOVERFLOW":  # RFC 5465 section 5.8
             self._tracker.doubt()
@@ -249,7 +251,7 @@ class ImapConnection:
 
     def name(self, folder: str) -> bytes | Literal:
         """Return a folder's name as a command carries it."""
-        return astring(self._names.get(folder) or encode(folder, utf8=self.utf8))
+        return astring(self.names.get(folder) or encode(folder, utf8=self.utf8))
 
     def compress(self) -> bool:
         """Compress from here on, if the server can; RFC 4978."""

@@ -8,7 +8,7 @@ from mailfs.imap.grammar.flags import Flags
 from mailfs.imap.grammar.ranges import MAX_UID
 from mailfs.imap.grammar.tokens import Malformed, attributes, number, values
 
-_HEAD = re.compile(rb"(?i)\* ([0-9]{1,10}) FETCH[ ]+(?=\()")
+_HEAD = re.compile(rb"(?i)\* ([0-9]{1,10}) FETCH[ \t]*(?=\()")
 MAX_MODSEQ = (1 << 63) - 1  # RFC 7162 section 7
 
 

@@ -4,6 +4,7 @@ RFC 9051 sections 6.3.9 and 6.3.11, RFC 5258 (LIST-EXTENDED), RFC 5819 (LIST-STA
 RFC 6154 (SPECIAL-USE).
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +15,14 @@ from mailfs.imap.grammar.names import BadMailboxName, decode, encode
 from mailfs.imap.grammar.ranges import MAX_UID
 from mailfs.imap.grammar.tokens import Malformed, Value, number, values
 
-MAX_FOLDERS = 100_000  # of one account
+MAX_FOLDERS = 20_000  # of one account
+_LIST = re.compile(
+    rb'(?i)\* (?:LIST|XLIST|LSUB)[ \t]+(\([^()]*\))[ \t]+("(?:[^"\\]|\\.)*"|NIL)[ \t]'
+    rb'[ \t]*([^"{ \t].*)',
+    re.DOTALL,
+)
+# What RFC 5258 and 9051 let follow a name.
+_EXTENDED = re.compile(rb"(?is) \((?:\"?[A-Z.\-]+\"? \(.*\) ?)+\)\Z")
 
 SPECIAL = ("all", "archive", "drafts", "flagged", "important", "junk", "sent", "trash")
 # Where a server tells no special use: what programs call such folders in English.
@@ -76,10 +84,16 @@ def status_items(capabilities: frozenset[str]) -> bytes:
 
 def read_list(raw: bytes, *, utf8: bool) -> FolderInfo | None:
     """Read ``* LIST (...) "/" name``; None if it makes no sense."""
+    m = _LIST.fullmatch(raw)  # an atom, which some servers let contain blanks
+    tail = b"" if m is None else m[3]
+    if m is not None:
+        raw = raw[: m.start(3)] + b"NIL"
     try:
         found = values(raw, raw.index(b" ", 2) + 1)
     except (Malformed, ValueError):
         return None
+    if tail:
+        found[2:] = [_EXTENDED.sub(b"", tail)]
     if len(found) < 3 or not isinstance(found[0], list):
         return None
     delimiter, name = found[1], found[2]
@@ -144,12 +158,38 @@ def listing(raws: Iterable[bytes], *, utf8: bool) -> list[FolderInfo]:
         if raw[2:6].upper() == b"LIST":
             info = read_list(raw, utf8=utf8)
             if info is not None and len(found) < MAX_FOLDERS:
-                found.setdefault(info.name, info)
+                _enter(found, info, utf8=utf8)
         else:
             told = read_status(raw, utf8=utf8)
             if told is not None and told[0] in found:
                 found[told[0]] = replace(found[told[0]], status=told[1])
     return list(found.values())
+
+
+def _enter(found: dict[str, FolderInfo], info: FolderInfo, *, utf8: bool) -> None:
+    """Add a folder under a name of its own.
+
+    Of two whose octets mean the same name, the one that the name leads to has it.
+    """
+    other = found.get(info.name)
+    if other is None:
+        found[info.name] = info
+    elif other.raw != info.raw and info.name != INBOX:
+        if _leads(info, utf8=utf8):
+            found[info.name], info = info, other
+        n = 2
+        while f"{info.name} ({n})" in found:
+            n += 1
+        named = replace(info, name=f"{info.name} ({n})")
+        found[named.name] = named
+
+
+def _leads(info: FolderInfo, *, utf8: bool) -> bool:
+    """Whether a folder's name leads back to its octets."""
+    try:
+        return encode(info.name, utf8=utf8) == info.raw
+    except BadMailboxName:
+        return False
 
 
 def special(folders: Sequence[FolderInfo], use: str) -> FolderInfo | None:
@@ -167,12 +207,8 @@ def special(folders: Sequence[FolderInfo], use: str) -> FolderInfo | None:
 
 def odd(folders: Iterable[FolderInfo], *, utf8: bool) -> dict[str, bytes]:
     """Return the raw names of those folders that their name would not lead back to."""
-    found = {}
-    for info in folders:
-        try:
-            raw = encode(info.name, utf8=utf8)
-        except BadMailboxName:
-            raw = b""
-        if raw != info.raw and info.name != INBOX:
-            found[info.name] = info.raw
-    return found
+    return {
+        info.name: info.raw
+        for info in folders
+        if info.name != INBOX and not _leads(info, utf8=utf8)
+    }

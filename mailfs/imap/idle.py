@@ -6,6 +6,7 @@ from mailfs.imap.line import Clock
 from mailfs.imap.wire import ImapWire
 from mailfs.poll import readable
 
+MAX_HEARD = 1000  # responses taken until we look whether there is something to do
 RENEW = 9 * 60.0  # seconds of one IDLE; servers end it at 30 min, some routers at 10
 
 
@@ -51,8 +52,8 @@ class Idle:
                 self._wire.command(b"NOOP")  # a server that is gone is found out here
                 self._begin()
                 continue
-            heard = self._heard(min(end, renew) - now, wake)
-            if not heard and wake is not None and readable([wake], 0):
+            self._heard(min(end, renew) - now, wake)
+            if wake is not None and readable([wake], 0):
                 break
         self.end()
 
@@ -67,11 +68,14 @@ class Idle:
         self._began = self._clock()
 
     def _heard(self, seconds: float, wake: int | None) -> bool:
-        """Take what has come, waiting at most so long for it."""
+        """Take what has come, waiting at most so long for it; MAX_HEARD at once."""
         wire = self._wire
+        wire.line.renew()  # the time of waiting is no part of an answer's
         if not wire.reader.buffered and not wire.line.wait(seconds, wake):
             return False
-        while wire.reader.buffered or wire.line.pending():
+        for _ in range(MAX_HEARD):
+            if not wire.reader.buffered and not wire.line.pending():
+                break
             raw = wire.response()
             if not raw.startswith(b"+"):
                 wire.take(raw)

@@ -19,6 +19,11 @@ CHUNK = 1 << 18  # octets read at a time
 SLOW = 4e6  # octets a second
 NEAR = 0.002  # seconds; a round trip within a house, where no line is slow
 MIN_SAMPLE = 1 << 18  # octets before the line's speed is worth a word
+GRACE = 2  # times the timeout until one response must have ended, however it drips
+COMMAND_TIME = 600.0  # seconds of a command; servers copying much say so all the while
+LEAST_RATE = 1000.0  # octets a second that give an answer more time: 9600 baud
+MAX_ANSWER = 64 << 20  # octets of all that comes until one command is answered
+MAX_STREAM = 1 << 30  # octets likewise of rows and headers of many messages
 RAW_DEFLATE = -15  # RFC 4978 section 3: no zlib header
 
 Clock = Callable[[], float]
@@ -27,7 +32,8 @@ Clock = Callable[[], float]
 class Transport:
     """Octets to and from one server.  Errors are OSError and name the server.
 
-    timeout is how many seconds the server may say nothing while we wait for it.
+    timeout is how many seconds the server may say nothing while we wait for it, total
+    how many a command may take; each gets more for what has come, at LEAST_RATE.
     """
 
     def __init__(
@@ -36,8 +42,12 @@ class Transport:
         server: str,
         timeout: float,
         clock: Clock = time.monotonic,
+        total: float = COMMAND_TIME,
     ) -> None:
         self._sock = sock
+        self._total = total
+        self._most = MAX_ANSWER
+        self.failure = ""  # why we hung up, if the server left us no choice
         self.server = server
         self.timeout = timeout
         self.clock = clock
@@ -46,6 +56,7 @@ class Transport:
         self.received = self.sent = 0  # octets on the wire
         self._flow = 0  # octets of those that came without a pause
         self._flow_seconds = 0.0
+        self.renew()
         sock.settimeout(timeout)
         if sock.family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -57,6 +68,7 @@ class Transport:
             octets = self._deflate.compress(octets)
             octets += self._deflate.flush(zlib.Z_SYNC_FLUSH)
         try:
+            self._sock.settimeout(self.timeout)
             self._sock.sendall(octets)
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: timed out") from e
@@ -64,17 +76,50 @@ class Transport:
             raise broken(self.server, _why(e)) from e
         self.sent += len(octets)
 
+    def limit(self, total: float) -> None:
+        """Let a command take so many seconds, COMMAND_TIME unless told."""
+        self._total = total
+
+    def renew(self) -> None:
+        """Begin to count octets and seconds for another command."""
+        self._began, self._came = self.clock(), 0
+        self.mark()
+
+    def mark(self) -> None:
+        """Begin to count seconds for another response."""
+        self._since, self._since_came = self.clock(), self._came
+
     def receive(self) -> bytes:
         """Return the next octets, at least one."""
-        if self._inflate is not None:
-            return self._inflated()
-        return self._octets()
+        octets = self._octets() if self._inflate is None else self._inflated()
+        self._came += len(octets)
+        if self._came > self._most:
+            raise self.fail("answer too long")
+        return octets
+
+    def fail(self, why: str) -> OSError:
+        """Hang up, and return the error for a server that cannot be listened to."""
+        self.failure = why
+        self.close()
+        return broken(self.server, why)
+
+    def _patience(self, now: float) -> float:
+        """Return how many seconds we go on waiting."""
+        response = GRACE * self.timeout + (self._came - self._since_came) / LEAST_RATE
+        whole = self._total + self._came / LEAST_RATE
+        return min(self._since + response, self._began + whole) - now
 
     def _octets(self) -> bytes:
         began = self.clock()
+        patience = self._patience(began)
+        if patience <= 0:
+            raise self.fail("answers too slowly")
         try:
+            self._sock.settimeout(min(self.timeout, patience))
             data = self._sock.recv(CHUNK)
         except TimeoutError as e:
+            if patience < self.timeout:
+                raise self.fail("answers too slowly") from e
             raise TimeoutError(f"{self.server}: timed out") from e
         except OSError as e:
             raise broken(self.server, _why(e)) from e
@@ -119,9 +164,11 @@ class Transport:
     def begin_flow(self) -> None:
         """Count what comes from here on as a stream: the server was asked for much."""
         self._flow = 1
+        self._most = MAX_STREAM
 
     def end_flow(self) -> None:
         """Stop counting."""
+        self._most = MAX_ANSWER
         if self._flow < MIN_SAMPLE:
             self._flow_seconds = 0.0
         elif self._flow_seconds > 0:

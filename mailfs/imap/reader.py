@@ -6,15 +6,27 @@ from collections.abc import Iterator
 from mailfs.imap.error import ImapError
 from mailfs.imap.line import Transport
 
-MAX_LINE = 16 << 20  # octets of a line; SEARCH names two million uids in it
+MAX_LINE = 4 << 20  # octets of a line; SEARCH names half a million uids in it
 MAX_INLINE = 1 << 20  # octets of a literal kept inside a response; longer is passed by
-MAX_RESPONSE = 64 << 20  # octets of a response with all its literals
-MAX_LITERAL = 1 << 40  # octets of a literal we are willing to read to its end
+MAX_RESPONSE = 8 << 20  # octets of a response with all its literals
+MAX_LITERAL = 1 << 30  # octets of a literal we are willing to read to its end
 PIECE = 1 << 20  # octets of a literal handed out at a time
 
 _LITERAL = re.compile(rb"~?\{([0-9]{1,18})\+?\}\Z")
 # Words for people follow here, and they may end in anything (RFC 9051 section 7.1).
-_TEXT = re.compile(rb"(?i)(?:\S+ (?:OK|NO|BAD|BYE|PREAUTH)\b|\+)")
+_TEXT = re.compile(rb"(?i)(?:\S+[ \t]+(?:OK|NO|BAD|BYE|PREAUTH)\b|\+)")
+# Blanks that some gateways double (DavMail) before and after a number.
+_BLANKS = re.compile(rb"(?:\*|[A-Za-z0-9]+)[ \t]+(?:([0-9]{1,20})[ \t]+)?(?=\S)")
+
+
+def tidied(line: bytes) -> bytes:
+    """Return a response's first line with one blank where one belongs."""
+    m = _BLANKS.match(line)
+    if m is None:
+        return line
+    tag = m[0].split(None, 1)[0]
+    head = tag + b" " if m[1] is None else tag + b" " + m[1] + b" "
+    return line if m[0] == head else head + line[m.end() :]
 
 
 class ImapReader:
@@ -55,10 +67,11 @@ class ImapReader:
             end = self._long()
         text = self._buffer[self._at : end]
         self._at = end + 1
-        return text.removesuffix(b"\r")
+        return text.rstrip(b"\r")
 
     def _long(self) -> int:
         """Read until a line is complete; where it ends in the buffer."""
+        self.line.mark()
         parts = [self._buffer[self._at :]]
         size = len(parts[0])
         while b"\n" not in parts[-1]:
@@ -75,7 +88,7 @@ class ImapReader:
 
         The literal's header is still part of the line.
         """
-        text = self.text()
+        text = tidied(self.text())
         if not text.endswith(b"}") or _TEXT.match(text):
             return text, None
         return text, self.size(text)
@@ -125,6 +138,7 @@ class ImapReader:
             octets = self._buffer[self._at : end]
             self._at = end
             return octets
+        self.line.mark()
         parts = [self._buffer[self._at :]]
         self._at = len(self._buffer)
         left = size - len(parts[0])
@@ -140,6 +154,7 @@ class ImapReader:
         if size <= PIECE:
             yield self.exactly(size)
             return
+        self.line.mark()
         while size:
             if self._at == len(self._buffer):
                 self._fill()
@@ -179,5 +194,6 @@ class ImapReader:
 
     def refuse(self, why: str) -> ImapError:
         """Hang up, and return the error for what no server should send."""
-        self.line.close()  # nobody knows any more what the next octets belong to
-        return ImapError(self.line.server, f"protocol error: {why}", permanent=False)
+        # Nobody knows any more what the next octets belong to.
+        self.line.fail(f"protocol error: {why}")
+        return ImapError(self.line.server, self.line.failure, permanent=False)

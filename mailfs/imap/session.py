@@ -4,9 +4,11 @@ What the server tells unasked, in the middle of whatever, is gathered and waits 
 changes().
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from mailfs.imap import folders
+from mailfs.imap.account import INBOX
 from mailfs.imap.bodies import BodyFetch, BodyRequest, FetchedPiece
 from mailfs.imap.changes import Flagged, FolderStatus
 from mailfs.imap.columns import ITEMS, FetchedColumns, Reading
@@ -29,11 +31,17 @@ from mailfs.imap.window import MAX_SET
 from mailfs.imap.wire import named
 
 ENOUIDPLUS = "server can expunge only all deleted messages, not just these"
+MAX_SEARCHED = 300_000  # messages whose uids SEARCH names in a line of MAX_LINE
 MAX_KNOWN = 4000  # octets of the known uids in SELECT; more are left for it to guess
 
 
 class ImapSession(ImapConnection):
-    """A connection on which folders are selected, read and changed."""
+    """A connection on which folders are selected, read and changed.
+
+    rejected  rows of the last columns() that name no message: its number, and why
+    """
+
+    rejected: Mapping[int, str] = MappingProxyType({})
 
     # Folders
 
@@ -42,8 +50,20 @@ class ImapSession(ImapConnection):
     ) -> Selected:
         """Select a folder; with known, learn what happened to it since.
 
-        readonly opens it by EXAMINE.  Raises ImapError if it cannot be had.
+        readonly opens it by EXAMINE.  Raises ImapError if it cannot be had; before
+        that, LIST is asked whether it goes by other octets than its name's.
         """
+        try:
+            return self._select(folder, known, readonly)
+        except ImapError as e:
+            if not (e.kind and e.permanent) or folder == INBOX or folder in self.names:
+                raise
+            self.folders()
+            if folder not in self.names:
+                raise
+        return self._select(folder, known, readonly)
+
+    def _select(self, folder: str, known: Known | None, readonly: bool) -> Selected:
         found = Selected(folder, readonly)
         verb = b"EXAMINE " if readonly else b"SELECT "
         parts: list[bytes | Literal] = [verb, self.name(folder)]
@@ -91,11 +111,15 @@ class ImapSession(ImapConnection):
         text = str(uids)
         if not text:
             return FetchedColumns()
+        self.rejected = {}
         return self._rows(text, b" (" + items + b")", (b"UID", b"RFC822.SIZE"))
 
     def _rows(
         self, uids: str, what: bytes, required: tuple[bytes, ...]
     ) -> FetchedColumns:
+        every = uids.endswith("*")
+        if every and self._tracker.counted and not self._tracker.exists:
+            return FetchedColumns()  # some servers refuse to tell of no messages
         self._much()
         self.wire.line.begin_flow()
         tag = self.wire.send(b"UID FETCH ", uids.encode(), what)
@@ -104,8 +128,13 @@ class ImapSession(ImapConnection):
             reading.run(self.wire, tag)
         finally:
             self.wire.line.end_flow()
-        self.wire.finish(tag)
-        least = int(uids.partition(":")[0]) if uids.endswith("*") else 1
+        self.rejected = {**self.rejected, **reading.rejected}
+        try:
+            self.wire.finish(tag)
+        except ImapError as e:
+            if not (every and e.kind and e.permanent and not self._tracker.exists):
+                raise
+        least = int(uids.partition(":")[0]) if every else 1
         return reading.columns.tidy(least)
 
     def flags(self, uids: Ranges | str = "1:*", since: int = 0) -> FetchedColumns:
@@ -124,12 +153,17 @@ class ImapSession(ImapConnection):
     def uids(self) -> Ranges:
         """Return the uids of all messages."""
         self._idle.end()
-        if self.capabilities & {"ESEARCH", "IMAP4REV2"}:
-            command = b"UID SEARCH RETURN (ALL) UID 1:*"  # ALL confuses iCloud
-        else:
-            command = b"UID SEARCH UID 1:*"
-        raws, _ = self.wire.ask(named(b"ESEARCH", b"SEARCH"), command)
-        found = search.read(raws)
+        extended = bool(self.capabilities & {"ESEARCH", "IMAP4REV2"})
+        found = None
+        if extended or self._tracker.exists <= MAX_SEARCHED:
+            command = b"UID SEARCH "  # UID 1:*, for ALL confuses iCloud
+            command += b"RETURN (ALL) UID 1:*" if extended else b"UID 1:*"
+            try:
+                raws, _ = self.wire.ask(named(b"ESEARCH", b"SEARCH"), command)
+                found = search.read(raws)
+            except ImapError as e:
+                if not e.kind or not e.permanent:
+                    raise
         if found is None or len(found) != self._tracker.exists:
             # What is left out need not have gone: another question, before it is
             # believed.
@@ -235,22 +269,34 @@ class ImapSession(ImapConnection):
         self._idle.end()
         for part in uids.chunks(MAX_SET):
             self._told.clear()
-            raws, _ = self.wire.ask(
-                _flagged,
+            told = dict.fromkeys(part, Flagged(0, flags))
+            tag = self.wire.send(
                 b"UID STORE " + str(part).encode() + condition,
                 b" " + sign.encode() + b"FLAGS (" + words + b")",
             )
-            done += self._settled(raws)
+            self.wire.collect(tag, lambda raw, told=told: self._answers(raw, told))  # type: ignore[misc]
+            self.wire.finish(tag)
+            done += [one for one in told.values() if one.uid]
             modified |= self._told_ranges("MODIFIED")
         return StoredUids(done, modified)
 
-    def _settled(self, raws: Iterable[bytes]) -> Iterator[Flagged]:
-        """Give what the answers to STORE tell."""
-        for raw in raws:
-            row = fetched(raw)
-            if row is not None and row.uid and row.flags is not None:
-                self._tracker.answered((row.uid,), (row.flags,))
-                yield Flagged(row.uid, row.flags, row.modseq)
+    def _answers(self, raw: bytes, told: dict[int, Flagged]) -> bool:
+        """Note in told the flags that a response names, if it answers STORE.
+
+        A FETCH of any other message is news.
+        """
+        row = fetched(raw)
+        try:
+            if row is None or row.uid is None or row.flags is None:
+                return False
+            found = Flagged(row.uid, row.flags, row.modseq)
+        except Malformed:
+            return False
+        if found.uid not in told:
+            return False
+        self._tracker.answered((found.uid,), (found.flags,))
+        told[found.uid] = found
+        return True
 
     def _told_ranges(self, code: str) -> Ranges:
         try:
@@ -356,8 +402,14 @@ class ImapSession(ImapConnection):
             named(b"LIST", b"STATUS"), folders.command(self.capabilities)
         )
         found = folders.listing(raws, utf8=self.utf8)
-        self._names = folders.odd(found, utf8=self.utf8)
+        self._learn(folders.odd(found, utf8=self.utf8))
         return found
+
+    def _learn(self, odd: Mapping[str, bytes]) -> None:
+        """Remember the octets of names that do not lead back to them."""
+        for name in self.names.keys() - odd.keys():
+            self.names.pop(name, None)
+        self.names.update(odd)
 
     def status(self, folder: str) -> FolderStatus:
         """Return how many messages a folder has, and more."""
@@ -376,15 +428,6 @@ class ImapSession(ImapConnection):
             elif item is not None:
                 self._tracker.folder(*item)
         return found
-
-
-def _flagged(raw: bytes) -> bool:
-    """Whether a response is a FETCH that tells a message's flags by its uid."""
-    row = fetched(raw)
-    try:
-        return row is not None and bool(row.uid) and row.flags is not None
-    except Malformed:
-        return False
 
 
 def _structure(raw: bytes, uid: int) -> bytes | None:

@@ -19,12 +19,16 @@ log = logging.getLogger(__name__)
 
 SHOWN = 200  # octets of a command or response that a trace shows
 _SECRET = (b"LOGIN ", b"AUTHENTICATE ")
+MAX_KEPT = 50_000  # responses that make one answer: folders, with their status
+MAX_OCTETS = 16 << 20  # octets of them
+MAX_UNASKED = 300_000  # responses that are no answer, until a command is answered
+MAX_UNFRAMED = 100  # lines that begin no response, until a command is answered
 MAX_UNANSWERED = 64  # commands sent and not answered; no caller of ours comes near
 NONSYNC = 4096  # octets of a literal that LITERAL- lets pass unasked; RFC 7888
 _STATUS = re.compile(
-    rb"(?is)\S+ (OK|NO|BAD|BYE|PREAUTH)"
+    rb"(?is)\S+[ \t]+(OK|NO|BAD|BYE|PREAUTH)"
     # Gmail has flags with brackets in them: only one with a blank behind it closes.
-    rb"(?: \[([A-Za-z0-9\-]+)(?: ((?:[^\]]|\](?! |\Z))*))?\])?(?: (.*))?"
+    rb"(?:[ \t]+\[([A-Za-z0-9\-]+)(?: ((?:[^\]]|\](?! |\Z))*))?\])?(?: (.*))?"
 )
 
 
@@ -71,6 +75,9 @@ class ImapWire:
         self._unanswered: dict[bytes, bool] = {}  # tag to whether anybody waits
         self._done: dict[bytes, Status] = {}
         self._trace = log.isEnabledFor(logging.DEBUG)
+        self.unasked = MAX_UNASKED
+        self._heard = 0  # responses nobody asked for since a command was answered
+        self._unframed = 0  # lines passed over since then
         self._complaint = ""  # of an untagged BAD, which may be all we ever hear
 
     @property
@@ -85,6 +92,8 @@ class ImapWire:
         """
         if len(self._unanswered) >= MAX_UNANSWERED:
             raise ImapError(self.server, "too many commands at once", permanent=False)
+        if not self._unanswered:
+            self.line.renew()
         self._count += 1
         tag = b"m%d" % self._count
         self._unanswered[tag] = True
@@ -153,6 +162,8 @@ class ImapWire:
             found = status(raw)
             if found is None:
                 raise self._botch(raw)
+            self.line.renew()
+            self._unframed = self._heard = 0
             if self._unanswered.pop(tag):
                 self._done[tag] = found
             if found.code:
@@ -163,10 +174,23 @@ class ImapWire:
         elif raw and not raw.startswith(b"+") and tag != b"DONE":
             # An empty line, a late +, or an answer to DONE as if that were a tag, from
             # a server that had ended IDLE at the same moment, do no harm.
-            raise self._botch(raw)
+            self._pass_over(raw)
         return False
 
+    def _pass_over(self, raw: bytes) -> None:
+        """Go on after the rest of a response with a line end where none may be.
+
+        The message it was about is missed, and asked for again.
+        """
+        self._unframed += 1
+        if self.idle or self._unframed > MAX_UNFRAMED or raw[:1].isalnum():
+            raise self._botch(raw)
+        log.info("%s: passed over %s", self.server, shown(raw[:SHOWN]))
+
     def _untagged(self, raw: bytes) -> None:
+        self._heard += 1
+        if self._heard > self.unasked and not self.idle:
+            raise self.reader.refuse("answer too long")
         head = raw[2:6].upper()
         if head in (b"BYE ", b"BYE"):
             said = status(raw)
@@ -198,10 +222,14 @@ class ImapWire:
         else after the next line.  The answer itself is left for finish.
         """
         kept = []
+        octets = 0
         while tag not in self._done:
             raw = self.response()
             if raw.startswith(b"* ") and wanted(raw):
                 kept.append(raw)
+                octets += len(raw)
+                if len(kept) > MAX_KEPT or octets > MAX_OCTETS:
+                    raise self.reader.refuse("answer too long")
             else:
                 self.take(raw)
         return kept

@@ -1,10 +1,12 @@
 """What SEARCH finds: uids, as ranges or one by one; RFC 9051 section 7.3.4."""
 
 import re
+from array import array
 from collections.abc import Iterable
 
 from mailfs.imap.grammar.ranges import MAX_UID, BadRanges, Ranges
 
+_WORD = re.compile(rb"(?<!\S)([0-9]{1,11})(?!\S)")
 _ALL = re.compile(rb"(?i) ALL ([0-9:,]+)")
 
 
@@ -24,7 +26,10 @@ def read(raws: Iterable[bytes]) -> Ranges | None:
             except BadRanges:
                 return None
         else:
-            for word in raw[8:].split(b"(")[0].split():  # (MODSEQ n) may follow
-                if word.isdigit() and 0 < (uid := int(word[:11])) <= MAX_UID:
-                    found.append((uid, uid))
+            uids: array[int] = array("I")
+            end = raw.find(b"(")  # (MODSEQ n) may follow
+            for m in _WORD.finditer(raw, 8, len(raw) if end < 0 else end):
+                if 0 < (uid := int(m[1])) <= MAX_UID:
+                    uids.append(uid)
+            found += Ranges.of(uids).pairs
     return Ranges(found) if answered else None

@@ -90,7 +90,8 @@ def _blank(raw: bytes, at: int) -> int:
 def _unquoted(text: bytes) -> bytes:
     if b"\\" not in text:
         return text
-    return re.sub(rb"(?s)\\(.)", rb"\1", text)
+    # Servers whose levels are parted by \ forget to escape it.
+    return re.sub(rb'\\(["\\])', rb"\1", text)
 
 
 def skip(raw: bytes, start: int) -> int:
