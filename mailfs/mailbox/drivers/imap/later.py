@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,10 +126,8 @@ class WaitingChanges:
                 changes.append(WaitingChange.parse(line))
             except (ValueError, TypeError):
                 bad += [line] if line else []
-        try:
+        with suppress(ValueError, TypeError):  # cut short
             changes.append(WaitingChange.parse(tail))
-        except (ValueError, TypeError):
-            pass  # cut short
         return changes, bad
 
     def _put_aside(self, lines: Sequence[bytes]) -> None:
