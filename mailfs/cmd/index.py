@@ -44,12 +44,18 @@ def main(argv: list[str]) -> int:
         action="store_true",
         help="fetch whole messages from a server, to be read without it",
     )
+    parser.add_argument(
+        "--owner",
+        metavar="UID:GID",
+        type=_owner,
+        help="whose the mailbox is: nothing else of it is read or followed",
+    )
     net.add(parser)
     parser.add_root()
     options = parser.parse_args(argv)
     root, cache = where.root(options.root), options.indexes
     remote = net.make(options, root, cache)
-    place = Place(root, where.user(), options.readonly, remote)
+    place = Place(root, where.user(), options.readonly, remote, options.owner)
     report = _lines if options.report else _bar()
     folder = _folder(options.spec, place, cache)
     try:
@@ -61,6 +67,12 @@ def main(argv: list[str]) -> int:
     finally:
         folder.close()
     return 0
+
+
+def _owner(text: str) -> tuple[int, int]:
+    """Read UID:GID.  Raises ValueError."""
+    uid, gid = text.split(":")
+    return int(uid), int(gid)
 
 
 def _folder(spec: str, place: Place, cache: Path) -> MailboxState:

@@ -8,13 +8,15 @@ A file names them, a user a line, as lists of attr=value:
 box= is a mailbox as ``-f`` takes it, by default the user's mbox in mail/box below the
 root or in /var/mail; aname= binds the user to an attach name.  Nobody sees what is
 another's, and nobody opens, closes or removes mailboxes: the server runs as one user
-of the system, who may read more than each of them.
+of the system, who may read more than each of them.  So a user's mailbox is opened as
+that user where the server is root, and no link the user put there is followed.
 """
 
 import asyncio
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,9 +128,12 @@ class Users:
             raise
 
     async def _open(self, user: User) -> MailboxRegistry:
-        boxes = self._make(replace(self._place, user=user.name))
+        place = replace(self._place, user=user.name)
+        specs = named(user.boxes or (default(place),))
+        place = replace(place, owner=owner(user.name, [path for _, path in specs]))
+        boxes = self._make(place)
         try:
-            for name, path in named(user.boxes or (default(boxes.place),)):
+            for name, path in specs:
                 await boxes.open(path, name)
         except BaseException:
             await boxes.close_all()
@@ -150,6 +155,25 @@ def default(place: Place) -> str:
         if os.path.lexists(path):
             return path
     raise MailfsError(f"no mailbox: neither {usual[0]} nor {usual[1]} exists")
+
+
+def owner(name: str, paths: Iterable[str]) -> tuple[int, int]:
+    """Return the ids of a user: as the system knows the name, else as mailboxes tell.
+
+    A user whom the system does not know cannot have made anything on its disks: then
+    whoever has the first mailbox that is there is meant, else ourselves.
+    """
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        pass
+    else:
+        return entry.pw_uid, entry.pw_gid
+    for path in paths:
+        with suppress(OSError):
+            st = os.lstat(path)
+            return st.st_uid, st.st_gid
+    return os.geteuid(), os.getegid()
 
 
 def unix_user(transport: asyncio.BaseTransport) -> str:

@@ -185,6 +185,8 @@ class Build:
             command += ["--trust", place.net.trust.policy.value]
         if place.readonly:
             command.append("--readonly")
+        if place.owner is not None:
+            command += ["--owner", "{}:{}".format(*place.owner)]
         self._process = subprocess.Popen(  # noqa: S603  # our own program
             [*command, "--", path],
             stdin=subprocess.DEVNULL,

@@ -31,6 +31,8 @@ class Place:
     user: str
     readonly: bool = False
     net: "Network | None" = None  # None where no network is to be used
+    # (uid, gid) of the user whose mailboxes they are, if that is not the server's own.
+    owner: tuple[int, int] | None = None
 
 
 class Driver(ABC):

@@ -1,5 +1,6 @@
 """Several users on one server: the list of them, and that none sees another's."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from mailfs.errors import EPERM, MailfsError, Refused, UsageError
 from mailfs.fs.aname import Aname, parse
-from mailfs.fs.users import User, Users, load, read
+from mailfs.fs.users import User, Users, load, owner, read
 from mailfs.mailbox.driver import Place
 from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.p9.client import Client
@@ -178,3 +179,24 @@ def test_mail_that_is_not_there_yet(several: Several) -> None:
     there.write_bytes(mbox(MESSAGES[:1]))
     with several.client("lost") as lost:
         assert names(lost, "/mbox") == ["ctl", "1"]
+
+
+def test_owners() -> None:
+    """A user whom the system knows is who it says; others are told by their mail."""
+    assert owner("root", ["/nonesuch"]) == (0, 0)
+    assert owner("nobody-of-this-name", ["/nonesuch", "/"]) == (0, 0)
+    ours = (os.geteuid(), os.getegid())
+    assert owner("nobody-of-this-name", ["/nonesuch"]) == ours
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root serves others")
+def test_a_link_in_a_user_s_mail_shows_nothing(several: Several) -> None:
+    secret = several.glendas.with_name("secret")
+    secret.write_bytes(mbox(MESSAGES))
+    secret.chmod(0o600)
+    several.glendas.unlink()
+    several.glendas.symlink_to(secret)
+    os.chown(several.glendas, 4711, 4711, follow_symlinks=False)
+    with pytest.raises(MailfsError):
+        several.client("glenda")
+    assert secret.read_bytes() == mbox(MESSAGES)

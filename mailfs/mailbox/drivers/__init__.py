@@ -2,11 +2,13 @@
 
 from importlib import import_module
 
+from mailfs.disk.rights import acting
 from mailfs.errors import ENOTSERVED, MailfsError
 from mailfs.mailbox.driver import Claim, Driver, Member, Place
 from mailfs.mailbox.drivers import maildir, mdir, mh
 from mailfs.mailbox.drivers.mbox import driver as spool
-from mailfs.mailbox.drivers.spec import is_imap, is_pop
+from mailfs.mailbox.drivers.owned import owner_of
+from mailfs.mailbox.drivers.spec import is_imap, is_network, is_pop
 
 
 def claim_imap(path: str, place: Place) -> Driver | None:
@@ -57,8 +59,9 @@ def open_store(path: str, place: Place, drivers: tuple[Claim, ...] = DRIVERS) ->
 
     Raises MailfsError if none will serve it, FileNotFoundError if nothing is there.
     """
-    for claim in drivers:
-        driver = claim(path, place)
-        if driver is not None:
-            return driver
+    with acting(None if is_network(path) else owner_of(path, place)):
+        for claim in drivers:
+            driver = claim(path, place)
+            if driver is not None:
+                return driver
     raise MailfsError(ENOTSERVED)

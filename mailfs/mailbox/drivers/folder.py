@@ -16,8 +16,10 @@ from typing import ClassVar, NamedTuple
 
 from mailfs.disk.open import open_regular
 from mailfs.disk.replace import pread_all, sync_dir, write_all
+from mailfs.disk.rights import acting
 from mailfs.errors import ENOENT, Refused
-from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.driver import Place
+from mailfs.mailbox.drivers.owned import LocalDriver
 from mailfs.mailbox.drivers.stamp import settled
 from mailfs.mailbox.kinds import Key, Listing, MessageReader, Stale
 
@@ -158,8 +160,9 @@ class FolderNames:
 class FileStore(MessageReader):
     """Reads files of one directory by name."""
 
-    def __init__(self, path: str, names: FolderNames) -> None:
-        self._path = path
+    def __init__(self, driver: "FolderDriver", names: FolderNames) -> None:
+        self._path = driver.path
+        self._open_one = driver.open_message
         self._names = names
         self._kept: dict[str, int] = {}
 
@@ -188,7 +191,7 @@ class FileStore(MessageReader):
                     self._names.miss(key)
                 raise Stale(f"{key}: {ENOENT}") from None
             except OSError as e:
-                if e.errno not in (errno.ENODEV, errno.ELOOP):
+                if e.errno not in (errno.ENODEV, errno.ELOOP, errno.EACCES):
                     raise
                 self._names.miss(key)
                 raise Stale(f"{key}: {e.strerror}") from e
@@ -213,11 +216,11 @@ class FileStore(MessageReader):
         # By its latest name first: another file may have the name it had.
         name = self._names.follow(key)
         try:
-            return open_regular(os.path.join(self._path, name), follow=True)
+            return self._open_one(name)
         except FileNotFoundError:
             if name == key:
                 raise
-            return open_regular(os.path.join(self._path, key), follow=True)
+            return self._open_one(key)
 
 
 class Look(NamedTuple):
@@ -319,7 +322,7 @@ def weak(head: bytes) -> int:
     return int.from_bytes(d.digest(), "little") or 1
 
 
-class FolderDriver(Driver):
+class FolderDriver(LocalDriver):
     """What the drivers of these stores share: names, stores, a plain restore."""
 
     store_type: ClassVar[type[FileStore]] = FileStore
@@ -343,7 +346,7 @@ class FolderDriver(Driver):
         """
         path = os.path.join(self.path, key)
         try:
-            st = os.stat(path)
+            st = os.stat(path, follow_symlinks=not self.confined)
         except FileNotFoundError:
             if os.path.lexists(path):
                 self.passed.add(key)
@@ -351,10 +354,20 @@ class FolderDriver(Driver):
         except OSError:
             self.passed.add(key)
             return None
-        if not stat.S_ISREG(st.st_mode):
+        believed = self.owners is None or st.st_uid in self.owners
+        if not stat.S_ISREG(st.st_mode) or not believed:
             self.passed.add(key)
             return None
         return st
+
+    def open_message(self, key: str) -> int:
+        """Open a message's file for reading, in any thread.  Raises OSError."""
+        path = os.path.join(self.path, key)
+        if not self.confined:
+            return open_regular(path, follow=True)
+        with acting(self.owner):
+            self.check_beneath()
+            return open_regular(path, owners=self.owners)
 
     def restore(self, listing: Listing) -> Listing | None:
         """Take the listing up again if the directories have not changed."""
@@ -365,7 +378,7 @@ class FolderDriver(Driver):
         return replace(listing, store=self._store()) if same else None
 
     def _store(self) -> FileStore:
-        return self.store_type(self.path, self._names)
+        return self.store_type(self, self._names)
 
     @staticmethod
     def _keep(listing: Listing, keys: Keys) -> None:

@@ -27,6 +27,7 @@ from hashlib import blake2b
 
 from mailfs.disk.holder import host
 from mailfs.disk.replace import sync_dir
+from mailfs.errors import Refused
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers.folder import (
     FolderDriver,
@@ -71,6 +72,13 @@ class Maildir(FolderDriver):
         super().__init__(path, place)
         self._twins: dict[str, list[str]] = {}  # other names of files, by the listed
         self._swept = False  # whether tmp has been looked at
+
+    def check_beneath(self) -> None:
+        """Raise Refused if the mailbox, or one of its directories, is behind a link."""
+        super().check_beneath()
+        for name in (*_DIRS, "tmp") if self.confined else ():
+            if os.path.islink(os.path.join(self.path, name)):
+                raise Refused(f"{name}: is a symbolic link")
 
     def signature(self) -> str:
         """Identity and times of both directories."""
@@ -294,7 +302,7 @@ class Maildir(FolderDriver):
         """Return the present keys of rows; raise Stale if a file is gone."""
         self.check_writable()
         keys = [self._names.follow(str(listing.keys[row])) for row in rows]
-        lost = [key for key in keys if not os.path.exists(os.path.join(self.path, key))]
+        lost = [k for k in keys if not os.path.lexists(os.path.join(self.path, k))]
         if lost:  # other programs rename too
             found: dict[str, Keys] = {}
             for name in self._read():
@@ -314,10 +322,10 @@ class Maildir(FolderDriver):
             return key
         source, target = (os.path.join(self.path, k) for k in (key, new))
         if os.path.lexists(target) and not os.path.samefile(source, target):
-            if os.stat(source).st_ino < os.lstat(target).st_ino:
+            if os.lstat(source).st_ino < os.lstat(target).st_ino:
                 self._set_apart(new)
             else:
-                new = _with_unique(new, _apart(unique(key), os.stat(source).st_ino))
+                new = _with_unique(new, _apart(unique(key), os.lstat(source).st_ino))
                 target = os.path.join(self.path, new)
         if os.path.lexists(target) and not os.path.samefile(source, target):
             raise Stale(f"{new}: name is taken")
@@ -427,5 +435,6 @@ def claim(path: str, place: Place) -> Driver | None:
     """Take a directory that has cur/ and new/.  Raises PermissionError."""
     if is_network(path) or not os.path.isdir(path):
         return None
-    os.listdir(path)  # PermissionError here says more than an empty mailbox would
-    return Maildir(path, place) if is_maildir(path) else None
+    names = os.listdir(path)  # PermissionError says more than an empty mailbox would
+    named = place.owner is not None and set(_DIRS) <= set(names)  # by links, perhaps
+    return Maildir(path, place) if named or is_maildir(path) else None

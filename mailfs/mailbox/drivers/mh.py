@@ -20,7 +20,7 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from mailfs.disk import lock
-from mailfs.disk.open import NotRegular, open_regular
+from mailfs.disk.open import NotRegular
 from mailfs.disk.replace import (
     give_name,
     pread_all,
@@ -247,7 +247,7 @@ class Mh(FolderDriver):
     def _looked(self, name: str) -> tuple[int, int] | None:
         """Return the identities of a message, strong and weak; None if it is gone."""
         try:
-            fd = open_regular(os.path.join(self.path, name), follow=True)
+            fd = self.open_message(name)
         except FileNotFoundError:
             return None
         except OSError:

@@ -47,6 +47,7 @@ from mailfs.mailbox.drivers.mbox.file import (
 )
 from mailfs.mailbox.drivers.mbox.leftover import Leftovers
 from mailfs.mailbox.drivers.mbox.scan import LINE, PARALLEL, is_bare, undated
+from mailfs.mailbox.drivers.owned import LocalDriver
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.drivers.stamp import Stamp
 from mailfs.mailbox.flagfile import FlagFile
@@ -59,7 +60,7 @@ _CLOSE = 2.0  # seconds at most that closing waits for such deliverers
 _PLAN9_TEMP = ".tmp"  # what upas/fs writes, before it removes the mailbox
 
 
-class Spool(Driver):
+class Spool(LocalDriver):
     """A mailbox file."""
 
     kind = "mbox"
