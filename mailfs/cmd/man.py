@@ -11,7 +11,15 @@ from mailfs.man import page
 
 SUMMARY = "show a page of the manual"
 
-TREE = "4"  # the page of the tree
+# Pages that are no verb's, by the names they are asked for.
+PAGES = {
+    "mailfs": "mailfs.1",
+    "4": "mailfs.4",
+    "7": "mailfs.7",
+    "rewrite": "mailfs-rewrite.6",
+    "ndb": "mailfs-ndb.6",
+    "smtpd.conf": "mailfs-smtpd.1",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -30,9 +38,8 @@ def main(argv: list[str]) -> int:
 
 
 def _path(name: str) -> Path:
-    """Return the file of a page: a verb's, mailfs(1)'s or mailfs(4)'s."""
-    wanted = {"mailfs": "mailfs.1", TREE: "mailfs.4"}.get(name, f"mailfs-{name}.1")
-    path = page.path(wanted)
+    """Return the file of a page: a verb's, or one of PAGES."""
+    path = page.path(PAGES.get(name, f"mailfs-{name}.1"))
     if "/" in name or not path.is_file():
         raise MailfsError(f"{name}: no such page")
     return path
@@ -41,9 +48,10 @@ def _path(name: str) -> Path:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         "man",
-        "Show the page of a verb; that of mailfs itself without one; that of the tree\n"
-        "of files for 4.",
-        example="mailfs man fs\nmailfs man 4",
+        "Show the page of a verb; that of mailfs itself without one; for 4 that of the\n"
+        "tree of files, for 7 guarantees, differences and standards, for rewrite, ndb\n"
+        "and smtpd.conf that of the file.",
+        example="mailfs man fs\nmailfs man 4\nmailfs man rewrite",
     )
     parser.add_argument("page", metavar="PAGE", nargs="?", default="mailfs")
     parser.add_argument(
