@@ -48,9 +48,9 @@ def _path(name: str) -> Path:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         "man",
-        "Show the page of a verb; that of mailfs itself without one; for 4 that of the\n"
-        "tree of files, for 7 guarantees, differences and standards, for rewrite, ndb\n"
-        "and smtpd.conf that of the file.",
+        "Show the page of a verb; that of mailfs itself without one; for 4 that of\n"
+        "the tree of files, for 7 guarantees, differences and standards, for rewrite,\n"
+        "ndb and smtpd.conf that of the file.",
         example="mailfs man fs\nmailfs man 4\nmailfs man rewrite",
     )
     parser.add_argument("page", metavar="PAGE", nargs="?", default="mailfs")
