@@ -4,7 +4,6 @@ import argparse
 import logging
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,18 +53,15 @@ def _watch(drain: "Drain", order: "RunqOrder") -> None:
     import os
 
     from mailfs.runq import runq
+    from mailfs.runq.watch import QueueWatch
 
     lock = runq.lock(order.queue)
-    stop = threading.Event()
-    waker = threading.Thread(
-        target=runq.watch, args=(order.queue, drain.wake, stop), daemon=True
-    )
+    watch = QueueWatch(order.queue, drain.wake)
     try:
-        waker.start()
+        watch.start()
         drain.watch()
     finally:
-        stop.set()
-        waker.join()
+        watch.close()
         os.close(lock)
 
 

@@ -5,7 +5,7 @@ scope       what an attach or a login may see; pure
 scoped, scopedset   a mailbox, and all of them, as a scope shows them
 entity      a message or one of its MIME parts, with what it takes to render it
 events, notify      what listeners are told
-watch, inotify      what makes a local store look again
+watch       what makes a local store look again
 transfer    move and copy between mailboxes
 search, query       finding messages
 listed, spec        the list of mailboxes to open, and a line of it

@@ -12,9 +12,9 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from mailfs.disk.inotify import IGNORED, MOVE_SELF, OVERFLOW, Inotify
 from mailfs.errors import MailfsError
 from mailfs.mailbox.mailbox import Mailbox
-from mailfs.mailboxes.inotify import IGNORED, MOVE_SELF, OVERFLOW, Inotify
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,7 @@
 import fcntl
 import logging
 import os
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from mailfs.smtp.session import Trace
 log = logging.getLogger(__name__)
 
 LOCK = ".runq"  # in the queue, locked by who watches it
-SETTLE = 200  # milliseconds of quiet before new files are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +112,3 @@ def watched(queue: Path) -> bool:
     finally:
         os.close(fd)
     return False
-
-
-def watch(queue: Path, wake: Callable[[], None], stop: threading.Event) -> None:
-    """Call wake whenever a control file comes into a queue, until stop is set."""
-    import watchfiles
-
-    def new(change: watchfiles.Change, path: str) -> bool:
-        named = os.path.basename(path).startswith("C.")
-        return named and change is not watchfiles.Change.deleted
-
-    for _ in watchfiles.watch(
-        queue,
-        watch_filter=new,
-        debounce=SETTLE,
-        step=20,
-        stop_event=stop,
-        raise_interrupt=False,
-    ):
-        wake()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mailfs.disk.inotify import Inotify
 from mailfs.mailboxes import watch
-from mailfs.mailboxes.inotify import Inotify
 from mailfs.mailboxes.watch import Watch, filesystem
 
 from .conftest import MESSAGES, mbox

@@ -11,12 +11,13 @@ import pytest
 
 from mailfs.errors import MailfsError
 from mailfs.queue import spool
-from mailfs.queue.spool import Job
+from mailfs.queue.spool import Job, enqueue
 from mailfs.runq import runq
 from mailfs.runq.attempt import RULES, RetryRules
 from mailfs.runq.drain import Drain, DrainLimits
 from mailfs.runq.hosts import HostRecord, Hosts
 from mailfs.runq.runq import WatchedQueue
+from mailfs.runq.watch import QueueWatch
 from mailfs.smtp.fate import Fate
 from tests.queue.world import World, later
 
@@ -156,20 +157,35 @@ def test_watch(world: World) -> None:
 
 
 def test_watch_by_files(world: World) -> None:
-    """New control files wake it, without anybody's calling."""
-    (world.queue / "glenda").mkdir(parents=True)
-    woken, stop = threading.Event(), threading.Event()
-    thread = threading.Thread(target=runq.watch, args=(world.queue, woken.set, stop))
-    thread.start()
+    """New control files wake it, in directories that were not there before too."""
+    world.queue.mkdir(parents=True)
+    woken = threading.Event()
+    watch = QueueWatch(world.queue, woken.set)
+    watch.start()
     try:
-        end = time.monotonic() + PATIENCE
-        while not woken.is_set() and time.monotonic() < end:
-            world.put()  # the first may come before the watch has begun
-            woken.wait(0.5)
-        assert woken.is_set()
+        assert woken.wait(PATIENCE)  # whatever came before
+        for user in ("glenda", "bob"):
+            for _ in range(2):
+                woken.clear()
+                enqueue(world.queue, user, b"x", ("mail", "a", "net!b", "c"))
+                assert woken.wait(PATIENCE)
+        woken.clear()
+        (world.queue / "glenda" / "E.notes").write_text("nothing new")
+        assert not woken.wait(0.2)
     finally:
-        stop.set()
-        thread.join()
+        watch.close()
+
+
+def test_watch_by_looking(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no inotify."""
+    monkeypatch.setattr("sys.platform", "other")
+    times = threading.Semaphore(0)
+    watch = QueueWatch(world.queue, times.release, look=0.01)
+    watch.start()
+    try:
+        assert all(times.acquire(timeout=PATIENCE) for _ in range(3))
+    finally:
+        watch.close()
 
 
 def test_lock(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """inotify(7): which directories have changed, told by a descriptor that can be polled.
 
-watchfiles has a thread wake twenty times a second for each set of paths, which cannot
-change once it is watched, and tells a change 75 ms late; this costs nothing until
-something happens.
+The libraries that watch files have a thread wake many times a second for each set of
+paths, or want one event loop; this costs nothing until something happens.
 """
 
 import ctypes
