@@ -1,9 +1,11 @@
 """mailfs completion: what a shell needs to complete command lines of mailfs."""
 
 import argparse
+import importlib
 import sys
 
 from mailfs.cmd.args import Parser
+from mailfs.cmd.man import PAGES
 from mailfs.completion import FILES
 
 SUMMARY = "print what a shell needs to complete our command lines"
@@ -12,8 +14,20 @@ SUMMARY = "print what a shell needs to complete our command lines"
 def main(argv: list[str]) -> int:
     """Run the verb."""
     options = _parse(argv)
-    sys.stdout.write(FILES[options.shell].read_text())
+    made = FILES[options.shell]
+    sys.stdout.write(made.read_text() if made.exists() else script(options.shell))
     return 0
+
+
+def script(shell: str) -> str:
+    """Return the script of a shell, made from what the parsers of all verbs say."""
+    from mailfs.cmd import synopses
+    from mailfs.completion.row import rows
+
+    writer = importlib.import_module(f"mailfs.completion.{shell}")
+    verbs = [one for group in synopses.groups().values() for one in group]
+    text: str = writer.script(rows(verbs), [*PAGES, *(one.verb for one in verbs)])
+    return text
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""The pages and completions as the parsers would have them.
+"""The pages as the parsers would have them.
 
 Write them with ``python -m tests.cmd.pages`` and read the difference: of a page, the
 sections NAME, SYNOPSIS, OPTIONS, FILES and EXAMPLES are written, others are yours.
@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mailfs.cmd import synopses
-from mailfs.completion import FILES, bash, fish, zsh
-from mailfs.completion.row import rows
 from mailfs.man import page
-
-SCRIPTS = {"bash": bash.script, "zsh": zsh.script, "fish": fish.script}
 
 
 def pages() -> Iterator[tuple[Path, str]]:
@@ -26,19 +22,11 @@ def pages() -> Iterator[tuple[Path, str]]:
             yield path, page.verb_page(of, _source(path))
 
 
-def completions() -> Iterator[tuple[Path, str]]:
-    """Give the file of each shell and what should be in it."""
-    verbs = [of for group in synopses.groups().values() for of in group]
-    names = [of.verb for of in verbs]
-    for shell, script in SCRIPTS.items():
-        yield FILES[shell], script(rows(verbs), ["mailfs", "4", *names])
-
-
 def _source(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
 if __name__ == "__main__":
-    for path, text in (*pages(), *completions()):
+    for path, text in pages():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)

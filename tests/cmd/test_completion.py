@@ -10,15 +10,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from mailfs import where
-from mailfs.cmd.completion import main
+from mailfs.cmd.completion import main, script
+from mailfs.cmd.main import VERBS
 from mailfs.completion import FILES
 from mailfs.errors import UsageError
-from tests.cmd.pages import completions
 from tests.fs.golden import SAMPLE
 from tests.live.server import END_SECONDS
 from tests.remote.account import until
@@ -58,18 +59,27 @@ LINES = [  # typed up to a tab; what the command then is given
 ]
 
 
-def test_files_are_as_the_parsers_say() -> None:
-    """Write them anew with python -m tests.cmd.pages."""
-    for path, text in completions():
-        assert path.read_text() == text
-
-
 @pytest.mark.parametrize("shell", list(FILES))
 def test_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([shell]) == 0
-    assert capsys.readouterr().out == FILES[shell].read_text()
+    assert capsys.readouterr().out == script(shell)
     with pytest.raises(UsageError, match="rc"):
         main(["rc"])
+
+
+def test_every_verb_is_there() -> None:
+    for shell in FILES:
+        text = script(shell)
+        assert [verb for verb in VERBS if verb not in text] == []
+
+
+@lru_cache
+def written(shell: str, folder: Path) -> Path:
+    """Return the script of a shell, as a file of the name the shell wants."""
+    path = folder / "completion" / FILES[shell].name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(script(shell))
+    return path
 
 
 class Place:
@@ -123,7 +133,8 @@ class Terminal:
             os.execvpe(START[shell][0], START[shell], place.env)
         self.shell = shell
         self._seen = ""
-        words = {"file": FILES[shell], "folder": FILES[shell].parent}
+        file = written(shell, place.home)
+        words = {"file": file, "folder": file.parent}
         line = SET_UP[shell]
         for name, value in words.items():
             line = line.replace(f"{{{name}}}", str(value))
@@ -174,9 +185,9 @@ def fish(place: Place, line: str) -> dict[str, str]:
     """Return what fish would offer, each with its description."""
     if shutil.which("fish") is None:
         pytest.skip("missing: apt-get install fish")
-    script = f"source {FILES['fish']}; complete -C {line!r}"
+    command = f"source {written('fish', place.home)}; complete -C {line!r}"
     done = subprocess.run(
-        ["fish", "--no-config", "-c", script],
+        ["fish", "--no-config", "-c", command],
         env=place.env,
         cwd=place.home,
         capture_output=True,
