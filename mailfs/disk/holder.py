@@ -21,6 +21,8 @@ MAX_TEXT = 256  # octets of a dotlock that are looked at
 # Seconds by which the clock of a file system may differ from ours; NFS servers.
 SKEW = 120.0
 
+_ENDED = (b"Z", b"X", b"x")  # states of a process that is no more; proc(5)
+
 _OWNER = re.compile(rb"(\d{1,9}):(\S+)(?:\nboot=(\S+) ns=(\d+) start=(\d+)\n)?")
 
 
@@ -75,6 +77,7 @@ def dead(pid: int, since: float | None = None) -> bool:
     """Whether no process of this machine has that id, or had it at a time since.
 
     since is in seconds since the epoch; a process that began later is another one.
+    One that has ended is dead, whether its parent has heard of that or not.
     """
     try:
         os.kill(pid, 0)
@@ -82,10 +85,10 @@ def dead(pid: int, since: float | None = None) -> bool:
         return True
     except PermissionError:
         pass
-    if since is None:
-        return False
     start = _start(pid)
     if start is None:
+        return _state(pid) in _ENDED
+    if since is None:
         return False
     return _booted() + start / os.sysconf("SC_CLK_TCK") > since + SKEW
 
@@ -108,13 +111,23 @@ def _namespace() -> int:
 
 
 def _start(pid: int) -> int | None:
-    """Return when a process began, in clock ticks after boot; proc(5)."""
+    """Return when a living process began, in clock ticks after boot; proc(5)."""
+    words = _stat(pid)
+    ended = not words or words[0] in _ENDED
+    return None if ended or len(words) < 20 else int(words[19])
+
+
+def _state(pid: int) -> bytes:
+    return (_stat(pid) or [b""])[0]
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the words behind a process's name in its stat; none if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
-            words = f.read(4096).rpartition(b")")[2].split()
-        return int(words[19])
-    except (OSError, IndexError, ValueError):
-        return None
+            return f.read(4096).rpartition(b")")[2].split()
+    except OSError:
+        return []
 
 
 def _booted() -> float:

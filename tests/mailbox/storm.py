@@ -6,7 +6,6 @@ Ours logs what it is about to do and what it has done, a line each, so that whoe
 killed it knows what may be half done.
 """
 
-import fcntl
 import os
 import random
 import re
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mailfs.disk import lock
 from mailfs.errors import MailfsError
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.index import Index
@@ -172,13 +172,15 @@ class Outside:
         path = self.bench.box
         if isinstance(self.bench, MhBench):
             path = path / ".mh_sequences"
-        while True:
+        # Not lockf: a server in this process would let go of that by any close.
+        for _ in lock.attempts(60):
             with path.open("rb+") as f:
-                fcntl.lockf(f, fcntl.LOCK_EX)
-                if not os.path.samestat(os.fstat(f.fileno()), path.stat()):
-                    continue
-                yield
-                return
+                if lock.lock_fd(f.fileno(), exclusive=True) and lock.same(
+                    f.fileno(), str(path)
+                ):
+                    yield
+                    return
+        raise AssertionError("never free")
 
     def _deliver(self, n: int) -> None:
         if not isinstance(self.bench, MhBench):

@@ -145,6 +145,16 @@ def test_a_dotlock_of_the_living(box: Path, text: str, age: int, held: bool) -> 
     assert os.listdir(box.parent) == ["mbox"]
 
 
+def test_a_process_that_nobody_has_waited_for_is_dead(box: Path) -> None:
+    with subprocess.Popen(["/bin/true"], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.read() == b""
+        dot = box.parent / "mbox.lock"
+        dot.write_text(f"{child.pid}:{holder.host()}\n")
+        with take(box, wait=30):
+            assert dot.read_text() == ME
+
+
 def test_a_process_that_began_later_is_another(box: Path) -> None:
     """As after a restart of the machine, when process ids come again."""
     dot = box.parent / "mbox.lock"

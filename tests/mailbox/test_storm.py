@@ -27,9 +27,10 @@ from mailfs.mailbox.kinds import Flag
 from mailfs.mailboxes.flags import show
 from mailfs.p9.client import Client
 from tests.fs.serving import Tree, serving
-from tests.mailbox.bench import Bench
+from tests.mailbox.bench import Bench, MhBench
 from tests.mailbox.storm import (
     ACTORS,
+    FIRST_OF_OURS,
     SETTINGS,
     Outside,
     arrived,
@@ -131,6 +132,11 @@ class Model:
                 self.flags[numbers[0]] = {numbers[1]}
 
     def _flags_of(self, n: int) -> set[int]:
+        # Whoever was killed between file and sequences left a number that is
+        # "unseen"; the next message that another program delivers has it.
+        killed = self.appending - self.appended or self.deleting - self.deleted
+        if isinstance(self.bench, MhBench) and n < FIRST_OF_OURS and killed:
+            return self.flags.setdefault(n, {int(Flag.SEEN)}) | {0}
         return self.flags.setdefault(n, {int(arrived(self.bench, n))})
 
     def saw(self, number: int, n: int) -> None:
@@ -179,7 +185,7 @@ class Model:
                 raw = client.read(f"/mbox/{number}/raw")
                 assert which(without_status(raw)) == which(octets)
                 said = client.read(f"/mbox/{number}/flags").decode()
-                assert said == show(flags[number])
+                assert said.replace("r", "-") == show(flags[number] & ~Flag.RECENT)
 
 
 def until(true: Callable[[], bool]) -> None:
