@@ -201,6 +201,10 @@ class Outside:
         names = {old: new for new, old in enumerate(numbers, 1)}
         for old, new in names.items():
             os.rename(self.bench.box / str(old), self.bench.box / str(new))
+        self._renumber(names)
+
+    def _renumber(self, names: dict[int, int]) -> None:
+        """Leave only those numbers in the sequences, as their new ones."""
         path = self.bench.box / ".mh_sequences"
         lines = []
         for line in path.read_text().splitlines():
@@ -254,6 +258,8 @@ class Outside:
                 assert m is not None
                 self.removed.add(int(m[1]))
                 path.unlink()
+            if isinstance(self.bench, MhBench):
+                self._renumber({n: n for n in self._numbers()})
 
     def _read_one(self, chance: random.Random) -> None:
         """As a mail program that looks: new mail goes to cur."""

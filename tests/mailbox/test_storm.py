@@ -31,6 +31,7 @@ from tests.mailbox.bench import Bench, MhBench
 from tests.mailbox.storm import (
     ACTORS,
     FIRST_OF_OURS,
+    FLAGS,
     SETTINGS,
     Outside,
     arrived,
@@ -43,6 +44,7 @@ from tests.mailbox.storm import (
 SEED, ROUNDS = (os.environ.get("MAILFS_STORM") or "1:3").split(":")
 STEPS = 12  # of each of ours, in a round
 OUTSIDE = 16  # of the outside program
+ANY = {int(flags | seen) for flags in FLAGS for seen in (Flag(0), Flag.SEEN)}
 DEADLINE = 60.0  # seconds in which the tree has to show what the store has
 
 
@@ -132,11 +134,11 @@ class Model:
                 self.flags[numbers[0]] = {numbers[1]}
 
     def _flags_of(self, n: int) -> set[int]:
-        # Whoever was killed between file and sequences left a number that is
-        # "unseen"; the next message that another program delivers has it.
+        # Whoever was killed between file and sequences left a number in them; the next
+        # message that another program delivers has it.
         killed = self.appending - self.appended or self.deleting - self.deleted
         if isinstance(self.bench, MhBench) and n < FIRST_OF_OURS and killed:
-            return self.flags.setdefault(n, {int(Flag.SEEN)}) | {0}
+            return self.flags.setdefault(n, {int(Flag.SEEN)}) | ANY
         return self.flags.setdefault(n, {int(arrived(self.bench, n))})
 
     def saw(self, number: int, n: int) -> None:
