@@ -21,7 +21,7 @@ from mailfs.mailbox.view import View, order_of
 
 log = logging.getLogger(__name__)
 
-VERSION = 3  # of the tables and of what derive puts in them; another is rebuilt
+VERSION = 4  # of the tables and of what derive puts in them; another is rebuilt
 _DERIVES_OTHERWISE = 2  # the version whose tables are these, but not what derive puts
 WAIT = 60.0  # seconds to wait for another process's transaction
 _BATCH = 1000  # rows fetched at a time, so that loading needs little memory

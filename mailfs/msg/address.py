@@ -23,7 +23,9 @@ _TOKEN = re.compile(
     rb"(?P<blank>[\x00-\x20]++)"
     rb'|(?P<quoted>"((?:[^"\\]++|\\.)*+)")'
     rb"|(?P<special>[(),:;<>\"])"
-    rb"|(?P<atom>=\?[^?\s]++\?[bBqQ]\?[^?\s]*+\?=|\[[^][\\\s]*+\]|"
+    rb"|(?P<atom>=\?[^?\s]++\?[qQ]\?(?:(?!=\?)[^?\n]|\?(?!=))*+\?=(?=[\s<,;)]|\Z)|"
+    rb"=\?[^?\s]++\?[bBqQ]\?[^?\s]*+\?=|"
+    rb"\[[^][\\\s]*+\]|"
     rb'[^][\x00-\x20"(),:;<>\\]++|\\.?|.)',
     re.DOTALL,
 )
@@ -50,10 +52,13 @@ class Address(NamedTuple):
 _Raw = tuple[bytes, bytes, bytes]  # name, addr, comment; encoded words not yet decoded
 
 
-def addresses(values: Iterable[bytes]) -> list[Address]:
-    """Return the mailboxes of the given field bodies, members of groups among them."""
+def addresses(values: Iterable[bytes], hint: str | None = None) -> list[Address]:
+    """Return the mailboxes of the given field bodies, members of groups among them.
+
+    hint is the charset that unlabelled octets may have.
+    """
     return [
-        Address(words(name), _addr(addr), words(comment) if comment else "")
+        Address(words(name, hint), _addr(addr), words(comment, hint) if comment else "")
         for name, addr, comment in _all(values)
     ]
 

@@ -132,10 +132,41 @@ _MAX_LINE = 4096  # octets given at once; RFC 5322 section 2.1.1 allows 998
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # which UTF-7 can spell alone
 
-_MARKS = {  # byte order marks; without one the order is little endian, as sent by most
-    "utf_16": (2, {b"\xfe\xff": "utf_16_be"}, "utf_16_le"),
-    "utf_32": (4, {b"\0\0\xfe\xff": "utf_32_be"}, "utf_32_le"),
+# Byte order marks; without one the order is big endian: RFC 2781 section 4.3.
+_MARKS = {
+    "utf_16": (2, {b"\xff\xfe": "utf_16_le"}, "utf_16_be"),
+    "utf_32": (4, {b"\xff\xfe\0\0": "utf_32_le"}, "utf_32_be"),
 }
+
+
+def _extended(error: UnicodeError) -> tuple[str, int]:
+    """Return a character of the rows that NEC and IBM added to JIS X 0208.
+
+    Python's codecs do not have them, its cp932 has: row 13, and rows 89 to 92.
+    """
+    assert isinstance(error, UnicodeDecodeError)
+    start = error.start
+    pair = bytes(octet & 0x7F for octet in error.object[start : start + 2])
+    if len(pair) < 2 or not all(0x21 <= octet <= 0x7E for octet in pair):
+        return "\ufffd", error.end
+    row, cell = pair[0] - 0x21, pair[1] - 0x21
+    first = (0x81 if row < 62 else 0xC1) + row // 2
+    second = cell + (0x9F if row % 2 else 0x40 + (cell >= 0x3F))
+    try:
+        return bytes((first, second)).decode("cp932"), start + 2
+    except UnicodeDecodeError:
+        return "\ufffd", max(error.end, start + 1)
+
+
+_EXTENDED = "mailfs.msg.charset"
+codecs.register_error(_EXTENDED, _extended)
+# Codecs of JIS X 0208, which senders take for what Windows has under the name.
+_JAPANESE = ("euc_jp", "iso2022_jp_ext", "iso2022_jp_2")
+
+
+def _decoder(name: str) -> codecs.IncrementalDecoder:
+    errors = _EXTENDED if name in _JAPANESE else "replace"
+    return codecs.getincrementaldecoder(name)(errors)
 
 
 @lru_cache(maxsize=512)
@@ -162,6 +193,11 @@ def known(label: str | None) -> bool:
     )
 
 
+def shifted(label: str | None) -> bool:
+    """Whether a label names a charset of escape sequences, ISO-2022's."""
+    return (codec(label) or "").startswith("iso2022")
+
+
 def settle(octets: bytes, label: str | None = None) -> str:
     """Return the label's codec, or the one the octets are in if it names none."""
     name = codec(label)
@@ -173,6 +209,34 @@ def settle(octets: bytes, label: str | None = None) -> str:
         octets.decode()
     except UnicodeDecodeError:
         return WINDOWS
+    return UTF8
+
+
+# What says nothing of octets over 127, but that they are text.
+_UNSURE = frozenset({"unknown8bit", "unknown", "xunknown", "8bit", "binary", "default"})
+
+
+def readable(label: str) -> bool:
+    """Whether the text of an encoded word may be decoded.
+
+    Its charset is known, or admits to be unknown: then unlabelled octets are meant.
+    """
+    return known(label) or _NOISE.sub("", label.lower()) in _UNSURE
+
+
+def guess(octets: bytes, hint: str | None = None) -> str:
+    """Return the codec of unlabelled octets: UTF-8 if they can be, else the hint's.
+
+    The hint is what the message says of its text; one that is no superset of ASCII
+    cannot be meant for a header.
+    """
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        name = codec(hint)
+        if name is None or name in _BY_LINE or name.startswith(("utf_16", "utf_32")):
+            return WINDOWS
+        return name
     return UTF8
 
 
@@ -257,7 +321,7 @@ class _Text:
         self._held = b""
         self._decoder: codecs.IncrementalDecoder | None = None
         if name not in _MARKS and name not in (WINDOWS, "utf_7"):
-            self._decoder = codecs.getincrementaldecoder(name)("replace")
+            self._decoder = _decoder(name)
 
     def feed(self, octets: bytes, *, final: bool = False) -> str:
         """Return the text that octets complete, free of lone surrogates."""
@@ -272,9 +336,9 @@ class _Text:
                 self._held = octets
                 return ""
             self._name = orders.get(octets[:size], order)
-            if octets[:size] in (b"\xff\xfe", b"\xff\xfe\0\0", *orders):
+            if octets[:size] in (b"\xfe\xff", b"\0\0\xfe\xff", *orders):
                 octets = octets[size:]
-            self._decoder = codecs.getincrementaldecoder(self._name)("replace")
+            self._decoder = _decoder(self._name)
         assert self._decoder is not None
         return self._decoder.decode(octets, final)
 

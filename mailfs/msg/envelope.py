@@ -47,18 +47,19 @@ class Envelope(NamedTuple):
 def envelope(header: Header, sender: str = "") -> Envelope:
     """Return the envelope of a message; sender is the one its From_ line names."""
     get = header.folded
-    from_, ffrom = _author(get(b"from"))
+    kind, params = param.media(header.raw(b"content-type"))
+    hint = params.get("charset")
+    from_, ffrom = _author(get(b"from"), hint)
     said = _bare(get(b"sender"))
     subject = get(b"subject")
     date = get(b"date")
-    kind, params = param.media(header.raw(b"content-type"))
     disposition, filename = placing(header, params)
     return Envelope(
         from_ or sender,
         _bare(get(b"to")),
         _bare(get(b"cc")),
         _bare(get(b"reply-to")) or from_ or said or sender,
-        words(subject[0]) if subject else "",
+        words(subject[0], hint) if subject else "",
         kind,
         disposition,
         filename,
@@ -72,6 +73,11 @@ def envelope(header: Header, sender: str = "") -> Envelope:
     )
 
 
+def hint(header: Header) -> str | None:
+    """Return the charset of a message's text, which its header may be in too."""
+    return param.media(header.raw(b"content-type"))[1].get("charset")
+
+
 def _bare(values: list[bytes]) -> str:
     return bare(values) if values else ""
 
@@ -80,9 +86,9 @@ def _identifier(values: list[bytes]) -> str:
     return identifier(values[0]) if values else ""
 
 
-def _author(values: list[bytes]) -> tuple[str, str]:
+def _author(values: list[bytes], hint: str | None) -> tuple[str, str]:
     """Return the addresses of From and their display names."""
-    boxes = addresses(values)
+    boxes = addresses(values, hint)
     return (
         " ".join([box.addr for box in boxes if box.addr]),
         ", ".join([box.name for box in boxes if box.name]),

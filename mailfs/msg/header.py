@@ -2,15 +2,16 @@
 
 A block ends at the first empty line, as in upas/fs, not at the first line that is no
 field.  So lines without a colon (a mangled fold, a stray From_ line) are skipped,
-with their continuation, and cost none of the fields after them.  Only the first line
-decides whether there is a header at all: if it is no field and no From_ line, quoted
-or not, there is none, and the body begins at once, for then a body was put where a
-header belongs.
+with their continuation, and cost none of the fields after them.  But a line that is no
+field, and after which no field of a header comes, is the body's first: the empty line
+was forgotten.  So is the line of the boundary that the block itself names.  If already
+the first line is no field and no From_ line, quoted or not, there is no header.
 """
 
 import re
 from mmap import mmap
 
+from mailfs.msg import param
 from mailfs.msg.word import unfold
 
 Octets = bytes | bytearray | mmap
@@ -23,6 +24,22 @@ _NEWLINE = re.compile(rb"\r?\n")
 _FIELDS = re.compile(rb"\n(?![ \t])")
 FIRST = re.compile(rb"[!-9;-~]{1,998}+[ \t]{0,998}+:|>?From ")  # line one of a header
 _NAME = re.compile(rb"([!-9;-~]++)[ \t]*+:")
+
+
+# A line, after the first, that is no field, no continuation and no From_ line.
+_ODD = re.compile(rb"\n(?![ \t\n]|\r\n|\Z|[!-9;-~]{1,998}+[ \t]*+:|>?From )")
+# Fields that say a header goes on: those that mail has, not any word before a colon.
+_MEANT = re.compile(
+    rb"\n(?:(?:x|list|resent|arc|dkim|content|auto|delivered|envelope|original|errors"
+    rb"|disposition|authentication|received|archived|feedback|require|return)-[!-9;-~]*+"
+    rb"|from|to|cc|bcc|sender|reply-to|date|subject|message-id|in-reply-to|references"
+    rb"|received|mime-version|comments|keywords|importance|priority|precedence|status"
+    rb"|organization|organisation|user-agent|lines|newsgroups|path|followup-to|sensitivity"
+    rb"|domainkey-signature|thread-topic|thread-index|accept-language|autocrypt|openpgp"
+    rb"|encoding|approved|distribution|expires|supersedes|face|mail-followup-to"
+    rb"|mailing-list|apparently-to|in-reply-to|dl-expansion-history)[ \t]*+:",
+    re.IGNORECASE,
+)
 
 
 class Header:
@@ -96,6 +113,36 @@ def scan(octets: Octets, start: int = 0, end: int | None = None) -> Header:
         return Header(b"", start, start, start)
     empty = _EMPTY.search(octets, start, end)
     stop, body = (end, end) if empty is None else (empty.start() + 1, empty.end())
-    return Header(
-        bytes(octets[start : min(stop, start + MAX_BLOCK)]), start, stop, body
-    )
+    block = bytes(octets[start : min(stop, start + MAX_BLOCK)])
+    return settled(block, start, stop, body)
+
+
+def settled(block: bytes, start: int, end: int, body: int) -> Header:
+    """Return the header of a block that an empty line, or nothing, ends.
+
+    Where the empty line was forgotten the block is cut before its first line of body.
+    """
+    at = _forgotten(block)
+    if at is None:
+        return Header(block, start, end, body)
+    return Header(block[:at], start, start + at, start + at)
+
+
+def _forgotten(block: bytes) -> int | None:
+    """Return where a body begins in a block, None if it is header to the end."""
+    own = block.find(b"\n--")
+    if own >= 0:
+        head = Header(block[: own + 1], 0, own + 1, own + 1)
+        name = param.boundary(head.raw(b"content-type"))
+        while own >= 0:
+            line = block[own + 3 : block.find(b"\n", own + 1) % (len(block) + 1)]
+            if name is not None and line.rstrip().removesuffix(b"--") == name:
+                return own + 1
+            own = block.find(b"\n--", own + 1)
+    odd = _ODD.search(block)
+    while odd is not None:
+        meant = _MEANT.search(block, odd.start())
+        if meant is None:
+            return odd.start() + 1
+        odd = _ODD.search(block, meant.start())
+    return None

@@ -29,6 +29,7 @@ _PARAM = re.compile(
     rb'(?:"((?:[^"\\]++|\\.)*+)"?|([^\s;]*+))',
     re.DOTALL,
 )
+_COMMENT = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[^()"\\]++|\\.?|["()]', re.DOTALL)
 _PAIR = re.compile(rb'\\(["\\])')  # others are left: senders put C:\dir\file in quotes
 _SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?\Z")
 _UNFIT = re.compile(r"[\x00-\x20;/\x7f-\x9f]")
@@ -52,6 +53,7 @@ def media(value: bytes | None) -> tuple[str, Params]:
 
 
 def _media(value: bytes) -> tuple[str, Params]:
+    value = _head(value)
     m = _TYPE.match(value)
     if m is None:
         return DEFAULT, {}
@@ -70,7 +72,7 @@ def _kept(value: bytes) -> tuple[str, Params]:
 
 def boundary(value: bytes | None) -> bytes | None:
     """Return the boundary parameter of a Content-Type as it stands, or None."""
-    value = unfold((value or b"")[:MAX_VALUE])
+    value = _head(unfold((value or b"")[:MAX_VALUE]))
     m = _TYPE.match(value)
     pairs = _pairs(value, m.end()) if m is not None else []
     for name, octets in pairs:
@@ -87,7 +89,7 @@ def disposition(value: bytes | None) -> tuple[str, Params]:
     """
     if value is None:
         return "", {}
-    value = unfold(value[:MAX_VALUE])
+    value = _head(unfold(value[:MAX_VALUE]))
     m = _TYPE.match(value)
     if m is None:
         return "", _decoded(_pairs(value, 0))
@@ -95,6 +97,46 @@ def disposition(value: bytes | None) -> tuple[str, Params]:
         return "", _decoded(_pairs(value, 0))
     word = m[1].decode("latin-1").lower()
     return word, _decoded(_pairs(value, m.end()))
+
+
+def encoding(value: bytes | None) -> str:
+    """Return the word of a Content-Transfer-Encoding, in lower case; empty for none.
+
+    Comments around it, and quotes, which some senders write, are not meant.
+    """
+    words = uncommented((value or b"")[:MAX_VALUE]).replace(b'"', b" ").split()
+    return words[0].rstrip(b";").decode("latin-1").lower() if words else ""
+
+
+def _head(value: bytes) -> bytes:
+    """Return a field body without comments before its first parameter."""
+    head, semicolon, rest = value.partition(b";")
+    if b"(" not in head or b"=" in head:  # a file name without quotes may have some
+        return value
+    bare = uncommented(value if head.count(b"(") > head.count(b")") else head)
+    if head.count(b"(") > head.count(b")"):  # the semicolon was inside
+        return bare
+    return bare + semicolon + rest
+
+
+def uncommented(value: bytes) -> bytes:
+    """Return a field body without comments, which may be nested; RFC 5322 3.2.2.
+
+    An open one that is never closed goes on to the end.
+    """
+    if b"(" not in value:
+        return value
+    out, depth = [], 0
+    for m in _COMMENT.finditer(value):
+        token = m[0]
+        if token == b"(":
+            depth += 1
+        elif token == b")" and depth:
+            depth -= 1
+            out.append(b" ")
+        elif not depth:
+            out.append(token)
+    return b"".join(out)
 
 
 def filename(place: Params, kind: Params) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from mailfs.msg import coding, param, window
-from mailfs.msg.header import FIRST, MAX_BLOCK, Header
+from mailfs.msg.header import FIRST, MAX_BLOCK, Header, settled
 from mailfs.msg.window import MAX_LINE, Source, Window
 from mailfs.msg.word import words
 
@@ -243,7 +243,8 @@ class _Parser:
             if self._meaning(m[1])[0] >= 0:
                 body = stop
                 break
-        return Header(view.read(start, min(stop, start + MAX_BLOCK)), start, stop, body)
+        block = view.read(start, min(stop, start + MAX_BLOCK))
+        return settled(block, start, stop, body)
 
 
 def _common(texts: Collection[bytes]) -> bytes:
@@ -262,9 +263,8 @@ def _part(header: Header, default: str) -> Part:
     part = Part(header.start, header.body, header.body, kind)
     if params:
         part.charset = params.get("charset", "").lower()
-    encoding = header.raw(b"content-transfer-encoding")
-    if encoding and not kind.startswith("multipart/"):
-        part.encoding = (encoding.split()[:1] or [b""])[0].decode("latin-1").lower()
+    if not kind.startswith("multipart/"):
+        part.encoding = param.encoding(header.raw(b"content-transfer-encoding"))
     part.disposition, part.filename = placing(header, params)
     description = header.raw(b"content-description")
     if description is not None:

@@ -4,9 +4,14 @@ import re
 
 from mailfs.msg import charset, coding
 
-# Charset, then perhaps a language (RFC 2231 section 5), encoding, text.  Exactly
-# three inner question marks and no white space: anything else is plain text.
-TOKEN = re.compile(rb"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
+# Charset, then perhaps a language (RFC 2231 section 5), encoding, text.  RFC 2047
+# wants no blank and no question mark in the text, but senders put them there, and fold
+# inside; it ends at a "?=" that begins no escape, else at any, and before a next token.
+TOKEN = re.compile(
+    rb"=\?([^?*\s]+)(?:\*[^?\s]*)?\?"
+    rb"(?:([qQ])\?((?:(?!=\?|\?=)[^\n]|\?=(?=[0-9A-F]{2}))*+)\?="
+    rb"|([bBqQ])\?([^?\n]*+)\?=)"
+)
 _FOLD = re.compile(rb"\r?\n[ \t]*")
 _BLANK = bytes(range(256)).replace(b"\t", b" ")
 _CONTROLS = bytes(set(range(32)) - set(b"\t")) + b"\x7f"
@@ -31,40 +36,47 @@ def printable(text: str) -> str:
     return _CONTROL.sub(_blank, text)
 
 
-def line(raw: bytes) -> str:
-    """Return a field body as text of one line, encoded words left as they are."""
+def line(raw: bytes, hint: str | None = None) -> str:
+    """Return a field body as text of one line, encoded words left as they are.
+
+    hint is the charset that unlabelled octets may have: the one of the message's text.
+    """
+    if b"\x1b$" in raw:  # ISO-2022-JP as it is, as was sent before there was MIME
+        label = hint if charset.shifted(hint) else "iso-2022-jp"
+        return printable(charset.decode(_FOLD.sub(b" ", raw), label)).strip(" ")
     if raw.isascii():
         text = raw.decode("ascii")
         if text.isprintable():
             return text.strip(" ")
-    return printable(charset.decode(unfold(raw)))
+    octets = unfold(raw)
+    return printable(charset.decode(octets, charset.guess(octets, hint)))
 
 
 def _blank(match: re.Match[str]) -> str:
     return " " if any(c in "\t\n\r\x0b\x0c\u2028\u2029" for c in match[0]) else ""
 
 
-def words(raw: bytes) -> str:
+def words(raw: bytes, hint: str | None = None) -> str:
     """Decode an unstructured field body, which may be folded; RFC 2047.
 
     White space between adjacent tokens goes, and a character that was split over two
     tokens of one charset and encoding is joined.  A token in an unknown charset
-    stays as it is.  Octets outside tokens are decoded as unlabelled text is.  The
-    result is one line.
+    stays as it is.  Octets outside tokens are decoded as unlabelled text is, by the
+    hint if they are no UTF-8.  The result is one line.
     """
     if b"=?" not in raw:
-        return line(raw)
+        return line(raw, hint)
     raw = unfold(raw)
-    plain = charset.settle(raw)
+    plain = charset.guess(raw, hint)
     out: list[str] = []
     pending: tuple[str, bytes, bytes] | None = None  # charset, encoding, octets
     end = 0
     for token in TOKEN.finditer(raw):
         label = token[1].decode("ascii", "replace").lower()
-        if not charset.known(label):
+        if not charset.readable(label):
             continue
-        kind = token[2].upper()
-        octets = _octets(kind, token[3])
+        kind = (token[2] or token[4]).upper()
+        octets = _octets(kind, token[5] if token[2] is None else token[3])
         between = raw[end : token.start()]
         end = token.end()
         if pending is None or between.strip(b" "):

@@ -69,7 +69,7 @@ DECODED: list[tuple[str | None, bytes, str]] = [
     ("utf-7", b"+2AA-", "\ufffd"),
     ("utf-16", b"\xfe\xff\0a", "a"),
     ("utf-16", b"\xff\xfea\0", "a"),
-    ("utf-16", b"a\0", "a"),
+    ("utf-16", b"\0a", "a"),
     ("utf-16be", b"\0a", "a"),
     ("utf-16", b"a", "\ufffd"),
     ("utf-32", b"\0\0\xfe\xff\0\0\0a", "a"),

@@ -22,7 +22,7 @@ BLOCKS: list[tuple[bytes, list[bytes], str]] = [
     (b"S: a\n =?utf-8?q?b?=  c  =?utf-8?q?d=0AX:_y?=\n", [], "S: a\n b  c  d X: y\n"),
     (b"S:\t=?utf-8?q?a?=\n", [], "S: a\n"),
     (b"S: caf\xe9\nT: caf\xc3\xa9\n", [], "S: café\nT: café\n"),
-    (b"A: b\njunk\nC: d\n", [], "A: b\njunk\nC: d\n"),
+    (b"A: b\njunk\nTo: d\n", [], "A: b\njunk\nTo: d\n"),
     (b"A: b\0c\n", [], "A: b\0c\n"),
     (b"A: 1\nB: 2\n 3\nC: 4\n", [b"b"], "A: 1\nC: 4\n"),
     (b"A: 1\nBcc: 2\nBB: 3\n", [b"B"], "A: 1\n"),

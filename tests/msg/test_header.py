@@ -24,8 +24,8 @@ BLOCKS: list[tuple[bytes, int, int, Fields]] = [
     (b"A : b\n\n", 6, 7, [(b"A", b" b")]),
     (b"A: b\n \n c\n\nx", 10, 11, [(b"A", b" b\n \n c")]),
     # Lines that are no field: skipped in the middle, at the start only if From_.
-    (b"A: b\njunk\n more: x\nC: d\n\n", 24, 25, [(b"A", b" b"), (b"C", b" d")]),
-    (b"A: b\nno name: x\nC: d\n\n", 21, 22, [(b"A", b" b"), (b"C", b" d")]),
+    (b"A: b\njunk\n more: x\nTo: d\n\n", 25, 26, [(b"A", b" b"), (b"To", b" d")]),
+    (b"A: b\nno name: x\nX-C: d\n\n", 23, 24, [(b"A", b" b"), (b"X-C", b" d")]),
     (b"From a@b Thu Jan  1 00:00:00 1970\nA: b\n\n", 39, 40, [(b"A", b" b")]),
     (b">From a@b Thu Jan  1\nA: b\n\n", 26, 27, [(b"A", b" b")]),
     (b"A: b\n>From x\nC: d\n\n", 18, 19, [(b"A", b" b"), (b"C", b" d")]),
@@ -35,7 +35,7 @@ BLOCKS: list[tuple[bytes, int, int, Fields]] = [
     (b": nameless\n\nmore", 0, 0, []),
     (b"From: a\n\n", 8, 9, [(b"From", b" a")]),
     (b"A: b\0c\n\n", 7, 8, [(b"A", b" b\0c")]),
-    (b"A: b\n\0\n\n", 7, 8, [(b"A", b" b")]),
+    (b"A: b\n\0\n\n", 5, 5, [(b"A", b" b")]),
     (b"S: caf\xe9\n\n", 8, 9, [(b"S", b" caf\xe9")]),
 ]
 

@@ -14,7 +14,7 @@ from mailfs.mailbox.message import Need
 from mailfs.mailbox.octets import Memory, Octets
 from mailfs.mailboxes.entity import INNER, Entity
 from mailfs.msg import date
-from mailfs.msg.envelope import Envelope
+from mailfs.msg.envelope import Envelope, hint
 from mailfs.msg.word import words
 
 _NOBODY = Envelope(type="")
@@ -119,7 +119,7 @@ def _header(item: Entity) -> str:
         "Subject": item.envelope.subject,
     }
     for name, field in _EXTRA.items():
-        lines[name] = words(item.header.raw(field) or b"")
+        lines[name] = words(item.header.raw(field) or b"", hint(item.header))
     return "".join(f"{name}: {value}\n" for name, value in lines.items() if value)
 
 

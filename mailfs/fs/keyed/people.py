@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from mailfs.attr import quote
 from mailfs.mailboxes.entity import INNER, Entity
 from mailfs.msg.address import Address, addresses
-from mailfs.msg.envelope import Envelope
+from mailfs.msg.envelope import Envelope, hint
 
 FIELDS = {
     "from": b"from",
@@ -40,7 +40,8 @@ def people(item: Entity) -> People:
     if said is None:
         return {}
     header = said.fields
-    found = {name: addresses(header.folded(f)) for name, f in FIELDS.items()}
+    of_text = hint(header)
+    found = {name: addresses(header.folded(f), of_text) for name, f in FIELDS.items()}
     return _settled(found, said.envelope)
 
 
@@ -55,7 +56,8 @@ def _settled(found: People, values: Envelope) -> People:
     # Without From, the envelope has the sender that the store knows.
     found["from"] = found["from"] or _bare(values.from_)
     found["sender"] = found["sender"] or found["from"]
-    found["replyto"] = found["replyto"] or found["sender"]
+    # A list's Sender is where its bounces go; RFC 5322 section 3.6.2.
+    found["replyto"] = found["replyto"] or found["from"]
     return found
 
 
