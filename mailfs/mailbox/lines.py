@@ -33,6 +33,7 @@ class ConnectionLimit:
             defaultdict(OrderedDict)
         )
         self._heralds: dict[Hashable, HeldConnection] = {}
+        self._names: defaultdict[Hashable, dict[str, bytes]] = defaultdict(dict)
         self._hearers: dict[tuple[Hashable, str], Hear] = {}
 
     def enter(self, account: Hashable, line: HeldConnection) -> None:
@@ -64,6 +65,11 @@ class ConnectionLimit:
             self._lines[account].pop(line, None)
             if self._heralds.get(account) is line:
                 del self._heralds[account]
+
+    def names(self, account: Hashable) -> dict[str, bytes]:
+        """Return the octets of folders whose name does not tell them, to be shared."""
+        with self._lock:
+            return self._names[account]
 
     def herald(self, account: Hashable, line: HeldConnection) -> bool:
         """Whether this connection is the one to hear of all folders."""

@@ -7,11 +7,12 @@ read.  Changes are made at once, or wait until the server can be reached.
 
 import hashlib
 import logging
+import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 from mailfs import where
@@ -20,14 +21,16 @@ from mailfs.errors import EIO, ENONET, ENORENAME, MailfsError, Refused, reason
 from mailfs.imap.account import INBOX, Account, parse
 from mailfs.imap.bodies import BodyRequest
 from mailfs.imap.changes import Flagged, FolderStatus
+from mailfs.imap.error import ImapError
 from mailfs.imap.folder import Known
 from mailfs.imap.grammar.flags import Flags, System
-from mailfs.imap.grammar.ranges import Ranges
+from mailfs.imap.grammar.ranges import MAX_UID, Ranges
+from mailfs.imap.heads import FetchedHead
 from mailfs.imap.session import ImapSession
 from mailfs.mailbox.driver import Place, RemoteDriver
 from mailfs.mailbox.drivers.imap import edit, listings
 from mailfs.mailbox.drivers.imap.later import WaitingChange, WaitingChanges
-from mailfs.mailbox.drivers.imap.link import Link
+from mailfs.mailbox.drivers.imap.link import Link, ServerUnreachable
 from mailfs.mailbox.drivers.imap.listings import SyncState, state
 from mailfs.mailbox.drivers.imap.store import RemoteStore
 from mailfs.mailbox.drivers.imap.sync import Sync
@@ -36,6 +39,11 @@ from mailfs.mailbox.net import Network
 
 log = logging.getLogger(__name__)
 
+AGAIN = 60.0  # seconds until messages that were not listed are asked for again
+FIRST = 1.0  # seconds until a waiting change is tried again after a passing refusal
+LONGEST = 3600.0  # seconds between two attempts of either kind
+SHOWN = 8  # messages named in a row of ``status``
+HANGUPS = 24  # connections that one batch of headers or bodies may cost
 MANY = 5000  # messages whose rows are better read by a process of its own
 # What the tree shows of a header without reading the message.
 FIELDS = (
@@ -82,13 +90,22 @@ class Imap(RemoteDriver):
         name = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
         queue = where.box(place.root, "later", place.user)
         self._later = WaitingChanges(Path(queue) / name[:32])
+        self._replay_at = 0.0  # when waiting changes are tried again, on the clock
+        self._replay_delay = 0.0
+        self._refusal = ""  # why the server did not take a waiting change, for now
+        self._lacking = 0  # messages that the server counts and gives no row of
+        self._unlisted = ""  # which
+        self._lost: dict[int, str] = {}  # uids the server hangs up at, and how
+        self._unfetched: set[int] = set()  # uids at whose body it hung up
+        self._again_at = 0.0  # when those not listed are asked for again
+        self._again_delay = 0.0
         self._dropped = 0  # changes that the server refused when it was back
 
     # What is known without the server.
 
     def signature(self) -> str:
         """Return what is known of the folder; no question is asked."""
-        if self._news or self._state is None or not self.line.fresh:
+        if self._news or self._state is None or not self.line.fresh or self._due():
             return "news"
         return str(self._state)
 
@@ -98,6 +115,13 @@ class Imap(RemoteDriver):
         if now is None or not isinstance(listing.keys, array):
             return None
         return replace(listing, store=self._at(now))
+
+    def _due(self) -> bool:
+        """Whether it is time to ask again for what the server did not give."""
+        now = time.monotonic()
+        if self._lacking > 0 and now >= self._again_at:
+            return True
+        return bool(self._refusal) and now >= self._replay_at
 
     def _at(self, now: SyncState) -> RemoteStore:
         """Make now the state, and return a store for it."""
@@ -132,6 +156,15 @@ class Imap(RemoteDriver):
             rows.append(("waiting", f"{waiting} changes"))
         if self._dropped:
             rows.append(("dropped", f"{self._dropped} changes"))
+        if aside := self._later.aside:
+            rows.append(("set-aside", f"{aside} changes"))
+        if self._refusal:
+            rows.append(("waiting-error", self._refusal))
+        if self._lacking > 0:
+            rows.append(("unlisted", f"{self._lacking} messages: {self._unlisted}"))
+        if self._lost:
+            names = ", ".join(f"uid {uid}" for uid in list(self._lost)[:SHOWN])
+            rows.append(("unreadable", f"{len(self._lost)} messages: {names}"))
         return rows
 
     def _hear(self, counts: object) -> None:
@@ -176,31 +209,84 @@ class Imap(RemoteDriver):
             self._hurry = False
             selected = session.selected
             assert selected is not None
+            told = self._replay(session, selected.uidvalidity)
+            if self._lacking > 0 and time.monotonic() >= self._again_at:
+                self._lacking = 0
             if old is not None and self._state is not None:
-                return self._took(self._sync(session, self._state).settle(old))
+                old = listings.flagged(old, told)
+                return self._took(
+                    sync := self._sync(session, self._state), sync.settle(old)
+                )
         selected.changed += self._replay(session, selected.uidvalidity)
+        self._lacking = 0
         known = None if old is None else state(old.signature)
         if old is None or known is None or known.validity != selected.uidvalidity:
             modseq = selected.modseq or 0
             now = SyncState(selected.uidvalidity, session.user, 1, modseq)
-            return self._took(self._sync(session, now).whole(now))
-        return self._took(self._sync(session, known).since(old, known, selected))
+            return self._took(sync := self._sync(session, now), sync.whole(now))
+        sync = self._sync(session, known)
+        return self._took(sync, sync.since(old, known, selected))
 
     def _sync(self, session: ImapSession, now: SyncState) -> Sync:
         seed = listings.base(self._named(now))
-        return Sync(session, self._at(now), seed, self.line.tell)
+        return Sync(session, self._at(now), seed, self.line.tell, self._lacking)
 
-    def _took(self, listing: Listing) -> Listing:
+    def _took(self, sync: Sync, listing: Listing) -> Listing:
+        """Note how a listing ended; messages it lacks are asked for again, rarely."""
         self._state = state(listing.signature)
+        before, self._lacking = self._lacking, sync.lacking
+        if sync.restless:
+            self._news = True
+        if self._lacking > 0 and self._lacking != before:
+            self._unlisted = _named(sync, self.line.session)
+            self._again_delay = min(max(2 * self._again_delay, AGAIN), LONGEST)
+            self._again_at = time.monotonic() + self._again_delay
+        elif self._lacking <= 0:
+            self._again_delay = 0.0
         return listing
 
     # Reading.
 
     def heads(self, keys: Sequence[Key]) -> Iterator[HeaderSlice]:
-        """Give headers and structures, newest first."""
-        uids = [int(key) for key in keys]
-        for one in self._session().heads(uids, FIELDS):
+        """Give headers and structures, newest first.
+
+        Where the connection breaks, what is left is asked for in halves, and a message
+        at which it breaks again by itself is given up: its body may tell.
+        """
+        uids = [int(key) for key in keys if key not in self._lost]
+        for one in self._apart_from_lost(uids, self._heads):
             yield HeaderSlice(one.uid, one.header, one.structure)
+
+    def _heads(self, uids: Sequence[int]) -> Iterator[FetchedHead]:
+        return self._session().heads(uids, FIELDS)
+
+    def _apart_from_lost(
+        self, uids: Sequence[int], ask: Callable[[Sequence[int]], Iterator[FetchedHead]]
+    ) -> Iterator[FetchedHead]:
+        """Give the answers for some messages, each asked for until it is there."""
+        parts = [list(uids)] if uids else []
+        broken = 0
+        while parts:
+            part = parts.pop()
+            came: set[int] = set()
+            try:
+                for one in ask(part):
+                    came.add(one.uid)
+                    yield one
+            except (OSError, ImapError) as e:
+                if isinstance(e, ImapError) and e.kind:
+                    raise
+                self.line.drop(reason(e) if isinstance(e, OSError) else str(e))
+                broken += 1
+                if isinstance(e, ServerUnreachable) or broken > HANGUPS:
+                    raise
+                left = [uid for uid in part if uid not in came]
+                if len(left) == 1 and not came and broken > 1:
+                    self._lost[left[0]] = str(e)
+                    log.warning("%s: uid %d: %s", self.path, left[0], e)
+                    continue
+                half = len(left) // 2
+                parts += [some for some in (left[half:], left[:half]) if some]
 
     def fetch(self, wants: Sequence[Want]) -> None:
         """Bring octets into the cache."""
@@ -212,9 +298,24 @@ class Imap(RemoteDriver):
             self._fetch(owner, requests)
         except OSError as e:
             self.line.drop(reason(e))
-            if fresh:
+            if fresh and len(requests) == 1:
                 raise
-            self._fetch(owner, requests)
+            for request in requests:  # singly: one may be what the server cannot read
+                if len(requests) > 1 and request.uid in self._unfetched:
+                    continue
+                self._fetch_one(owner, request, alone=len(requests) == 1)
+
+    def _fetch_one(self, owner: Owner, request: BodyRequest, *, alone: bool) -> None:
+        """Fetch one message; remember one at which the server hangs up."""
+        try:
+            self._fetch(owner, [request])
+        except ServerUnreachable:
+            raise
+        except OSError as e:
+            self.line.drop(reason(e))
+            self._unfetched.add(request.uid)
+            if alone:
+                raise
 
     def _fetch(self, owner: Owner, requests: Sequence[BodyRequest]) -> None:
         session = self._session()
@@ -242,9 +343,14 @@ class Imap(RemoteDriver):
 
     def listen(self, timeout: float, wake: int) -> bool:
         """Wait for news, by IDLE where the server has it."""
-        if self._news:
+        if self._news or self._due():
             return True
-        self._news = self.line.listen(timeout, wake)
+        now = time.monotonic()
+        if self._refusal:
+            timeout = min(timeout, self._replay_at - now)
+        if self._lacking > 0:
+            timeout = min(timeout, self._again_at - now)
+        self._news = self.line.listen(max(0.0, timeout), wake) or self._due()
         return self._news
 
     # Changing.
@@ -316,25 +422,42 @@ class Imap(RemoteDriver):
                 return edit.perform(session, self.folder, changes, now)
             except OSError as e:
                 self.line.drop(reason(e))
+                if any(one.validity > MAX_UID for one in changes):
+                    raise  # a folder that may be another when it is back
         self._later.add(changes)  # in their order, behind those that came before
         return ()
 
     def _replay(self, session: ImapSession, validity: int) -> Sequence[Flagged]:
-        """Make the changes that waited; what the server refuses for good is dropped."""
-        told = []
-        waiting = self._later.waiting()
-        for key, run in groupby(waiting, lambda one: (one.verb, one.folder)):
+        """Make the changes that waited, in their order.
+
+        One that the server refuses for good is dropped; a refusal that may pass leaves
+        it and those behind it for later, each time longer.
+        """
+        told: list[Flagged] = []
+        if time.monotonic() < self._replay_at:
+            return told
+        self._refusal = ""
+        for key, run in groupby(
+            self._later.waiting(), lambda one: (one.verb, one.folder)
+        ):
             changes = [*run]
             try:
                 told += edit.perform(session, self.folder, changes, validity)
             except MailfsError as e:
                 if not edit.lasting(e):
-                    raise
+                    self._put_off(e)
+                    return told
                 self._dropped += len(changes)
                 text = "%s: %s of %d messages dropped: %s"
                 log.warning(text, self.path, key[0], len(changes), e)
             self._later.done(len(changes))
+        self._replay_at = self._replay_delay = 0.0
         return told
+
+    def _put_off(self, e: MailfsError) -> None:
+        self._refusal = str(e)
+        self._replay_delay = min(max(2 * self._replay_delay, FIRST), LONGEST)
+        self._replay_at = time.monotonic() + self._replay_delay
 
     def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
         """Add a message; the server has it when this returns."""
@@ -405,6 +528,14 @@ class Imap(RemoteDriver):
 def network(message: bytes) -> bytes:
     """Return text with the line ends of the network; RFC 5322 section 2.1."""
     return message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def _named(sync: Sync, session: ImapSession | None) -> str:
+    """Return which messages have no row, as far as the server told."""
+    words = [f"uid {uid}" for uid in islice(sync.unlisted, SHOWN)]
+    rejected = {} if session is None else session.rejected
+    words += [f"message {n}: {why}" for n, why in islice(rejected.items(), SHOWN)]
+    return ", ".join(words) or "the server counts them and names none"
 
 
 def _count(want: Want) -> int | None:

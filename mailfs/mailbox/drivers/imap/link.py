@@ -14,6 +14,7 @@ from mailfs.errors import MailfsError, reason
 from mailfs.imap.account import Account
 from mailfs.imap.folder import Known, Selected
 from mailfs.imap.session import ImapSession
+from mailfs.mailbox.drivers.imap import listings
 from mailfs.mailbox.net import Network
 from mailfs.poll import readable
 
@@ -53,7 +54,7 @@ class Link:
     ) -> None:
         self.account = account
         self.folder = folder
-        self.session: ImapSession | None = None
+        self._session: ImapSession | None = None
         self.selected: Selected | None = None  # how the folder was found, if newly
         self.error = ""  # why there is no session
         self.asked = 0.0  # when the server last was asked for news, on the clock
@@ -68,6 +69,14 @@ class Link:
         self._next = 0.0  # when to try again, on the clock
         self._failed = 0.0  # when the last attempt failed
         self._failure: Exception | None = None
+
+    @property
+    def session(self) -> ImapSession | None:
+        """The session, None if there is none or it had to be given up."""
+        session = self._session
+        if session is not None and not session.alive:
+            self.drop(session.wire.line.failure or "server hung up")
+        return self._session
 
     def open(self, known: Callable[[], Known | None], *, readonly: bool) -> ImapSession:
         """Return the session, the folder selected; connect if there is none.
@@ -107,11 +116,14 @@ class Link:
     def _connect(self, known: Known | None, readonly: bool) -> None:
         session = self.login()
         try:
+            session.names = self._net.lines.names(self.account)
             self.selected = session.select(self.folder, known, readonly=readonly)
+            if not self.selected.uidvalidity:
+                self.selected.uidvalidity = listings.made_up()
         except BaseException:
             session.drop()
             raise
-        self.session = session
+        self._session = session
         lines = self._net.lines
         if "NOTIFY" in session.capabilities and lines.herald(self.account, self):
             session.notify()
@@ -134,7 +146,7 @@ class Link:
 
     def drop(self, why: str = "") -> None:
         """Hang up at once."""
-        session, self.session = self.session, None
+        session, self._session = self._session, None
         self._net.lines.leave(self.account, self)
         self.selected = None
         self.error = why
@@ -143,7 +155,7 @@ class Link:
 
     def close(self) -> None:
         """Log out."""
-        session, self.session = self.session, None
+        session, self._session = self._session, None
         self._net.lines.leave(self.account, self)
         if session is not None:
             session.logout()
@@ -155,7 +167,7 @@ class Link:
 
     def park(self) -> bool:
         """Hang up if nobody is being served; another mailbox needs the connection."""
-        session = self.session
+        session = self._session
         if session is None or not self._waiting:
             return False
         self._parked = True
@@ -163,8 +175,10 @@ class Link:
         return True
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return what ``status`` tells of the connection."""
-        session = self.session
+        """Return the rows of ``status`` about the connection."""
+        session = self._session
+        if session is not None and not session.alive:
+            session = None
         if session is None and self._parked:
             return [("server", f"{self.account} parked")]
         if session is None:

@@ -5,6 +5,7 @@ on, after it what changes with every piece of news.
 """
 
 import hashlib
+import secrets
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -30,6 +31,14 @@ class SyncState:
 
     def __str__(self) -> str:
         return f"{self.validity}:{self.user}/{self.uidnext}/{self.modseq}"
+
+
+def made_up() -> int:
+    """Return a uidvalidity for a folder without one, unlike any there was or will be.
+
+    So nothing that was known of its uids is believed of them once it is selected anew.
+    """
+    return (1 << 32) + secrets.randbits(62)
 
 
 def state(signature: str) -> SyncState | None:
@@ -82,6 +91,8 @@ def listing(
 def without(old: Listing, gone: Ranges | Iterable[int]) -> Listing:
     """Return a listing that lacks some uids."""
     keys = uids_of(old)
+    if isinstance(gone, Ranges) and len(gone) > len(keys):  # a server may name any
+        gone = [uid for uid in keys if uid in gone]
     rows = [i for i in (row(keys, uid) for uid in gone) if i is not None]
     if not rows:
         return old

@@ -7,7 +7,6 @@ asked for changed flags and the set of uids; any other for flags and uids of all
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mailfs.errors import MailfsError
 from mailfs.imap.changes import Flagged, FolderStatus
 from mailfs.imap.columns import FetchedColumns
 from mailfs.imap.folder import Selected
@@ -29,11 +28,16 @@ class Sync:
         store: MessageReader,
         seed: int,
         tell: Callable[[Mapping[str, FolderStatus]], None],
+        lacking: int = 0,
     ) -> None:
         """Make listings with store; seed tells the folder from others.
 
-        tell takes what the server says of other folders meanwhile.
+        tell takes what the server says of other folders meanwhile.  lacking is by how
+        many messages EXISTS is known to differ from the rows that can be had.
         """
+        self.lacking = lacking
+        self.unlisted = Ranges()  # uids that the server names and gives no row of
+        self.restless = False  # whether the server told news without end
         self._tell = tell
         self._session = session
         self._store = store
@@ -57,6 +61,7 @@ class Sync:
 
     def settle(self, listing: Listing) -> Listing:
         """Take in what the server told meanwhile, until there is no more of it."""
+        compared = False
         for _ in range(ROUNDS):
             listing = _numbered(listing)
             news = self._session.changes()
@@ -64,16 +69,22 @@ class Sync:
                 self._tell(news.folders)
             if news.unsure:
                 listing = self._compared(listing, 0)
+                compared = True
                 continue
             listing = listings.without(listing, news.vanished)
             listing = listings.flagged(listing, news.flagged)
             if news.grown:
                 listing = self._more(listing)
-            elif len(listing) == news.exists:
+            elif len(listing) + self.lacking == news.exists:
+                return listing
+            elif compared and not news:
+                self.lacking = news.exists - len(listing)
                 return listing
             else:
                 listing = self._compared(listing, 0)
-        raise MailfsError(f"{self._session.server}: changes too fast to be listed")
+                compared = True
+        self.restless = True
+        return listing
 
     def _rows(self, columns: FetchedColumns, now: SyncState) -> Listing:
         return listings.listing(columns, self._seed, now, self._store)
@@ -98,6 +109,7 @@ class Sync:
         if missing:
             more = self._rows(session.columns(missing), _state(listing))
             listing = listings.joined(listing, more)
+        self.unlisted = there - Ranges.of(listings.uids_of(listing))
         return listing
 
 

@@ -1,0 +1,199 @@
+"""IMAP folders on servers that count, refuse and hang up as no server should."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from mailfs.cache.pack import Pack
+from mailfs.mailbox.driver import Place
+from mailfs.mailbox.drivers.imap.driver import Imap, claim
+from mailfs.mailbox.drivers.imap.later import WaitingChange
+from mailfs.mailbox.kinds import Flag
+from mailfs.mailbox.net import Network
+from mailfs.tls.trust import Policy, Trust
+from tests.factotum.serving import Served
+from tests.net.scripted import Gone, Play, Scripted, Talk, imap
+
+Start = Callable[[Play], tuple[Imap, Scripted]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Make drivers of INBOX on scripted servers."""
+    with ExitStack() as stack:
+        sockets = tmp_path / "s"
+        sockets.mkdir()
+        keys = Served(sockets)
+        stack.callback(keys.close)
+        keys.add("proto=pass server=localhost user=glenda !password=secret")
+        pack = Pack(tmp_path / "pack", 1 << 24)
+        net = Network(keys.keys, Trust(tmp_path, Policy.THUMBPRINT), pack)
+
+        def make(play: Play) -> tuple[Imap, Scripted]:
+            server = stack.enter_context(Scripted(play))
+            path = f"/imap/tcp!localhost!{server.port}/glenda"
+            driver = claim(path, Place(tmp_path, "glenda", net=net))
+            assert driver is not None
+            stack.callback(driver.close)
+            return driver, server
+
+        yield make
+
+
+def opened(exists: int | None = 3, validity: str = "7") -> list[str]:
+    told = [] if exists is None else [f"* {exists} EXISTS"]
+    return [*told, f"* OK [UIDVALIDITY {validity}]", "$ OK [READ-WRITE] done"]
+
+
+def row(n: int, uid: object) -> str:
+    date = '"01-Jan-2020 00:00:00 +0000"'
+    return f"* {n} FETCH (UID {uid} FLAGS () INTERNALDATE {date} RFC822.SIZE 9)"
+
+
+ROWS = [row(1, 11), row(2, 12), row(3, 13)]
+USUAL = {"UID SEARCH .*": ["* ESEARCH UID ALL 11:13", "$ OK done"]}
+
+
+@pytest.mark.parametrize("exists", [4, 2, 4294967295, None])
+def test_a_count_that_is_wrong(start: Start, exists: int | None) -> None:
+    """What can be had is listed, and not asked for again and again."""
+    driver, server = start(
+        imap({**USUAL, "SELECT .*": opened(exists), "UID FETCH .*": [*ROWS, "$ OK"]})
+    )
+    listing = driver.list()
+    assert list(listing.keys) == [11, 12, 13]
+    before = len(server.said("UID .*"))
+    assert driver.signature() == listing.signature
+    driver.list(listing)
+    assert len(server.said("UID .*")) == before
+    names = dict(driver.state())
+    assert ("unlisted" in names) == (exists is not None and exists > 3)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"), [([], "uid 14"), ([row(4, 4294967299)], "uid 4294967299")]
+)
+def test_a_row_that_cannot_be_had_is_named(
+    start: Start, more: list[str], why: str
+) -> None:
+    rows = [*ROWS, *more, "$ OK done"]
+    search = ["* ESEARCH UID ALL 11:14", "$ OK done"]
+    driver, _ = start(
+        imap(
+            {
+                "SELECT .*": opened(4),
+                "UID SEARCH .*": search,
+                "UID FETCH (1:\\*|14) .*": rows,
+                "UID FETCH .*": [*ROWS, "$ OK done"],
+            }
+        )
+    )
+    assert list(driver.list().keys) == [11, 12, 13]
+    unlisted = dict(driver.state())["unlisted"]
+    assert unlisted.startswith("1 messages: ")
+    assert why in unlisted
+
+
+@pytest.mark.parametrize("validity", ["0", "NIL", "99999999999"])
+def test_a_uidvalidity_that_is_none_is_unlike_itself(
+    start: Start, validity: str
+) -> None:
+    driver, _ = start(
+        imap(
+            {
+                **USUAL,
+                "SELECT .*": opened(3, validity),
+                "UID FETCH .*": [*ROWS, "$ OK done"],
+            }
+        )
+    )
+    first = driver.list()
+    driver.line.drop()
+    second = driver.list(first)
+    assert list(second.keys) == [11, 12, 13]
+    assert not set(first.idents) & set(second.idents)
+    assert first.signature.partition(":")[0] != second.signature.partition(":")[0]
+
+
+def test_a_refusal_that_passes_leaves_no_change_waiting(start: Start) -> None:
+    refused = iter([["$ NO [UNAVAILABLE] later"]])
+
+    def store(talk: Talk, tag: str, words: str) -> None:
+        talk.answer(tag, next(refused, ["$ OK done"]))
+
+    driver, server = start(
+        imap(
+            {
+                **USUAL,
+                "SELECT .*": opened(),
+                "UID STORE .*": store,
+                "UID FETCH .*": [*ROWS, "$ OK done"],
+            }
+        )
+    )
+    driver._later.add([WaitingChange("flags", 7, uid, Flag.SEEN) for uid in (11, 12)])
+    listing = driver.list()
+    names = dict(driver.state())
+    assert names["waiting"] == "2 changes"
+    assert "later" in names["waiting-error"]
+    wake, _ = os.pipe()
+    end = time.monotonic() + 20
+    while driver._later.waiting():
+        assert time.monotonic() < end
+        if driver.listen(5, wake):
+            listing = driver.list(listing)
+    assert "waiting-error" not in dict(driver.state())
+    assert len(server.said("UID STORE .*")) == 2
+
+
+def test_a_server_that_hangs_up_at_one_message(start: Start) -> None:
+    """All others are told; it is asked for no more, and named."""
+    wanted = range(11, 31)
+
+    def fetch(talk: Talk, tag: str, words: str) -> None:
+        uids: list[int] = []
+        for part in words.split()[2].split(","):
+            first, _, last = part.partition(":")
+            uids += range(int(first), int(last or first) + 1)
+        for uid in uids:
+            if uid == 18:
+                raise Gone
+            talk.send(f"* 1 FETCH (UID {uid} BODY[HEADER] {{8}}", b"A: 1\r\n\r\n)\r\n")
+        talk.send(f"{tag} OK done")
+
+    rows = [row(n, uid) for n, uid in enumerate(wanted, 1)]
+    driver, server = start(
+        imap(
+            {
+                "SELECT .*": opened(20),
+                "UID SEARCH .*": ["* ESEARCH UID ALL 11:30", "$ OK done"],
+                "UID FETCH .*HEADER.*": fetch,
+                "UID FETCH .*": [*rows, "$ OK done"],
+            }
+        )
+    )
+    driver.list()
+    found = [head.key for head in driver.heads(list(wanted))]
+    assert sorted(found) == [uid for uid in wanted if uid != 18]
+    assert dict(driver.state())["unreadable"] == "1 messages: uid 18"
+    before = server.connections
+    assert [*driver.heads([18])] == []
+    assert server.connections == before
+
+
+def test_a_closed_connection_is_not_waited_on(start: Start) -> None:
+    driver, _ = start(
+        imap({**USUAL, "SELECT .*": opened(), "UID FETCH .*": [*ROWS, "$ OK done"]})
+    )
+    driver.list()
+    session = driver.line.session
+    assert session is not None
+    session.wire.reader.refuse("nonsense")
+    assert "nonsense" not in dict(driver.state())["server"]
+    wake, _ = os.pipe()
+    driver.listen(0.1, wake)
+    assert dict(driver.state())["server"].endswith("not connected")
