@@ -125,7 +125,9 @@ class Dns:
     def addresses(self, host: str) -> Answer[str]:
         """Return the addresses of a host, IPv6 first.
 
-        Raises DnsError only if neither kind could be asked for.
+        Raises DnsError only if neither kind could be asked for.  A failure of one kind
+        leaves fewer addresses, and those as proven as they are: who can suppress an
+        answer must not be able to switch DANE off.
         """
         answers, error = [], None
         for kind in ("AAAA", "A"):
@@ -139,7 +141,7 @@ class Dns:
         return Answer(
             records,
             any(a.exists for a in answers),
-            error is None and all(a.secure for a in answers),
+            all(a.secure for a in answers),
         )
 
     def tlsa(self, host: str, port: int) -> Answer[TLSA]:

@@ -12,7 +12,7 @@ from mailfs.smtp.dialogue import Opener
 from mailfs.smtp.dkim import Signers
 from mailfs.smtp.dns import Dns, listed
 from mailfs.smtp.options import Options
-from mailfs.smtp.route import MxRouter
+from mailfs.smtp.route import MxRouter, assigned
 from mailfs.smtp.session import TIMEOUTS, Timeouts, Trace
 
 
@@ -41,7 +41,7 @@ def client(
         trace=trace,
     )
     policies = sts.Policies(dns, cache / "mta-sts" if cache else None)
-    router = MxRouter(dns, policies, site.names.all)
+    router = MxRouter(dns, policies, site.names.all, ours=assigned)
     signers = Signers(keys)
     return SmtpClient(
         opener, router, site.ndb, site.names, site.log, signers, clock=site.clock

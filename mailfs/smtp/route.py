@@ -6,11 +6,12 @@ RFC 5321 section 5.1, RFC 7505 (null MX), RFC 7672 (DANE), RFC 8461 (MTA-STS).
 import ipaddress
 import random
 import socket
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from dns.rdtypes.ANY.TLSA import TLSA
 
+from mailfs.smtp import dane
 from mailfs.smtp.dns import Dns
 from mailfs.smtp.fate import DeliveryError
 from mailfs.smtp.path import SMTP, Dial, ascii_domain
@@ -20,6 +21,14 @@ SUBMISSION = (465, 587)  # no MX leads to these; RFC 6409, RFC 8314
 MAX_HOSTS = 16  # of a domain that are tried
 MAX_ADDRESSES = 8  # of a host
 
+# Carriers of an IPv4 address in their last 32 bits: compatible, mapped, translated.
+_CARRIERS = tuple(
+    ipaddress.IPv6Network(text) for text in ("::/96", "::ffff:0:0/96", "64:ff9b::/96")
+)
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
+_FUTURE = ipaddress.ip_network("240.0.0.0/4")  # and the broadcast address
+
+Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Shuffle = Callable[[list[tuple[int, str]]], None]
 
 
@@ -42,8 +51,49 @@ class Target:
     domain: str = ""
 
 
+def illegal(address: str) -> bool:
+    """Whether no mail server of a domain can have an address.
+
+    Such are those that mean this machine or its link, and those of no machine; also
+    where IPv6 carries them: mapped, translated (RFC 6052), 6to4, Teredo.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return any(
+        one.is_loopback
+        or one.is_unspecified
+        or one.is_multicast
+        or one.is_link_local
+        or one in _THIS_NETWORK
+        or one in _FUTURE
+        for one in (ip, *_carried(ip))
+    )
+
+
+def _carried(ip: Ip) -> Iterator[ipaddress.IPv4Address]:
+    """Yield the IPv4 addresses in an IPv6 address."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return
+    if ip.sixtofour is not None:
+        yield ip.sixtofour
+    if ip.teredo is not None:
+        yield ip.teredo[1]
+    if any(ip in network for network in _CARRIERS) and int(ip) > 1:
+        yield ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+
+
+def assigned(address: str) -> bool:
+    """Whether an address is one of this machine's: a socket can be bound to it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
 class MxRouter:
-    """Finds targets; own are the names of this machine."""
+    """Finds targets; own are the names of this machine, ours knows its addresses."""
 
     def __init__(
         self,
@@ -51,11 +101,13 @@ class MxRouter:
         policies: Policies | None,
         own: Collection[str] = (),
         shuffle: Shuffle = random.shuffle,
+        ours: Callable[[str], bool] = lambda address: False,
     ) -> None:
         self._dns = dns
         self._policies = policies
         self._own = {name.lower() for name in own}
         self._shuffle = shuffle
+        self._ours = ours
 
     def targets(self, dest: Dial, *, busted: Collection[str] = ()) -> list[Target]:
         """Return the servers for a destination in the order to try them.
@@ -89,6 +141,8 @@ class MxRouter:
             except DeliveryError as e:
                 error = e
                 continue
+            if enforced and not dane.usable(target[3]):
+                target = (*target[:3], ())  # what proves nothing cancels no policy
             found.append(Target(*target, verified=enforced, direct=True, domain=domain))
         if not found:
             raise error or _none(domain, "no mail server", "5.4.4")
@@ -121,13 +175,17 @@ class MxRouter:
         answer = self._dns.addresses(host)
         if not answer.records:
             raise _none(domain, f"{host} has no address", "5.4.4")
-        if port == SMTP and any(map(_loopback, answer.records)):
-            raise _none(domain, f"illegal: domain lists {host} as mail server", "5.4.6")
+        records = answer.records
+        if port == SMTP:
+            records = tuple(a for a in records if not (illegal(a) or self._ours(a)))
+            if not records:
+                why = f"illegal: domain lists {host} as mail server"
+                raise _none(domain, why, "5.4.6")
         tlsa: tuple[TLSA, ...] = ()
         if secure and answer.secure:
             found = self._dns.tlsa(host, port)  # no answer is no delivery
             tlsa = found.records if found.secure else ()
-        return host, port, order(answer.records)[:MAX_ADDRESSES], tlsa
+        return host, port, order(records)[:MAX_ADDRESSES], tlsa
 
 
 def named(dest: Dial) -> bool:
@@ -140,10 +198,6 @@ def named(dest: Dial) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def _none(

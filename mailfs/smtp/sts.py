@@ -1,8 +1,11 @@
 """MTA-STS: what a domain says of its mail servers over HTTPS; RFC 8461."""
 
+import contextlib
 import http.client
 import re
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +19,8 @@ from mailfs.smtp.fate import DeliveryError
 MAX_POLICY = 64 << 10  # octets; RFC 8461 section 3.3
 MAX_AGE = 31557600  # seconds; section 3.2
 MAX_HOSTS = 1000  # patterns of a policy
-TIMEOUT = 60.0  # seconds for each step of fetching one; section 3.3
+TIMEOUT = 60.0  # seconds for all of fetching one; section 3.3
+RENEW = 3 * 86400.0  # seconds before its end a policy is fetched anew, though unchanged
 REFRESH = 86400.0  # seconds for which a cached policy needs no look at DNS's id
 AGAIN = 300.0  # seconds to leave a server alone that gave none; section 3.3
 PATH = "/.well-known/mta-sts.txt"
@@ -34,12 +38,21 @@ class BadPolicy(MailfsError):
 
 @dataclass(frozen=True, slots=True)
 class StsPolicy:
-    """A domain's policy: its id, its mode, whom it names, and until when it holds."""
+    """A domain's policy: its id, its mode, whom it names, and when it holds.
+
+    since and until are seconds since the epoch.
+    """
 
     ident: str
     mode: str
     hosts: tuple[str, ...]
+    since: float
     until: float
+
+    @property
+    def renewal(self) -> float:
+        """When to fetch it anew, so that a failure to do so finds it still in force."""
+        return self.until - min(RENEW, (self.until - self.since) / 2)
 
     def allows(self, host: str) -> bool:
         """Whether the policy names a mail server; section 4.1."""
@@ -72,25 +85,75 @@ def parse(octets: bytes, ident: str, now: float) -> StsPolicy:
         raise BadPolicy("not a policy of version STSv1")
     if not age.isdecimal() or len(age) > 10 or (mode != "none" and not hosts):
         raise BadPolicy("policy lacks max_age or mx")
-    return StsPolicy(ident, mode, hosts[:MAX_HOSTS], now + min(int(age), MAX_AGE))
+    until = now + min(int(age), MAX_AGE)
+    return StsPolicy(ident, mode, hosts[:MAX_HOSTS], now, until)
 
 
-def fetch(domain: str, port: int = 443, context: ssl.SSLContext | None = None) -> bytes:
-    """Return the policy file of a domain; redirects are not followed, section 3.3."""
-    conn = http.client.HTTPSConnection(
-        f"mta-sts.{domain}",
-        port,
-        timeout=TIMEOUT,
-        context=context or ssl.create_default_context(),
-    )
+class _Connection(http.client.HTTPSConnection):
+    """One that ends when its time is over, however slowly the server talks."""
+
+    def __init__(
+        self, host: str, port: int, context: ssl.SSLContext, end: float
+    ) -> None:
+        self._context = context
+        self._end = end
+        self._cut: threading.Timer | None = None
+        super().__init__(host, port, timeout=_left(end), context=context)
+
+    def connect(self) -> None:
+        """Dial, and have a timer hang up at the end."""
+        sock = socket.create_connection((self.host, self.port), _left(self._end))
+        whole = sock.dup()  # TLS takes the other
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                whole.shutdown(socket.SHUT_RDWR)
+
+        self._cut = threading.Timer(_left(self._end), hang_up)
+        self._cut.daemon = True
+        self._cut.start()
+        self._whole = whole
+        self.sock = self._context.wrap_socket(sock, server_hostname=self.host)
+
+    def finish(self) -> None:
+        """Hang up; close() alone is called as soon as the header is read."""
+        self.close()
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut.join()
+            self._whole.close()
+
+
+def _left(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+def fetch(
+    domain: str,
+    port: int = 443,
+    context: ssl.SSLContext | None = None,
+    seconds: float = TIMEOUT,
+) -> bytes:
+    """Return the policy file of a domain, within so many seconds in all.
+
+    Redirects are not followed; section 3.3.  Raises OSError and HTTPException.
+    """
+    end = time.monotonic() + seconds
+    context = context or ssl.create_default_context()
+    conn = _Connection(f"mta-sts.{domain}", port, context, end)
     try:
         conn.request("GET", PATH, headers={"User-Agent": "mailfs"})
         reply = conn.getresponse()
         if reply.status != 200:
             raise http.client.HTTPException(f"status {reply.status}")
-        return reply.read(MAX_POLICY + 1)
+        octets = reply.read(MAX_POLICY + 1)
+        _left(end)  # or half a policy that was cut off would pass for one
+        return octets
     finally:
-        conn.close()
+        conn.finish()
 
 
 class Policies:
@@ -134,15 +197,17 @@ class Policies:
         except DeliveryError:
             return old, now + AGAIN
         idents = [m[1] for m in map(_RECORD.match, records) if m]
-        if len(idents) != 1 or (old is not None and old.ident == idents[0]):
-            return old, now + AGAIN if old is None else now + REFRESH
+        if len(idents) != 1:
+            return old, now + AGAIN
+        if old is not None and old.ident == idents[0] and now < old.renewal:
+            return old, min(now + REFRESH, old.renewal)
         try:
             octets = self._fetch(domain)
             policy = parse(octets, idents[0], now)
-        except (OSError, http.client.HTTPException, BadPolicy):
-            return old, now + AGAIN
+        except (OSError, http.client.HTTPException, BadPolicy, ValueError):
+            return old, now + AGAIN  # ValueError: a name no host can have
         self._save(domain, octets, policy)
-        return policy, now + REFRESH
+        return policy, min(now + REFRESH, policy.renewal)
 
     def _path(self, domain: str) -> Path | None:
         if self._cache is None or not _HOST.fullmatch(domain) or domain.startswith("."):

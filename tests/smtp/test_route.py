@@ -44,7 +44,11 @@ def server() -> Iterator[NameServer]:
 
 def targets(server: NameServer, host: str, port: int = 25) -> list[Target]:
     router = MxRouter(
-        Dns(server.resolvers), None, ["me.example"], lambda pairs: pairs.sort()
+        Dns(server.resolvers),
+        None,
+        ["me.example"],
+        lambda pairs: pairs.sort(),
+        ours=lambda address: False,
     )
     return router.targets(Dial(host, port), busted=["busted.org"])
 
@@ -91,6 +95,68 @@ def test_none(
     with pytest.raises(DeliveryError, match=why) as e:
         targets(server, domain)
     assert (e.value.permanent, e.value.enhanced) == (permanent, enhanced)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "127.9.9.9", "0.0.0.0", "0.1.2.3", "169.254.1.1", "224.0.0.1"),
+        *("255.255.255.255", "::1", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0"),
+        *("fe80::1", "ff02::1", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),
+        "::ffff:169.254.1.1",
+    ],
+)
+def test_no_mail_to_this_machine_or_its_link(server: NameServer, address: str) -> None:
+    assert route.illegal(address)
+    kind = "AAAA" if ":" in address else "A"
+    server.zone["i.org", "MX"] = ("10 mx.i.org.",)
+    server.zone["mx.i.org", kind] = (address,)
+    with pytest.raises(DeliveryError, match=r"illegal: domain lists mx.i.org") as e:
+        targets(server, "i.org")
+    assert (e.value.permanent, e.value.enhanced) == (True, "5.4.6")
+    server.zone["mx.i.org", "A"] = (
+        *server.zone.get(("mx.i.org", "A"), ()),
+        "192.0.2.4",
+    )
+    assert targets(server, "i.org")[0].addresses == ("192.0.2.4",)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "10.1.2.3", "2001:db8::1", "fd00::1"])
+def test_other_machines_may_take_mail(address: str) -> None:
+    assert not route.illegal(address)
+
+
+def test_no_mail_to_an_address_of_ours(server: NameServer) -> None:
+    server.zone["i.org", "A"] = ("192.0.2.77",)
+    router = MxRouter(Dns(server.resolvers), None, ours="192.0.2.77".__eq__)
+    with pytest.raises(DeliveryError, match=r"illegal: domain lists i.org"):
+        router.targets(Dial("i.org", 25))
+    assert route.assigned("127.0.0.1")
+    assert not route.assigned("203.0.113.9")
+
+
+@pytest.mark.parametrize("failing", ["A", "AAAA"])
+def test_no_answer_about_addresses_leaves_dane_on(
+    server: NameServer, failing: str
+) -> None:
+    server.secure = True
+    server.zone["mx1.b.com", failing] = FAIL
+    first = targets(server, "b.com")[0]
+    assert first.host == "mx1.b.com"
+    assert [r.to_text() for r in first.tlsa] == [KEY]
+    assert len(first.addresses) == (1 if failing == "A" else 2)
+
+
+def test_what_proves_nothing_cancels_no_policy(server: NameServer) -> None:
+    server.secure = True
+    server.zone["_mta-sts.b.com", "TXT"] = ('"v=STSv1; id=1;"',)
+    text = b"version: STSv1\nmode: enforce\nmax_age: 86400\nmx: mx1.b.com\n"
+    policies = Policies(Dns(server.resolvers), None, lambda domain: text)
+    for record, kept in ((KEY, 1), ("0 0 1 " + "ab" * 32, 0)):
+        server.zone["_25._tcp.mx1.b.com", "TLSA"] = (record,)
+        router = MxRouter(Dns(server.resolvers), policies)
+        (found,) = router.targets(Dial("b.com", 25))
+        assert (found.verified, len(found.tlsa)) == (True, kept)
 
 
 def test_busted(server: NameServer) -> None:

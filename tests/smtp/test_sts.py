@@ -1,8 +1,12 @@
 """Policies of domains: the grammar, the cache, fetching over HTTPS."""
 
+import contextlib
+import http.client
 import http.server
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from mailfs.smtp.sts import MAX_AGE, BadPolicy, Policies, StsPolicy, parse
 from tests.smtp.nameserver import FAIL, NameServer
 from tests.tls.pki import Pki
 
+PATIENCE = 30.0  # seconds
 TEXT = b"""\
 version: STSv1\r
 mode: enforce\r
@@ -28,7 +33,7 @@ RECORD = ('"v=STSv1; id=7;"',)
 
 def test_parse() -> None:
     policy = parse(TEXT, "7", 1000.0)
-    assert policy == StsPolicy("7", "enforce", ("mx.b.com", "*.c.com"), 1100.0)
+    assert policy == StsPolicy("7", "enforce", ("mx.b.com", "*.c.com"), 1000.0, 1100.0)
     assert parse(TEXT.replace(b"100", b"9999999999"), "7", 0).until == MAX_AGE
     none = b"version: STSv1\nmode: none\nmax_age: 5\n"
     assert parse(none, "7", 0).mode == "none"
@@ -127,6 +132,62 @@ def test_an_old_one_holds_while_none_can_be_had(world: World) -> None:
     assert world.policies().find("b.com") == old
     world.now += 101
     assert world.policies().find("b.com") is None
+
+
+def test_renewed_before_it_ends(world: World) -> None:
+    """The same id; a server that is cut off when it ends cannot switch it off."""
+    policies = world.policies()
+    assert policies.find("b.com") is not None
+    world.now += 60  # of 100
+    assert policies.find("b.com") is not None
+    assert world.fetched == 2
+    world.text = None
+    world.now += 60
+    assert policies.find("b.com") is not None
+    assert world.fetched == 3
+
+
+@pytest.mark.parametrize("stage", ["handshake", "drip", "silence"])
+def test_a_fetch_ends(pki: Pki, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.tls.pki import leaf
+
+    pem, key = leaf(pki.ca, "mta-sts.localhost").write(pki.folder, "slow")
+    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ctx.load_cert_chain(pem, key)
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            if stage == "handshake":
+                over.wait(PATIENCE)
+                return
+            with ctx.wrap_socket(sock, server_side=True) as tls:
+                tls.recv(1000)
+                with contextlib.suppress(OSError):
+                    tls.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                    while not over.wait(0.02):
+                        if stage == "drip":
+                            tls.sendall(b"x")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        "socket.getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest)
+    )
+    trusting = ssl.create_default_context(cafile=str(pki.ca_file))
+    port = listener.getsockname()[1]
+    began = time.monotonic()
+    try:
+        with pytest.raises((OSError, http.client.HTTPException)):
+            sts.fetch("localhost", port, trusting, seconds=0.5)
+        assert time.monotonic() - began < PATIENCE / 2  # nobody else ends it
+    finally:
+        over.set()
+        thread.join()
+        listener.close()
 
 
 def test_none(world: World) -> None:
