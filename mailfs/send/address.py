@@ -8,16 +8,34 @@ shell sees an address, so that form is only read, and shown where programs expec
 import re
 
 MAX_ADDRESS = 1024  # octets; RFC 5321 allows 320, bang paths are longer
+_HOST = re.compile(r"[\w.-]+")
 _ITEM = re.compile(r'(?:"(?:[^"\\]|\\.)*"?|[^\s"])+')
 
 
 def valid(address: str) -> bool:
-    """Whether an address may be looked at: short, UTF-8, no control characters."""
+    """Whether an address may be looked at: short, UTF-8, no control characters.
+
+    A host in it, as far as it looks like one, has to be one that DNS can hold.
+    """
     try:
         size = len(address.encode())
     except UnicodeEncodeError:
         return False
-    return 0 < size <= MAX_ADDRESS and not any(c < " " or c == "\x7f" for c in address)
+    if not 0 < size <= MAX_ADDRESS or any(c < " " or c == "\x7f" for c in address):
+        return False
+    hosts = address.split("!")[:-1]
+    if "@" in address:
+        hosts.append(address.rpartition("@")[2])
+    return all(_short(host) for host in hosts if _HOST.fullmatch(host))
+
+
+def _short(host: str) -> bool:
+    """Whether a host and its labels fit into DNS; RFC 1035 section 2.3.4."""
+    try:
+        text = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return False
+    return len(text) <= 253 and all(len(label) <= 63 for label in text.split("."))
 
 
 def split(text: str) -> list[str]:

@@ -106,14 +106,14 @@ class SmtpClient:
         rcpts: list[tuple[str, Path]] = []
         for word in mail.rcpts:
             try:
-                rcpts.append((word, envelope(word, domain, local=local)))
+                rcpts.append((word, _sendable(envelope(word, domain, local=local))))
             except BadPath as e:
                 error = DeliveryError(str(e), permanent=True, enhanced="5.1.3")
                 bad += failed([word], error)
         try:
             sender = EMPTY
             if mail.sender != NOBODY:
-                sender = envelope(mail.sender, self.domain, local=local)
+                sender = _sendable(envelope(mail.sender, self.domain, local=local))
             letter = SmtpLetter(
                 mail.octets,
                 sender=str(sender),
@@ -210,3 +210,10 @@ class SmtpClient:
         if gateway and not named(dest):
             return [Target(dest.host, dest.port)]
         return self.router.targets(dest, busted=self.options.busted)
+
+
+def _sendable(path: Path) -> Path:
+    """Return a path that MAIL or RCPT can carry.  Raises BadPath for any other."""
+    if not path.utf8:
+        path.ascii()
+    return path

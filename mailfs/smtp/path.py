@@ -13,6 +13,8 @@ from mailfs.ndb import shipped
 
 SMTP = 25
 MAX_PATH = 254  # octets between the brackets; RFC 5321 section 4.5.3.1.3, errata 1690
+MAX_DOMAIN = 253  # characters of a name; RFC 1035 section 2.3.4
+MAX_LABEL = 63  # of one label; the same
 NOBODY = "/dev/null"  # the sender of bounces
 
 _ATOM = r"[^\s()<>\[\]:;@\\,\".\x00-\x1f\x7f]+"
@@ -136,13 +138,16 @@ def literal(host: str) -> str:
 
 
 def ascii_domain(domain: str) -> str:
-    """Return a domain's ASCII form.  Raises BadPath if it has none."""
-    if domain.isascii():
+    """Return a domain's ASCII form.  Raises BadPath if DNS can hold none."""
+    if domain.startswith("["):
         return domain
     try:
-        return domain.encode("idna").decode("ascii")
+        text = domain if domain.isascii() else domain.encode("idna").decode("ascii")
     except UnicodeError as e:
-        raise BadPath(f"{domain}: not a domain") from e
+        raise BadPath(f"{domain!a}: not a domain") from e
+    if len(text) > MAX_DOMAIN or max(map(len, text.split("."))) > MAX_LABEL:
+        raise BadPath(f"{domain}: not a domain: too long")
+    return text
 
 
 def envelope(word: str, domain: str, *, local: str = "") -> Path:

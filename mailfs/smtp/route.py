@@ -14,7 +14,7 @@ from dns.rdtypes.ANY.TLSA import TLSA
 from mailfs.smtp import dane
 from mailfs.smtp.dns import Dns
 from mailfs.smtp.fate import DeliveryError
-from mailfs.smtp.path import SMTP, Dial, ascii_domain
+from mailfs.smtp.path import SMTP, BadPath, Dial, ascii_domain
 from mailfs.smtp.sts import Policies
 
 SUBMISSION = (465, 587)  # no MX leads to these; RFC 6409, RFC 8314
@@ -116,7 +116,10 @@ class MxRouter:
         """
         if named(dest):
             return [Target(dest.host.strip("[]"), dest.port)]
-        domain = ascii_domain(dest.host).lower()
+        try:
+            domain = ascii_domain(dest.host).lower()
+        except BadPath as e:
+            raise _none(f"{dest.host[:80]!a}", "illegal address", "5.1.2") from e
         hosts, secure = self._hosts(domain, dest.port)
         skipped = {name.lower() for name in busted}
         hosts = [host for host in hosts if host not in skipped]
@@ -226,6 +229,12 @@ def reach(target: Target, seconds: float, dialer: Dialer = connect) -> socket.so
     for address in target.addresses or (target.host,):
         try:
             return dialer(address, target.port, seconds)
+        except UnicodeError as e:  # a name that no resolver can be asked for
+            raise DeliveryError(
+                f"smtp: {target.host[:80]!a}: illegal address",
+                permanent=True,
+                enhanced="5.1.2",
+            ) from e
         except OSError as e:
             error = e
     why = "timed out" if isinstance(error, TimeoutError) else _reason(error)

@@ -615,6 +615,29 @@ def test_recipients_in_the_header(tmp_path: Path, text: bytes, want: list[str]) 
     assert mail.recipients(letter) == want
 
 
+LONG = "x" * 64
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        *(f"a@{LONG}.com", f"{LONG}.com!a", f"b.com!{LONG}!a", "a@" + "ab." * 90 + "c"),
+        *("a@" + "ü" * 60 + ".de", "a@b\udcff.com", f"a@{LONG}", "a@b..ü"),
+    ],
+)
+def test_a_host_no_dns_can_hold_is_refused_alone(tmp_path: Path, poison: str) -> None:
+    world = World(tmp_path)
+    bad, good = world.send([poison, "a@b.com"])
+    assert (bad.state, bad.permanent, bad.text) == (
+        State.REFUSED,
+        True,
+        "invalid address",
+    )
+    assert not good.refused
+    ((words, _),) = world.taken()
+    assert words[-2:] == ["net!b.com", "a"]
+
+
 def test_many_threads(tmp_path: Path) -> None:
     world = World(tmp_path)
     (world.box("bob") / "mbox").write_bytes(b"")

@@ -97,6 +97,30 @@ def test_signed_text_is_not_recoded(tmp_path: Path) -> None:
     assert "what is signed must not change" in fate.line
 
 
+@pytest.mark.parametrize(
+    "poison",
+    ["a@" + "x" * 64 + ".com", "a@" + "ü" * 60 + ".de", "a@b\udcff.com", "a@b..ü"],
+)
+def test_a_recipient_no_command_can_carry_fails_alone(
+    tmp_path: Path, poison: str
+) -> None:
+    box = Box()
+    with receiver(box) as port:
+        sender = client(tmp_path)
+        bad, good = sender.deliver(mail(port, poison, "a@b.com"))
+        sender.close()
+    assert (bad.permanent, bad.enhanced) == (True, "5.1.3")
+    assert good.ok
+
+
+@pytest.mark.parametrize("host", ["x" * 64, "b\udcff.com", "ü" * 60 + ".de", "b..ü"])
+def test_a_host_no_resolver_can_be_asked_for(tmp_path: Path, host: str) -> None:
+    sender = client(tmp_path)
+    with pytest.raises(HostUnreachable, match="illegal address") as e:
+        sender.deliver(SmtpMail(b"From: a@b.c\n\nx\n", f"net!{host}", "g", ("a@b.c",)))
+    assert e.value.permanent
+
+
 def test_utf8_addresses(tmp_path: Path) -> None:
     box = Box()
     text = "From: jürgen@h.org\nTo: größe@bücher.example\n\nx\n".encode()
