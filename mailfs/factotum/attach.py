@@ -40,7 +40,7 @@ class Afid(AuthHandle):
     )
 
     def __init__(
-        self, keys: Factotum, rpc: RpcClient, ended: Callable[[], None]
+        self, keys: Factotum, rpc: RpcClient, ended: Callable[[], object]
     ) -> None:
         self._keys = keys
         self._rpc = rpc
@@ -114,6 +114,8 @@ class Afid(AuthHandle):
 
     def close(self) -> None:
         """End the conversation, at once or when the thread comes back."""
+        if self._closed:
+            return
         self._closed = True
         self._ended()
         if not self._busy:
@@ -127,17 +129,17 @@ def _seen(task: "asyncio.Task[None]") -> None:
 
 
 def authenticator(
-    address: DialString | str = SERVICE, template: str = TEMPLATE
+    address: DialString | str = SERVICE,
+    template: str = TEMPLATE,
+    most: int = MAX_PENDING,
 ) -> Callable[[str, str], Awaitable[AuthHandle]]:
     """Return what a 9P server's auth argument wants.
 
-    Each Tauth opens a conversation with the factotum at address.
+    Each Tauth opens a conversation with the factotum at address.  Where there are
+    too many the oldest is ended: a peer that means to attach is done in a moment.
     """
-    pending = 0
-
-    def ended() -> None:
-        nonlocal pending
-        pending -= 1
+    starting = 0
+    begun: dict[Afid, None] = {}  # in the order they began
 
     def begin() -> tuple[Factotum, RpcClient]:
         keys = Factotum(address)
@@ -148,17 +150,23 @@ def authenticator(
             raise
 
     async def auth(uname: str, aname: str) -> AuthHandle:
-        nonlocal pending
-        if pending >= MAX_PENDING:
-            raise Refused("too many authentications at once")
-        pending += 1
+        nonlocal starting
+        if starting + len(begun) >= most:
+            oldest = next((one for one in begun if not one.user), None)
+            if oldest is None:
+                raise Refused("too many authentications at once")
+            oldest.close()
+        starting += 1
         try:
             keys, rpc = await asyncio.to_thread(begin)
         except MailfsError as e:
-            ended()
             log.warning("cannot authenticate %r: %s", uname, e)
             raise Refused(EAUTH) from e
-        return Afid(keys, rpc, ended)
+        finally:
+            starting -= 1
+        afid = Afid(keys, rpc, lambda: begun.pop(afid, None))
+        begun[afid] = None
+        return afid
 
     return auth
 

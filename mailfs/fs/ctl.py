@@ -10,23 +10,47 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from mailfs.errors import EFBIG, EPERM, MailfsError, Refused
+from mailfs.errors import EFBIG, EFULL, EPERM, MailfsError, Refused
 from mailfs.p9.file import Handle, Later
 
 log = logging.getLogger(__name__)
 
 MAX_COMMAND = 1 << 20  # octets; the numbers of 100,000 messages take 600 kB
 
+MAX_HELD = 16 << 20  # octets of commands that may go on, in all open control files
+
 Command = Callable[[str], Awaitable[None]]
 _pending: set["asyncio.Future[None]"] = set()
+
+
+class Held:
+    """How many octets of unfinished commands there are, and may be."""
+
+    __slots__ = ("most", "octets")
+
+    def __init__(self, most: int = MAX_HELD) -> None:
+        self.most = most
+        self.octets = 0
+
+    def take(self, octets: int) -> None:
+        """Count octets.  Raises Refused where they are too many."""
+        if octets > 0 and self.octets + octets > self.most:
+            raise Refused(EFULL)
+        self.octets += octets
+
+
+HELD = Held()  # of this process
 
 
 class CtlHandle(Handle):
     """A control file, open: writes are commands, reads show a text."""
 
-    __slots__ = ("_command", "_end", "_held", "_text")
+    __slots__ = ("_all", "_command", "_end", "_held", "_text")
 
-    def __init__(self, command: Command | None, text: bytes = b"") -> None:
+    def __init__(
+        self, command: Command | None, text: bytes = b"", held: Held = HELD
+    ) -> None:
+        self._all = held
         self._command = command
         self._text = text
         self._held = b""
@@ -44,16 +68,21 @@ class CtlHandle(Handle):
         """Keep a command that may go on in the next write."""
         if data.endswith(b"\n"):
             return self.write(offset, data)
-        self._held = self._joined(offset, data)
+        self._hold(self._joined(offset, data))
         self._end = offset + len(data)
         return len(data)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep data in the place of what is held."""
+        self._all.take(len(data) - len(self._held))
+        self._held = data
 
     def _joined(self, offset: int, data: bytes) -> bytes:
         """Return data behind what is held, if it continues it; nothing is held then."""
         if self._command is None:
             raise Refused(EPERM)
         whole = self._held + data if offset == self._end else data
-        self._held = b""
+        self._hold(b"")
         if len(whole) > MAX_COMMAND:
             raise Refused(EFBIG)
         return whole
@@ -69,7 +98,7 @@ class CtlHandle(Handle):
             task = asyncio.ensure_future(self._last(self._held))
             _pending.add(task)
             task.add_done_callback(_pending.discard)
-            self._held = b""
+            self._hold(b"")
 
     async def _last(self, command: bytes) -> None:
         try:

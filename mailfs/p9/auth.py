@@ -51,6 +51,10 @@ class AuthFile(File):
         """Refuse."""
         raise Refused(EBADUSE)
 
+    def sync(self) -> None:
+        """Refuse."""
+        raise Refused(EBADUSE)
+
     def remove(self) -> None:
         """Refuse."""
         raise Refused(EBADUSE)

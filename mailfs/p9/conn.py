@@ -11,20 +11,23 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from mailfs.p9.auth import Auth
+from mailfs.p9.budget import MOST, Budget
 from mailfs.p9.dial import keep_alive
 from mailfs.p9.errstr import EPROTO
 from mailfs.p9.fcall import HEADER, FormatError, show, unpack
 from mailfs.p9.openfd import AGAIN, Passing, passed
 from mailfs.p9.session import Attach, Hangup, Limits, Session
+from mailfs.p9.strangers import Strangers, peer_of
 
 log = logging.getLogger(__name__)
 
-UNSENT = 4 << 20  # octets of replies we hold at most for a peer that does not read
+UNSENT = 2 * MOST  # octets of replies we hold at most for a peer that does not read
 BATCH = 256  # replies written together at most
+FEW = 2  # the same where memory is short
 CONNECTIONS = 1000  # below the usual limits on open files
 
 _HEADER_SIZE = HEADER.size
@@ -55,6 +58,9 @@ class Service:
     forget: "Callable[[Connection], None]"  # called when one is lost
     admit: Admit = anyone
     identify: Identify | None = None
+    budget: Budget = field(default_factory=Budget)
+    strangers: Strangers = field(default_factory=Strangers)
+    most: int = 0  # connections; CONNECTIONS where it is 0
 
 
 class Connection(asyncio.Protocol):
@@ -63,8 +69,16 @@ class Connection(asyncio.Protocol):
     def __init__(self, service: Service, auth: Auth | None) -> None:
         self._service = service
         self.session = Session(
-            service.attach, auth=auth, limits=service.limits, ready=self._ready
+            service.attach,
+            auth=auth,
+            limits=service.limits,
+            ready=self._ready,
+            budget=service.budget,
         )
+        self._guarded = auth is not None or service.identify is not None
+        self.session.guarded = self._guarded
+        self._room = MOST
+        self._batch = BATCH
         self._request = self._traced if service.trace else self.session.request
         self.transport = cast(asyncio.Transport, None)  # until connection_made
         self._loop = asyncio.get_running_loop()
@@ -81,24 +95,35 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; asyncio.Protocol."""
         self.transport = cast(asyncio.Transport, transport)
-        self.transport.set_write_buffer_limits(high=UNSENT // 2)
+        self.transport.set_write_buffer_limits(high=MOST)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             keep_alive(sock)
         if sock is not None and sock.family == socket.AF_UNIX:
             self.session.passes = True
         self._service.connections.add(self)
+        self._service.budget.connections += 1
         if self._service.identify is not None:
             self.session.known = self._service.identify(transport)
         if sock is not None and not self._service.admit(sock):
             log.warning("connection refused: it is another user's")
             self.hang_up()
             return
-        if len(self._service.connections) > CONNECTIONS:
-            log.warning("connection refused: there are %d", CONNECTIONS)
+        most = self._service.most or CONNECTIONS
+        if len(self._service.connections) > most:
+            log.warning("connection refused: there are %d", most)
+            self.hang_up()
+            return
+        if self._guarded and not self._service.strangers.add(self, peer_of(transport)):
+            log.warning("connection refused: its peer has too many")
             self.hang_up()
             return
         self._timer = self._loop.call_later(self._service.patience, self._watch)
+
+    @property
+    def attached(self) -> bool:
+        """Whether the peer has attached."""
+        return self.session.attached
 
     def data_received(self, data: bytes) -> None:
         """Take what the peer sent; asyncio.Protocol."""
@@ -121,11 +146,14 @@ class Connection(asyncio.Protocol):
         session, replies, request = self.session, self.session.replies, self._request
         pos, have = 0, len(data)
         self._need = _HEADER_SIZE
+        if self._room != self._service.budget.room:
+            self._fit()
+        batch, bulk = self._batch, self._room
         self._parsing = True
         try:
             while have - pos >= _HEADER_SIZE:
                 size, number, tag = HEADER.unpack_from(data, pos)
-                if size > session.msize or size < _HEADER_SIZE:
+                if size > session.most or size < _HEADER_SIZE:
                     self._malformed(tag, size)
                     return
                 end = pos + size
@@ -134,7 +162,7 @@ class Connection(asyncio.Protocol):
                     break
                 request(number, tag, data, pos + _HEADER_SIZE, end)
                 pos = end
-                if len(replies) >= BATCH or session.bulk >= UNSENT // 2:
+                if len(replies) >= batch or session.bulk >= bulk:
                     self._write()
                     if self._stuffed:
                         break
@@ -151,6 +179,13 @@ class Connection(asyncio.Protocol):
             if self._timer is None and not self._stuffed:
                 self._seen = len(self._rest)
                 self._timer = self._loop.call_later(self._service.patience, self._watch)
+
+    def _fit(self) -> None:
+        """Leave no more unsent than there is room for now."""
+        budget = self._service.budget
+        self._room = budget.room
+        self._batch = FEW if budget.tight else BATCH
+        self.transport.set_write_buffer_limits(high=self._room)
 
     def _malformed(self, tag: int, size: int) -> None:
         log.warning("hanging up: message of %d octets", size)
@@ -219,6 +254,8 @@ class Connection(asyncio.Protocol):
             self.transport.write(b"".join(replies))
         replies.clear()
         self.session.bulk = 0
+        if self._stuffed:
+            self._count()
 
     def hang_up(self) -> None:
         """Send what there is to send, and end."""
@@ -243,12 +280,18 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Stop reading: the peer does not; asyncio.Protocol."""
         self._stuffed = True
+        self._count()
         if not self._ended:
             self.transport.pause_reading()
+
+    def _count(self) -> None:
+        octets = self.transport.get_write_buffer_size()
+        self._service.budget.stuffed(self, octets)
 
     def resume_writing(self) -> None:
         """Go on where pause_writing stopped; asyncio.Protocol."""
         self._stuffed = False
+        self._service.budget.drained(self)
         if self._ended:
             return
         data = bytes(self._rest)
@@ -264,16 +307,20 @@ class Connection(asyncio.Protocol):
             return
         if not self.session.versioned:
             log.warning("hanging up: no version in time")
-            self._drop()
+            self.drop()
+        elif self._guarded and not self.session.attached:
+            log.warning("hanging up: not attached in time")
+            self.drop()
         elif self._rest and not self._stuffed:
             if len(self._rest) == self._seen:
                 log.warning("hanging up: a message stopped in the middle")
-                self._drop()
+                self.drop()
                 return
             self._seen = len(self._rest)
             self._timer = self._loop.call_later(self._service.patience, self._watch)
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Hang up without sending what is left."""
         self.hang_up()
         self.transport.abort()
 
@@ -283,6 +330,9 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self.session.close()
+        self._service.budget.drained(self)
+        self._service.budget.connections -= 1
+        self._service.strangers.discard(self)
         self.lost.set_result(None)
         self._service.forget(self)
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from mailfs.errors import EIO, MailfsError, Refused
+from mailfs.p9.budget import Budget
 from mailfs.p9.errstr import EINTERRUPTED
 from mailfs.p9.fcall import Rflush
 from mailfs.p9.reply import empty, refusal, rerror
@@ -52,13 +53,19 @@ class Pending:
     """Waiting requests by tag.  A pending Tflush stands under its own tag too."""
 
     def __init__(
-        self, send: Callable[[bytes], None], msize: int, limit: int, held: int
+        self,
+        send: Callable[[bytes], None],
+        msize: int,
+        limit: int,
+        held: int,
+        budget: Budget | None = None,
     ) -> None:
         self.tags: dict[int, Waiting] = {}
         self.msize = msize
         self._send = send
         self._limit = limit  # requests
         self._room = held  # octets
+        self._budget = budget or Budget()
         self._tasks: set[asyncio.Future[Any]] = set()
 
     def wait(
@@ -76,7 +83,9 @@ class Pending:
         After runs in any case, flushed or refused included.  Raises Refused if too
         much is waiting already.
         """
-        if len(self.tags) >= self._limit or cost > self._room:
+        room = min(self._room, self._budget.held - self._budget.unread)
+        # One request may always wait, or a crowd could shut a client out.
+        if len(self.tags) >= self._limit or (cost > room and self.tags):
             discard(later)
             after()
             raise Refused(ETOOMANY)
@@ -84,12 +93,14 @@ class Pending:
         waiting = Waiting(tag, task, commit, after, cost=cost, stay=stay)
         self.tags[tag] = waiting
         self._room -= cost
+        self._budget.held -= cost
         self._tasks.add(task)
         task.add_done_callback(partial(self._finish, waiting))
 
     def _finish(self, waiting: Waiting, task: "asyncio.Future[Any]") -> None:
         self._tasks.discard(task)
         self._room += waiting.cost
+        self._budget.held += waiting.cost
         reply = self._outcome(waiting, task)
         waiting.after()
         if waiting.dropped:

@@ -16,6 +16,7 @@ from typing import Any
 
 from mailfs.errors import EIO, EISDIR, MailfsError, Refused
 from mailfs.p9.auth import Auth, AuthFile, AuthHandle
+from mailfs.p9.budget import Budget
 from mailfs.p9.errstr import EAUTH, EBADTYPE, EBADUSE, EMODE, ENOAUTH, EOPEN, EPROTO
 from mailfs.p9.fcall import (
     IOHDRSZ,
@@ -42,7 +43,7 @@ from mailfs.p9.fcall import (
 from mailfs.p9.fid import Fid
 from mailfs.p9.file import File, Handle, Later
 from mailfs.p9.openfd import TOPENFD, Pump, ropenfd
-from mailfs.p9.pending import Pending
+from mailfs.p9.pending import ETOOMANY, Pending
 from mailfs.p9.reply import refusal, rerror
 from mailfs.p9.transact import HANDLERS, Transactions
 
@@ -54,6 +55,8 @@ FIRST_MSIZE = 8192 + IOHDRSZ  # octets; before Tversion, what old clients ask fo
 MAX_FIDS = 1 << 18  # a Linux client keeps one for each name it remembers
 MAX_REQUESTS = 4096  # waiting at one time; 9pserve brings many clients on one line
 MAX_HELD = 64 << 20  # octets that waiting requests and their replies may come to
+MAX_PUMPS = 64  # descriptors passed that are open; 9pserve brings many clients
+MAX_AFIDS = 4  # authentications under way
 
 EMSIZE = "max messagesize too small"
 EVERSION = "version comes first"
@@ -74,6 +77,8 @@ class Limits:
     fids: int = MAX_FIDS
     requests: int = MAX_REQUESTS
     held: int = MAX_HELD
+    pumps: int = MAX_PUMPS
+    afids: int = MAX_AFIDS
 
 
 _VERSION = NUMBERS[Tversion]
@@ -89,12 +94,17 @@ class Session(Transactions):
         auth: Auth | None = None,
         limits: Limits | None = None,
         ready: Callable[[], None] = lambda: None,
+        budget: Budget | None = None,
     ) -> None:
         self.limits = limits or Limits()
+        budget = budget or Budget()
         pending = Pending(
-            self._send, FIRST_MSIZE, self.limits.requests, self.limits.held
+            self._send, FIRST_MSIZE, self.limits.requests, self.limits.held, budget
         )
-        super().__init__(FIRST_MSIZE, self.limits.fids, pending, [])
+        super().__init__(FIRST_MSIZE, self.limits.fids, pending, [], budget)
+        self.guarded = False  # no long messages before an attach
+        self.attached = False  # at least once
+        self.most = FIRST_MSIZE  # octets of the longest message that is taken
         self._tags = pending.tags
         self._attach = attach
         self._auth = auth
@@ -162,18 +172,23 @@ class Session(Transactions):
         msg = LAYOUTS[Tversion].decode(data, pos, end)
         if msg.msize < MIN_MSIZE:
             raise Refused(EMSIZE)
-        msize = min(msg.msize, self.limits.msize)
+        msize = self.budget.msize(min(msg.msize, self.limits.msize))
         if msg.version.partition(".")[0] != VERSION:
             self.replies.append(pack(tag, Rversion(msize, "unknown")))
             return
         self.close()
         self.msize = self.pending.msize = msize
         self.iounit = msize - IOHDRSZ
+        self._take_more()
         for cls, handler in (HANDLERS | _HANDLERS).items():
             self._handlers[NUMBERS[cls]] = partial(handler, self)
         if self.passes:
             self._handlers[TOPENFD] = self.topenfd
         self.replies.append(pack(tag, Rversion(msize, VERSION)))
+
+    def _take_more(self) -> None:
+        free = self.attached or not self.guarded
+        self.most = self.msize if free else min(self.msize, FIRST_MSIZE)
 
     def tflush(self, tag: int, data: bytes, pos: int, end: int) -> None:
         """Abort a request; flush(5)."""
@@ -187,6 +202,9 @@ class Session(Transactions):
             raise Refused(ENOAUTH if self.known != "" else EAUTH)
         file = AuthFile(msg.uname, msg.aname)
         self.fids.check_free(msg.afid)
+        fids = self.fids.table.values()
+        if sum(isinstance(fid.file, AuthFile) for fid in fids) >= self.limits.afids:
+            raise Refused("too many authentications at once")
 
         def make(handle: AuthHandle) -> tuple[Fid, bytes]:
             fid = Fid(file)
@@ -202,6 +220,8 @@ class Session(Transactions):
         self.fids.check_free(msg.fid)
 
         def make(root: File) -> tuple[Fid, bytes]:
+            self.attached = True
+            self._take_more()
             return Fid(root), pack(tag, Rattach(root.qid))
 
         self._make(tag, msg.fid, self._attach(msg.uname, msg.aname), make)
@@ -234,9 +254,11 @@ class Session(Transactions):
             raise Refused(EMODE)
         if fid.file.is_dir:
             raise Refused(EISDIR)
+        self._check_pumps()
 
         def commit(handle: Handle) -> bytes:
             self._opened(fid, handle, mode)
+            self._check_pumps()  # others may have been opened meanwhile
             pump = Pump(fid, mode, self.iounit)
             # The number is free for the client's next fid, the file stays open.
             del self.fids.table[msg.fid]
@@ -244,12 +266,22 @@ class Session(Transactions):
             fid.pins += 1
             task = asyncio.ensure_future(pump.run())
             self._pumps.add(task)
-            task.add_done_callback(self._pumps.discard)
+            self.budget.pumps -= 1
+            task.add_done_callback(self._pumped)
             task.add_done_callback(lambda _: self.fids.unpin(fid))
             self.passing += 1
             return ropenfd(tag, fid.file.qid, self.iounit, pump.there)
 
         self._open_later(tag, fid, fid.file.open(mode), commit)
+
+    def _check_pumps(self) -> None:
+        """Raise Refused where no more descriptors can be passed."""
+        if len(self._pumps) >= self.limits.pumps or self.budget.pumps <= 0:
+            raise Refused(ETOOMANY)
+
+    def _pumped(self, task: "asyncio.Task[None]") -> None:
+        self._pumps.discard(task)
+        self.budget.pumps += 1
 
     def _check_afid(self, msg: Tattach) -> None:
         """Raise Refused unless afid or line prove the user, where that is asked."""

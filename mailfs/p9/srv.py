@@ -9,11 +9,13 @@ from typing import Any
 
 from mailfs.errors import MailfsError
 from mailfs.p9.auth import Auth
+from mailfs.p9.budget import Budget
 from mailfs.p9.conn import Admit, Connection, Identify, Service, anyone
 from mailfs.p9.dial import Announced, announce
 from mailfs.p9.secure import Context, SecureListener
 from mailfs.p9.session import Attach, Limits
 from mailfs.p9.stdio import connect_stdio
+from mailfs.p9.strangers import Strangers
 from mailfs.where import DialString
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,11 @@ class Server:
         trace: bool = False,
         patience: float = PATIENCE,
         admit: Admit = anyone,
+        budget: Budget | None = None,
+        strangers: Strangers | None = None,
+        most: int = 0,
     ) -> None:
+        """Make a server; budget, strangers and most bound what all peers take."""
         self.auth = auth
         self.connections: set[Connection] = set()
         self._service = Service(
@@ -68,6 +74,9 @@ class Server:
             self.connections,
             self._forget,
             admit,
+            budget=budget or Budget(),
+            strangers=strangers or Strangers(),
+            most=most,
         )
         self._announced: list[Announced] = []
         self._listeners: list[asyncio.AbstractServer | SecureListener] = []

@@ -16,6 +16,7 @@ from typing import Any
 
 from mailfs.errors import EISDIR, ENAME, ENOTDIR, MailfsError, Refused
 from mailfs.p9.auth import AuthFile
+from mailfs.p9.budget import Budget
 from mailfs.p9.errstr import EBADFID, EBADUSE, ECOUNT, EMODE, EOFFSET, EOPEN, ESTAT
 from mailfs.p9.fcall import (
     DMDIR,
@@ -66,11 +67,17 @@ class Transactions:
     """The fids of one session and what is done with them."""
 
     def __init__(
-        self, msize: int, fids: int, pending: Pending, replies: list[bytes]
+        self,
+        msize: int,
+        fids: int,
+        pending: Pending,
+        replies: list[bytes],
+        budget: Budget,
     ) -> None:
         self.msize = msize
         self.iounit = msize - IOHDRSZ
         self.replies = replies
+        self.budget = budget
         self.bulk = 0  # octets of long replies; whoever takes replies sets it to 0
         self.pending = pending
         self.fids = Fids(fids, pending.background)
@@ -259,6 +266,8 @@ class Transactions:
             raise Refused(EOFFSET)
         if count > self.iounit:
             count = self.iounit
+        if count > self.budget.room:  # a short read is no end of the file
+            count = self.budget.room
         octets = fid.reader.read(offset, count)
         if not isinstance(octets, bytes):
             commit = partial(self._rread, tag, count)

@@ -1,6 +1,7 @@
 """Attaching over TCP: p9any through the afid, by keys the factotum holds."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mailfs.p9.dial import dial
 from mailfs.p9.fcall import NOFID, Tattach, Tauth, Tclunk, Tread, Tversion, Twrite
 from mailfs.p9.ramfs import Ram
 from mailfs.p9.rpc import Line
+from mailfs.p9.session import MAX_AFIDS
 from mailfs.p9.srv import Server
 from mailfs.where import DialString
 from tests.factotum.serving import Served, serving
@@ -136,12 +138,33 @@ def test_without_keys_there_is_no_authentication(line: Line) -> None:
 
 def test_how_many_at_once(served: Served, line: Line) -> None:
     served.add(*KEYS.values())
-    for afid in range(MAX_PENDING):
+    for afid in range(MAX_AFIDS):
         line.rpc(Tauth(afid, "glenda", ""))
     with pytest.raises(Refused, match="too many authentications at once"):
         line.rpc(Tauth(100, "glenda", ""))
     line.rpc(Tclunk(0))
     line.rpc(Tauth(100, "glenda", ""))
+
+
+@pytest.mark.parametrize("one_line", [False, True])
+def test_silent_authentications_shut_nobody_out(
+    served: Served, mine: Served, address: DialString, one_line: bool
+) -> None:
+    served.add(*KEYS.values())
+    mine.add(KEYS["dp9ik"])
+    silent: list[Line] = []
+    for afid in range(MAX_PENDING + 8):
+        if not one_line or not silent:
+            silent.append(Line(dial(address, 30), "silent", 8192, 30))
+            silent[-1].rpc(Tversion(8192, "9P2000"))
+        with suppress(Refused):
+            silent[-1].rpc(Tauth(afid, "glenda", ""))
+    line = Line(dial(address, 30), "test", 8192, 30)
+    line.rpc(Tversion(8192, "9P2000"))
+    prove(line, mine)
+    line.rpc(Tattach(2, 1, "glenda", ""))
+    for one in (*silent, line):
+        one.close()
 
 
 def test_a_server_that_wants_no_proof(served: Served, mine: Served) -> None:

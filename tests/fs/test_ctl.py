@@ -1,5 +1,6 @@
 """Control commands and their errors; spec upasfs section 3."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mailfs.errors import (
     EFBIG,
     EFLAG,
     EFLAGS,
+    EFULL,
     ENOBOX,
     ENOENT,
     ENOMSG,
@@ -21,6 +23,7 @@ from mailfs.errors import (
     ESLASH,
     Refused,
 )
+from mailfs.fs.ctl import CtlHandle, Held
 from mailfs.p9.client import Client
 from mailfs.p9.fcall import OWRITE
 
@@ -319,3 +322,25 @@ def test_readonly(tmp_path: Path, box: Path, command: str) -> None:
         client.write("/ctl", b"close more")
     assert (box.read_bytes(), box.stat().st_mtime_ns) == before
     assert sorted(p.name for p in box.parent.iterdir()) == sorted([*beside, "scratch"])
+
+
+def test_unfinished_commands_are_bounded_together() -> None:
+    held = Held(most=100)
+    handles = [CtlHandle(nothing, held=held) for _ in range(3)]
+    assert handles[0].write_full(0, b"x" * 60) == 60
+    with pytest.raises(Refused, match=EFULL):
+        handles[1].write_full(0, b"x" * 60)
+    assert handles[1].write_full(0, b"x" * 40) == 40
+    asyncio.run(close(handles[0]))
+    assert handles[2].write_full(0, b"x" * 60) == 60
+    assert held.octets == 100
+
+
+async def nothing(line: str) -> None:
+    """Take a command."""
+
+
+async def close(handle: CtlHandle) -> None:
+    """Clunk it in a loop."""
+    handle.close()
+    await asyncio.sleep(0)

@@ -55,6 +55,9 @@ class Line(asyncio.Transport):
         if self.room == 0:
             self.connection.pause_writing()
 
+    def get_write_buffer_size(self) -> int:
+        return sum(map(len, self.writes))
+
     def pause_reading(self) -> None:
         self.reading = False
 
