@@ -1,6 +1,7 @@
 """What holds for the sources as a whole: docstrings, scripts, error texts, README."""
 
 import ast
+import contextlib
 import os
 import re
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mailfs import errors
-from mailfs.cmd.main import VERBS
+from mailfs.cmd.main import VERBS, main
 from tests.readme import Example, Shell, examples, matches
 
 TOP = Path(__file__).resolve().parents[1]
@@ -178,3 +179,26 @@ def test_help_lists_each_verb() -> None:
     folder = TOP / "mailfs/cmd"
     modules = {p.stem for p in folder.glob("*.py") if "\nSUMMARY = " in p.read_text()}
     assert modules == set(VERBS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [
+        ("upas/fs", "fs"),
+        ("upas/smtp", "smtp"),
+        ("auth/factotum", "factotum"),
+        ("auth/secretpem", "secretpem"),
+        ("warlock_mail", "setup"),
+        ("upas/warlock_mail", "setup"),
+    ],
+)
+def test_names_of_plan9(
+    name: str, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    helps = []
+    for asked in (name, verb):
+        with contextlib.suppress(SystemExit):
+            main([asked, "--help"])
+        helps.append(capsys.readouterr().out)
+    assert helps[0] == helps[1]
+    assert f"mailfs {verb}" in helps[0]

@@ -57,6 +57,17 @@ GROUPS: dict[str, dict[str, str]] = {
 VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}
 
 
+PLAN9 = ("upas/", "auth/")  # where Plan 9 keeps the programs of these names
+ALIASES = {"warlock_mail": "setup"}
+
+
+def _verb(name: str) -> str:
+    """Map upas/X and auth/X to X, and a name of old to its verb."""
+    for folder in PLAN9:
+        name = name.removeprefix(folder)
+    return ALIASES.get(name, name)
+
+
 def usage() -> str:
     """Return the list of verbs."""
     lines = ["usage: mailfs VERB ...", ""]
@@ -79,9 +90,9 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] in ("-V", "--version"):
         print(f"mailfs {__version__}")
         return 0
-    verb = argv[0]
+    verb = _verb(argv[0])
     if verb not in VERBS:
-        print(f"mailfs: {verb}: unknown verb (try mailfs --help)", file=sys.stderr)
+        print(f"mailfs: {argv[0]}: unknown verb (try mailfs --help)", file=sys.stderr)
         return 1
     try:
         module = importlib.import_module(f"mailfs.cmd.{VERBS[verb]}")

@@ -26,6 +26,7 @@ JOBS = {
     "P": "store standard input under that name",
     "r": "remove it",
 }
+HOST = "secstore"  # where no server is named, as in Plan 9
 TRIES = 3  # of a mistyped password
 MIN_PASSWORD = 7  # octets of a new one
 
@@ -38,7 +39,9 @@ def main(argv: list[str]) -> int:
     from mailfs.secstore.client import dial
     from mailfs.secstore.error import SecstoreRefused
 
-    connect = dial(options.server)
+    connect = dial(options.server or HOST)
+    if not options.piped:
+        _reach(connect, options)
     if options.change:
         return _change(connect, options)
     if options.edit:
@@ -75,7 +78,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "-s",
         dest="server",
         metavar="SERVER",
-        default=os.environ.get("secstore") or "secstore",  # noqa: SIM112  Plan 9's name
+        default=os.environ.get("secstore"),  # noqa: SIM112  Plan 9's name
         help="tcp!HOST!PORT or a host; default $secstore, else the host secstore",
     )
     add("-u", dest="user", metavar="USER", default=where.user(), help="default: you")
@@ -91,6 +94,21 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     options.jobs = any(getattr(options, flag) for flag in JOBS)
     return options
+
+
+def _reach(connect: "Dial", options: argparse.Namespace) -> None:
+    """Dial once, so that nobody types a password for a server that is not there.
+
+    Raises SecstoreError, and MailfsError where no server was named either.
+    """
+    from mailfs.secstore.error import SecstoreError
+
+    try:
+        connect().close()
+    except SecstoreError as e:
+        if options.server:
+            raise
+        raise MailfsError(f"no server is named: set $secstore or use -s ({e})") from e
 
 
 def _login(connect: "Dial", options: argparse.Namespace) -> "SecstoreSession":

@@ -1,12 +1,13 @@
 """The files of factotum(4): ctl, rpc, proto, needkey, confirm, log and conv."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from weakref import WeakSet
 
 from mailfs.errors import ENOENT, EPERM, MailfsError, Refused
-from mailfs.factotum.agent import Agent
+from mailfs.factotum.agent import MAX_CTL, Agent
 from mailfs.factotum.conv import Conversation
 from mailfs.factotum.feed import Feed, Questions
 from mailfs.p9.fcall import (
@@ -149,22 +150,57 @@ class Text(Handle):
 
 
 class Ctl(Text):
-    """Lists keys, takes control messages."""
+    """Lists keys, takes control messages, one a line."""
 
-    __slots__ = ("_service",)
+    __slots__ = ("_end", "_line", "_service", "_tail")
 
     def __init__(self, service: FactotumService, uname: str) -> None:
         super().__init__(lambda: service.agent.listing(uname))
         self._service = service
+        self._tail = b""  # a line of several whose end has not been written
+        self._end = 0  # the offset where the next write goes on
+        self._line = 0  # the number of the line, where several are written
 
     def write(self, offset: int, data: bytes) -> int:
-        """Carry out one message."""
-        try:
-            self._service.agent.control(_text(data))
-        except MailfsError as e:
-            self._service.agent.note(f"write ctl: {e}")
-            raise Refused(str(e)) from None
+        """Carry out the lines of data in their order, up to the first refused.
+
+        One message may lack its newline.  Where several lines are written, the last
+        may be cut, since clients write files in pieces: it waits for its rest, and
+        if none comes it is carried out when the file is closed.
+        """
+        tail, self._tail = self._tail, b""
+        if offset != self._end:
+            tail, self._line = b"", 0
+        self._end = offset + len(data)
+        *lines, rest = (tail + bytes(data)).split(b"\n")
+        if not lines and not tail:
+            self._line += 1
+            self._control(rest, several=False)
+            return len(data)
+        several = self._line > 0 or len(lines) > 1 or bool(rest)
+        for line in lines:
+            self._line += 1
+            self._control(line, several=several)
+        if len(rest) > MAX_CTL:
+            raise Refused("control message too long")
+        self._tail = rest
         return len(data)
+
+    def _control(self, line: bytes, *, several: bool) -> None:
+        try:
+            self._service.agent.control(_text(line))
+        except MailfsError as e:
+            why = f"line {self._line}: {e}" if several else str(e)
+            self._service.agent.note(f"write ctl: {why}")
+            raise Refused(why) from None
+
+    def close(self) -> None:
+        """Carry out a last line without a newline; a refusal is in the log."""
+        tail, self._tail = self._tail, b""
+        if tail:
+            self._line += 1
+            with contextlib.suppress(Refused):
+                self._control(tail, several=True)
 
 
 class RpcFile(Handle):

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -331,12 +332,27 @@ def test_secstored_errors(tmp_path: Path, args: list[str], why: str) -> None:
         main(["-d", str(tmp_path / "d"), *args])
 
 
-def test_no_terminal() -> None:
+def test_a_server_that_is_not_there_asks_no_password(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = answers(monkeypatch, "sesame123")
+    monkeypatch.delenv("secstore", raising=False)
+    why = r"no server is named: set \$secstore or use -s \(can't dial tcp!secstore!"
+    with pytest.raises(MailfsError, match=why):
+        run("secstore", "-g", "factotum")
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        gone = s.getsockname()[1]
+    with pytest.raises(MailfsError, match=r"^can't dial tcp!127\.0\.0\.1!"):
+        run("secstore", "-s", f"tcp!127.0.0.1!{gone}", "-g", "factotum")
+    assert prompts == []
+
+
+def test_no_terminal(server: Running) -> None:
     """Ask nothing of a standard input that is no terminal."""
     code = (
         "import sys; from mailfs.cmd.secstore import main\n"
         "from mailfs.errors import MailfsError\n"
-        "try: main(['-s', '127.0.0.1'])\n"
+        f"try: main(['-s', 'tcp!127.0.0.1!{server.port}'])\n"
         "except MailfsError as e: print(e)"
     )
     done = subprocess.run(

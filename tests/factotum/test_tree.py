@@ -93,7 +93,9 @@ CTL = [
     ("key user=a !password=hush", "key without protos"),
     ("key proto=nonsense !password=hush", "unknown proto nonsense"),
     ("key proto=pass user=a !hush=1", "missing attributes -- want !password?"),
-    ("key proto=pass\nkey !password=hush", "multiline write not allowed"),
+    ("key proto=pass\nkey !password=hush", "line 1: "),
+    ("debug\nkey proto=pass !password='hush\nhush'\n", "line 2: "),
+    ("debug\n# a remark\n\nhush\n", "line 4: unknown verb"),
     ("hush", "unknown verb"),
     ("key " + "hush" * 5000, "control message too long"),
     ("key hush\0", "NUL in an attribute list"),
@@ -119,6 +121,35 @@ def test_control(served: Served, message: str | bytes, why: str | None) -> None:
             assert why in str(e.value)
             assert "hush" not in str(e.value)
     assert "hush" not in "".join(served.agent.log._messages)
+
+
+KEYS = b"".join(
+    b"key proto=pass server=s%d user=u !password='a b'\n" % n for n in range(3)
+)
+LISTED = KEYS.replace(b"='a b'", b"?")
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_many_lines_cut_anywhere(served: Served, end: bytes) -> None:
+    text = b"# my keys\n\n" + KEYS.removesuffix(b"\n") + end
+    first = text.index(b"\n") + 1  # a write without a newline is a whole message
+    for cut in range(first, len(text) + 1):
+        with served.client() as client:
+            with client.open("ctl", ORDWR) as ctl:
+                ctl.write(text[:cut])
+                if text[cut:]:
+                    ctl.write(text[cut:])
+            assert client.read("ctl") == LISTED
+            client.write("ctl", b"delkey proto=pass")
+            assert client.read("ctl") == b""
+
+
+def test_lines_behind_a_refused_one_are_not_carried_out(served: Served) -> None:
+    with served.client() as client:
+        with client.open("ctl", ORDWR) as ctl:
+            with pytest.raises(Refused, match="line 2: unknown verb"):
+                ctl.write(KEYS[: KEYS.index(b"\n") + 1] + b"hush\n" + KEYS)
+        assert len(client.read("ctl").splitlines()) == 1
 
 
 def test_listing_keys(served: Served) -> None:
