@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mailfs.errors import ENOMOVE, ENORENAME, EROFS, Refused
 from mailfs.mailbox.kinds import Flag, HeaderSlice, Key, Listing, Want
+from mailfs.mailbox.octets import Octets
 
 if TYPE_CHECKING:
     from mailfs.mailbox.net import Network
@@ -99,12 +100,15 @@ class Driver(ABC):
         RECENT is the server's own and ignored.  Raises Stale like delete.
         """
 
-    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+    def append(
+        self, message: bytes | Octets, date: int, sender: str, flags: Flag
+    ) -> None:
         """Add a message, on disk (or acknowledged by the server) when it returns.
 
         message is RFC 5322 text with LF line ends and no From_ line; date is seconds
         since the epoch; sender is for the stores that keep a From_ line.  All or
-        nothing: the store never shows half a message, however this ends.
+        nothing: the store never shows half a message, however this ends.  Octets that
+        are elsewhere are read in pieces; what reading them raises, this raises.
         """
         raise Refused("append not supported")
 

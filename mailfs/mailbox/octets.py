@@ -4,6 +4,7 @@ A message of 200 MB is never in memory whole: a file of the tree is a window on 
 stored message, or decoded octets that went to an unlinked temporary file.
 """
 
+import errno
 import os
 import tempfile
 from abc import ABC, abstractmethod
@@ -55,6 +56,28 @@ class Memory(Octets):
     def read(self, start: int, end: int) -> bytes:
         """Return octets [start, end)."""
         return self.data[start:end]
+
+
+def octets_of(message: "bytes | Octets") -> Octets:
+    """Return a message, in memory or elsewhere, as octets."""
+    return Memory(message) if isinstance(message, bytes) else message
+
+
+def whole(message: "bytes | Octets") -> bytes:
+    """Return every octet of a message, in memory."""
+    if isinstance(message, bytes):
+        return message
+    return message.read(0, len(message))
+
+
+def all_of(octets: Octets, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Give octets [start, end) in pieces.  Raises OSError (EIO) if some are missing."""
+    end = len(octets) if end is None else end
+    for piece in octets.pieces(start, end):
+        start += len(piece)
+        yield piece
+    if start < end:
+        raise OSError(errno.EIO, "message ended early")
 
 
 class Stored(Octets):

@@ -15,6 +15,7 @@ from mailfs.mailbox.driver import Place
 from mailfs.mailbox.kinds import Flag
 from mailfs.mailbox.mailbox import Mailbox
 from mailfs.mailbox.message import Message, Need
+from mailfs.mailbox.octets import Octets
 from mailfs.mailbox.view import Change, View
 from mailfs.mailboxes.events import EventSource, Listener, Seen
 from mailfs.mailboxes.scope import Scope
@@ -200,7 +201,9 @@ class ScopedMailbox:
         seen = set(await self._changing(number for number, _, _ in changes))
         await self._box.set_flags([c for c in changes if c[0] in seen])
 
-    async def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+    async def append(
+        self, message: bytes | Octets, date: int, sender: str, flags: Flag
+    ) -> None:
         """Add a message, as Driver.append does; to be followed by a refresh."""
         self._check_writable()
         driver = self._box.driver

@@ -13,6 +13,7 @@ from mailfs.mailbox.drivers import open_store
 from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.kinds import Flag, Stale
 from mailfs.mailbox.message import Need
+from mailfs.mailbox.octets import Octets
 from mailfs.mailboxes.entity import Entity
 from mailfs.mailboxes.retry import retrying
 from mailfs.mailboxes.scoped import ScopedMailbox
@@ -24,7 +25,7 @@ from mailfs.msg import fromline
 class CarriedMessage:
     """What Driver.append wants to know of a message."""
 
-    octets: bytes
+    octets: Octets
     date: int
     sender: str
     flags: Flag
@@ -49,7 +50,7 @@ async def copy(
         return
     async with _folder(boxes, folder) as append:
         for number in numbers:
-            await append(await _letter(box, number))
+            await _carry(box, number, append)
 
 
 async def move(
@@ -85,18 +86,22 @@ def _near(boxes: ScopedMailboxes, box: ScopedMailbox, folder: str) -> str | None
     return box.sibling(folder if there is None else there.path)
 
 
-async def _letter(box: ScopedMailbox, number: int) -> CarriedMessage:
-    """Read a message.  Raises Refused if it has gone."""
+async def _carry(box: ScopedMailbox, number: int, append: Append) -> None:
+    """Read a message and add it.  Raises Refused if it has gone.
 
-    async def read() -> CarriedMessage:
+    Its octets are read while it is added, so its store may change meanwhile: then
+    nothing was added, and it is tried again.
+    """
+
+    async def carry() -> None:
         message = box.message(number)
         if message is None:
             raise Refused(EGONE)
         await box.prepare(message, Need.WHOLE)
-        return await box.run(partial(_read, Entity(box, message)))
+        await append(await box.run(partial(_read, Entity(box, message))))
 
     try:
-        return await retrying(box, read)
+        await retrying(box, carry)
     except Stale:
         raise Refused(EGONE) from None
 
@@ -108,8 +113,7 @@ def _read(item: Entity) -> CarriedMessage:
         known = fromline.parse(item.unix_header())
         sender = known.sender if known is not None else sender
     flags = item.flags() & ~(Flag.RECENT | Flag.DELETED)
-    data = octets.read(0, len(octets))
-    return CarriedMessage(data, item.message.date, sender, flags)
+    return CarriedMessage(octets, item.message.date, sender, flags)
 
 
 @asynccontextmanager

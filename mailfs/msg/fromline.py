@@ -8,6 +8,7 @@ the sender may have spaces (``user at example.com``) or be missing.
 
 import re
 import time
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from mailfs.msg.header import Octets
 from mailfs.msg.word import printable
 
 MAX_SENDER = 998  # octets; RFC 5322 section 2.1.1 bounds the whole line so
+_QUOTED = b"\nFrom "
 OLDEST = 1_000_000  # seconds since the epoch; 9front believes nothing older
 
 # Sender, date, and the date's month, day, hour, minute, second, zones and year.  The
@@ -122,6 +124,29 @@ def quote(body: bytes) -> bytes:
     """
     body = body.replace(b"\nFrom ", b"\n From ")
     return b" " + body if body.startswith(b"From ") else body
+
+
+def quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Give text that comes in pieces as quote would."""
+    held = b"\n"  # as if a line ended in front
+    first = 1
+    for piece in pieces:
+        text = (held + piece).replace(_QUOTED, b"\n From ")
+        cut = len(text) - _begun(text)
+        if cut > first:
+            yield text[first:cut]
+            first = 0
+            held = text[cut:]
+        else:
+            held = text
+    if len(held) > first:
+        yield held[first:]
+
+
+def _begun(text: bytes) -> int:
+    """Return how many octets at the end may be the beginning of what is quoted."""
+    longest = range(min(len(_QUOTED) - 1, len(text)), 0, -1)
+    return next((n for n in longest if _QUOTED.startswith(text[-n:])), 0)
 
 
 def _plain(octets: bytes) -> str:

@@ -9,6 +9,7 @@ from mailfs.errors import MailfsError
 from mailfs.imap.error import ImapError
 from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.kinds import Flag
+from mailfs.mailbox.octets import Octets
 from mailfs.marshal import draft, filing
 from mailfs.marshal.author import author
 from mailfs.marshal.compose import ComposedMail, Order, compose
@@ -159,7 +160,9 @@ class Remote(Mdir):
         super().make()
         self.made.add(self.path)
 
-    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+    def append(
+        self, message: bytes | Octets, date: int, sender: str, flags: Flag
+    ) -> None:
         """Refuse until it is made."""
         if self.path not in self.made:
             raise self.error

@@ -22,6 +22,7 @@ from mailfs.mailbox.driver import Place
 from mailfs.mailbox.drivers.owned import LocalDriver
 from mailfs.mailbox.drivers.stamp import settled
 from mailfs.mailbox.kinds import Key, Listing, MessageReader, Stale
+from mailfs.mailbox.octets import Octets, all_of
 
 MAX_KEPT = 64  # files held open for one listing after their messages were deleted
 MAX_RENAMED = 100_000  # names followed, so that what is open can be read on
@@ -283,12 +284,13 @@ def make_folder(path: str, mode: int) -> None:
     sync_dir(parent)
 
 
-def write_file(path: str, data: bytes, mode: int = 0o600) -> os.stat_result:
+def write_file(path: str, octets: Octets, mode: int = 0o600) -> os.stat_result:
     """Write a file that is not there yet, to disk; nothing of it stays on an error."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     fd = os.open(path, flags, mode)
     try:
-        write_all(fd, data)
+        for piece in all_of(octets):
+            write_all(fd, piece)
         os.fsync(fd)
         return os.fstat(fd)
     except BaseException:

@@ -44,6 +44,7 @@ from mailfs.mailbox.drivers.folder import (
 )
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.kinds import Flag, Listing, Stale
+from mailfs.mailbox.octets import Octets, octets_of
 
 _PATCH = 64  # changed names up to which an old listing is patched, not made anew
 _HEAVY = 2 << 20  # octets of directories from which a listing disturbs
@@ -132,10 +133,13 @@ class Maildir(FolderDriver):
         self._sync()
         return table.listing(self.signature(), self._store(), settled=False)
 
-    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+    def append(
+        self, message: bytes | Octets, date: int, sender: str, flags: Flag
+    ) -> None:
         """Write into tmp, then give the file its name; with flags, in cur."""
         self.check_writable()
-        name = f"{date}.{delivery()},S={len(message)}"
+        octets = octets_of(message)
+        name = f"{date}.{delivery()},S={len(octets)}"
         temp = os.path.join(self.path, "tmp", name)
         kept = flags & ~Flag.RECENT
         letters = "".join(sorted(c for c, flag in _LETTERS.items() if kept & flag))
@@ -144,7 +148,7 @@ class Maildir(FolderDriver):
             self._swept = True
             self._sweep()
         try:
-            write_file(temp, message)
+            write_file(temp, octets)
             os.rename(temp, os.path.join(self.path, sub, name + info))
         except BaseException:
             with suppress(FileNotFoundError):

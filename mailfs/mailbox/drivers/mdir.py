@@ -36,6 +36,7 @@ from mailfs.mailbox.drivers.folder import (
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.flagfile import FlagEntry, FlagFile
 from mailfs.mailbox.kinds import Flag, Listing, Stale
+from mailfs.mailbox.octets import Joined, Octets, octets_of
 from mailfs.msg import fromline
 
 OLDEST = 1_000_000  # seconds; mdir(6) knows no older message
@@ -131,7 +132,9 @@ class Mdir(FolderDriver):
             self._flags.append(entries, self.wait)
         return self._reflagged(listing)
 
-    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+    def append(
+        self, message: bytes | Octets, date: int, sender: str, flags: Flag
+    ) -> None:
         """Write a file of another name, then call it SECONDS.NN."""
         self.check_writable()
         base = os.path.join(os.path.abspath(self.path), "append")
@@ -139,7 +142,8 @@ class Mdir(FolderDriver):
             self._swept = True
             sweep(base)
         temp = lock.unique(base, "tmp")
-        st = write_file(temp, fromline.make(sender, date) + message, 0o660)
+        octets = Joined(fromline.make(sender, date), octets_of(message))
+        st = write_file(temp, octets, 0o660)
         try:
             for name in self._free_names(max(date, OLDEST)):
                 if flags & ~Flag.RECENT:

@@ -50,6 +50,7 @@ from mailfs.mailbox.drivers.sequences import MAX_FILE, Sequences
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.drivers.stamp import Stamp
 from mailfs.mailbox.kinds import Flag, Listing, Stale
+from mailfs.mailbox.octets import Octets, octets_of
 
 SEQUENCES = ".mh_sequences"
 HEAD = 1024  # octets of a message that its identity is computed from
@@ -145,7 +146,9 @@ class Mh(FolderDriver):
             flags[row] = int(value | Flag.RECENT)
         return replace(listing, signature=self.signature(), settled=False, flags=flags)
 
-    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+    def append(
+        self, message: bytes | Octets, date: int, sender: str, flags: Flag
+    ) -> None:
         """Write a file of another name, then give it the next number.
 
         The sequences know the number before: a crash in between leaves a number that
@@ -157,7 +160,7 @@ class Mh(FolderDriver):
             self._swept = True
             sweep(base)
         temp = lock.unique(base, "tmp")
-        write_file(temp, message)
+        write_file(temp, octets_of(message))
         try:
             os.utime(temp, (date, date))
             while not self._numbered(temp, flags):

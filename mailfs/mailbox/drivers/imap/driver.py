@@ -36,6 +36,7 @@ from mailfs.mailbox.drivers.imap.store import RemoteStore
 from mailfs.mailbox.drivers.imap.sync import Sync
 from mailfs.mailbox.kinds import Flag, HeaderSlice, Key, Listing, Stale, Want
 from mailfs.mailbox.net import Network
+from mailfs.mailbox.octets import Octets, whole
 
 log = logging.getLogger(__name__)
 
@@ -459,10 +460,13 @@ class Imap(RemoteDriver):
         self._replay_delay = min(max(2 * self._replay_delay, FIRST), LONGEST)
         self._replay_at = time.monotonic() + self._replay_delay
 
-    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+    def append(
+        self, message: bytes | Octets, date: int, sender: str, flags: Flag
+    ) -> None:
         """Add a message; the server has it when this returns."""
         self.check_writable()
-        octets, words = network(message), Flags(System(int(flags) & int(_SETTABLE)))
+        octets = network(whole(message))
+        words = Flags(System(int(flags) & int(_SETTABLE)))
         if self.line.session is not None:
             self.line.session.append(self.folder, octets, words, date)
             self._news = True

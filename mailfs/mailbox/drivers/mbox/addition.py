@@ -12,15 +12,18 @@ was told that it had arrived.  Others may have appended behind it meanwhile.
 import json
 import os
 import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 from mailfs.disk.lock import HeldLock
 from mailfs.disk.open import open_regular
 from mailfs.disk.replace import pread_all, replacing, sweep, sync_dir, write_all
 from mailfs.mailbox.drivers.mbox import journal
+from mailfs.mailbox.octets import Octets, all_of
 from mailfs.msg import fromline
 
 _MAGIC = "mailfs addition 1"
@@ -54,7 +57,7 @@ def pending(root: Path, mailbox: str) -> bool:
     return journal.believable(note_path(root, mailbox), mailbox)
 
 
-def append(root: Path, held: HeldLock, line: bytes, text: bytes) -> None:
+def append(root: Path, held: HeldLock, line: bytes, text: Octets) -> None:
     """Append a From_ line and a message to the mailbox, locked for writing.
 
     The text is quoted already.  On disk when it returns; on an error the mailbox is as
@@ -62,15 +65,26 @@ def append(root: Path, held: HeldLock, line: bytes, text: bytes) -> None:
     """
     at = os.fstat(held.fd).st_size
     head = _gap(held.fd, at) + line
-    data = head + text + (b"\n" if text.endswith(b"\n") or not text else b"\n\n")
+    size = len(text)
+    ended = not size or text.read(size - 1, size) == b"\n"
+    end = b"\n" if ended else b"\n\n"
     st = os.fstat(held.fd)
     before = _sum_before(held.fd, at)
-    note = Note(_MAGIC, held.path, st.st_ino, at, before, len(data), len(head))
+    total = len(head) + size + len(end)
+    note = Note(_MAGIC, held.path, st.st_ino, at, before, total, len(head))
     path = note_path(root, held.path)
-    _write(path, note, data)
+
+    def pieces() -> Iterator[bytes]:
+        held.refresh()
+        data = chain([head], all_of(text), [end])
+        # One write, mostly, so that who asks for no locks sees all of it or nothing.
+        return iter([b"".join(data)]) if total <= _PIECE else data
+
+    _write(path, note, pieces())
     try:
         os.lseek(held.fd, at, os.SEEK_SET)
-        write_all(held.fd, data)
+        for piece in pieces():
+            write_all(held.fd, piece)
         os.fsync(held.fd)
     except BaseException:
         os.ftruncate(held.fd, at)
@@ -87,11 +101,12 @@ def _gap(fd: int, size: int) -> bytes:
     return b"\n" if tail.endswith(b"\n") else b"\n\n"
 
 
-def _write(path: str, note: Note, data: bytes) -> None:
+def _write(path: str, note: Note, pieces: Iterable[bytes]) -> None:
     Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with replacing(path, like=False) as fd:
         write_all(fd, json.dumps(asdict(note)).encode() + b"\n")
-        write_all(fd, data)
+        for piece in pieces:
+            write_all(fd, piece)
 
 
 def repair(root: Path, held: HeldLock) -> None:

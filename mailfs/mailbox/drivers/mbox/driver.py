@@ -52,6 +52,7 @@ from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.drivers.stamp import Stamp
 from mailfs.mailbox.flagfile import FlagFile
 from mailfs.mailbox.kinds import Flag, Listing, Stale
+from mailfs.mailbox.octets import Octets, collect, octets_of
 from mailfs.msg import fromline
 
 _TRIES = 4  # listings of a file that is being rewritten under us without locks
@@ -163,11 +164,14 @@ class Spool(LocalDriver):
             box = now.signature.partition("/")[0]
             return replace(now, signature=f"{box}/{signature}", flags=flags)
 
-    def append(self, message: bytes, date: int, sender: str, flags: Flag) -> None:
+    def append(
+        self, message: bytes | Octets, date: int, sender: str, flags: Flag
+    ) -> None:
         """Append it with a From_ line, lines that look like one quoted."""
         self.check_writable()
         self._repair()
-        text = fromline.quote(boxflags.stamped(message, flags))
+        # Before the lock: the message may be far away.
+        text = collect(fromline.quoted(boxflags.stamped(octets_of(message), flags)))
         with self._locked(exclusive=True) as held:
             addition.append(self.place.root, held, fromline.make(sender, date), text)
 

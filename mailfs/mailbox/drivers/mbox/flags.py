@@ -14,6 +14,7 @@ from mailfs.mailbox.drivers.mbox.file import Columns
 from mailfs.mailbox.drivers.mbox.scan import LOOK, header_end, status_flags
 from mailfs.mailbox.flagfile import FlagEntry
 from mailfs.mailbox.kinds import Flag
+from mailfs.mailbox.octets import Octets, all_of
 from mailfs.msg import header
 
 # Header lines that say something of the store, not of the message.
@@ -66,8 +67,8 @@ def digest(fd: int, start: int, size: int) -> tuple[str, int]:
     return d.hexdigest(), status_flags(data[line - 1 : end])
 
 
-def stamped(message: bytes, flags: Flag) -> bytes:
-    """Return a message with the Status lines that say those flags, if it has any."""
+def stamped(message: Octets, flags: Flag) -> Iterator[bytes]:
+    """Give a message with the Status lines that say those flags, if it has any."""
     lines = []
     if flags & Flag.SEEN:
         lines.append(b"Status: RO\n")
@@ -75,10 +76,25 @@ def stamped(message: bytes, flags: Flag) -> bytes:
     if said:
         lines.append(f"X-Status: {said}\n".encode())
     if not lines:
-        return message
-    head = header.scan(message)
-    gap = b"" if head.end > head.start or message.startswith(b"\n") else b"\n"
-    return message[: head.end] + b"".join(lines) + gap + message[head.end :]
+        yield from all_of(message)
+        return
+    end, gap = _header_of(message)
+    yield from all_of(message, 0, end)
+    yield b"".join(lines) + gap
+    yield from all_of(message, end)
+
+
+def _header_of(message: Octets) -> tuple[int, bytes]:
+    """Return where a message's header ends, and what a line behind it needs first."""
+    want = LOOK
+    while True:
+        data = message.read(0, want)
+        head = header.scan(data)
+        if head.body < len(data) or want >= len(message):
+            break
+        want *= 8
+    gap = b"" if head.end > head.start or data.startswith(b"\n") else b"\n"
+    return head.end, gap
 
 
 class Identities:
