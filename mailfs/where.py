@@ -5,6 +5,7 @@ posted where plan9port looks for them; what can be rebuilt lies in the user's ca
 """
 
 import getpass
+import ipaddress
 import os
 import socket
 import stat
@@ -79,6 +80,33 @@ def namespace() -> Path:
     return path
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or address, is this machine and nobody else can be it.
+
+    All of 127.0.0.0/8, ::1, those mapped into IPv6, and localhost (RFC 6761 section
+    6.3); a name that a resolver would have to be asked for is not.
+    """
+    name = host.strip("[]").partition("%")[0].rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def local_peer(sock: socket.socket) -> bool:
+    """Whether a connected socket's peer is this machine, so that nobody can listen.
+
+    Raises OSError if it is not connected.
+    """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return True
+    return is_loopback(str(sock.getpeername()[0]))
+
+
 @dataclass(frozen=True, slots=True)
 class DialString:
     """A dial string taken apart; dial(3) of plan9port.
@@ -98,8 +126,7 @@ class DialString:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the address."""
-        near = ("127.0.0.1", "::1", "localhost")
-        return self.net in ("unix", "stdio") or self.host in near
+        return self.net in ("unix", "stdio") or is_loopback(self.host)
 
 
 def dialstring(text: str) -> DialString:

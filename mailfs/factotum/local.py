@@ -22,6 +22,8 @@ from mailfs.factotum.step import (
     Work,
 )
 
+PHASE = "protocol phase error"
+
 
 class Local:
     """Runs a row of the protocol table; the keys are all it will find."""
@@ -49,12 +51,12 @@ class Local:
             data = self._step.data
             self._resume(None)
             return data
-        raise ProtoError("protocol phase error: read when write is wanted")
+        raise ProtoError(f"{PHASE}: read when write is wanted")
 
     def write(self, data: bytes) -> None:
         """Give the protocol what the peer said."""
         if not isinstance(self._step, (Recv, Poll)):
-            raise ProtoError("protocol phase error: write when read is wanted")
+            raise ProtoError(f"{PHASE}: write when read is wanted")
         self._resume(data)
 
     def attrs(self) -> Attrs:

@@ -20,14 +20,15 @@ from mailfs.factotum.client import (
     FactotumError,
     KeyRefused,
     RpcClient,
+    RpcPhase,
     is_digest,
 )
 from mailfs.factotum.fetch import fetcher
 from mailfs.factotum.key import Key
-from mailfs.factotum.local import Local
+from mailfs.factotum.local import PHASE, Local
 from mailfs.factotum.proto import PROTOS
 from mailfs.factotum.proto.bearer import AGAIN
-from mailfs.factotum.step import ConvStart, Env
+from mailfs.factotum.step import ConvStart, Env, ProtoError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,21 @@ class Mechanism:
     clear: bool = False  # shows the password or token: TLS only
     bound: bool = False  # wants channel binding
     token: bool = False  # wants a key of proto oauth
+    proof: int = 0  # which message of ours proves the password, from 0
+    mutual: bool = False  # the server proves itself before it is done
 
 
 # The best first.
 MECHANISMS: dict[str, Mechanism] = {
     "OAUTHBEARER": Mechanism("oauthbearer", clear=True, token=True),
     "XOAUTH2": Mechanism("xoauth2", clear=True, token=True),
-    "SCRAM-SHA-256-PLUS": Mechanism("scram-sha-256", bound=True),
-    "SCRAM-SHA-256": Mechanism("scram-sha-256"),
-    "SCRAM-SHA-1-PLUS": Mechanism("scram-sha-1", bound=True),
-    "SCRAM-SHA-1": Mechanism("scram-sha-1"),
+    "SCRAM-SHA-256-PLUS": Mechanism("scram-sha-256", bound=True, proof=1, mutual=True),
+    "SCRAM-SHA-256": Mechanism("scram-sha-256", proof=1, mutual=True),
+    "SCRAM-SHA-1-PLUS": Mechanism("scram-sha-1", bound=True, proof=1, mutual=True),
+    "SCRAM-SHA-1": Mechanism("scram-sha-1", proof=1, mutual=True),
     "CRAM-MD5": Mechanism("cram", first=False),
     "PLAIN": Mechanism("plain", clear=True),
-    "LOGIN": Mechanism("login", first=False, clear=True),
+    "LOGIN": Mechanism("login", first=False, clear=True, proof=1),
 }
 
 
@@ -88,7 +91,9 @@ class Sasl:
     """One exchange.
 
     template holds what selects the key (server, user); advertised, all the server's
-    mechanisms, lets SCRAM notice if -PLUS was struck from the list.
+    mechanisms, lets SCRAM notice if -PLUS was struck from the list.  by_password has a
+    key of proto pass answer in the place of one of the mechanism's own: this process
+    sees the password then.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class Sasl:
         *,
         binding: Binding = NONE,
         advertised: Iterable[str] = (),
+        by_password: bool = False,
     ) -> None:
         self.mechanism = mechanism.upper()
         row = MECHANISMS.get(self.mechanism)
@@ -109,7 +115,14 @@ class Sasl:
         attrs = without(parse(template), "proto", "role")
         head = (Attr("proto", row.proto), Attr("role", "client"))
         bind = _bind(row, binding, offered)
-        self._conv = _start(keys, row, head + attrs, bind)
+        begin = _start_here if by_password else _start
+        self._conv = begin(keys, row, head + attrs, bind)
+        self._ended = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether a success may be believed: the server has proven what it must."""
+        return self._ended or not self._row.mutual
 
     def initial(self) -> bytes | None:
         """Return the initial response; None if the server speaks first."""
@@ -117,8 +130,14 @@ class Sasl:
 
     def step(self, challenge: bytes) -> bytes:
         """Return the response to a challenge, empty where only assent is wanted."""
-        self._conv.write(challenge)
-        response = self._conv.read() or b""
+        try:
+            self._conv.write(challenge)
+            said = self._conv.read()
+        except ProtoError as e:  # of a protocol run here
+            kind = RpcPhase if str(e).startswith(PHASE) else FactotumError
+            raise kind(str(e)) from e
+        self._ended = said is None
+        response = said or b""
         if self._row.proto != "cram":
             return response
         if not is_digest(response):
@@ -167,6 +186,11 @@ def _start(
         if not str(e).startswith("unknown proto") or row.token:
             raise
     # A factotum that knows no such protocol may still have the password.
+    return _start_here(keys, row, attrs, bind)
+
+
+def _start_here(keys: Factotum, row: Mechanism, attrs: Attrs, bind: Attrs) -> Local:
+    """Run a protocol in this process, with a password the factotum hands out."""
     rest = without(attrs, "proto")
     login = keys.getuserpasswd("proto=pass " + " ".join(a.reveal() for a in rest))
     key = Key(

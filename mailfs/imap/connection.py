@@ -23,7 +23,7 @@ from mailfs.imap.grammar.tokens import Malformed
 from mailfs.imap.greet import Dial, capabilities
 from mailfs.imap.idle import Idle
 from mailfs.imap.line import Clock
-from mailfs.imap.login import Login
+from mailfs.imap.login import login
 from mailfs.imap.wire import NONSYNC, Status, named, status
 from mailfs.tls.trust import Trust
 
@@ -117,9 +117,10 @@ class ImapConnection:
                 eager.extend(self._introduce(found.capabilities, blind=True))
 
         before, self.capabilities = self.capabilities, frozenset()
-        login = Login(found, account, keys, clear=clear, ir=self.quirks.ir, eager=send)
         try:
-            self.user, _ = login.run()
+            self.user = login(
+                found, account, keys, clear=clear, ir=self.quirks.ir, eager=send
+            )
         except ImapError:
             self.wire.forget(eager)
             raise

@@ -1,12 +1,11 @@
 """From a name to a connection that may be logged in on: dial, greeting, TLS."""
 
 import errno
-import hashlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailfs.factotum.sasl import NONE, Binding
+from mailfs import where
 from mailfs.imap.account import Account
 from mailfs.imap.error import ImapError, broken
 from mailfs.imap.line import Clock, Transport
@@ -15,9 +14,6 @@ from mailfs.tls.trust import Trust
 
 Dial = Callable[[str, int, float], socket.socket]
 """Connect to a host and port; the number is seconds to wait."""
-
-LOOPBACK = ("127.", "::1", "/")
-
 
 def dial(host: str, port: int, timeout: float) -> socket.socket:
     """Connect by TCP, to whichever of the host's addresses answers."""
@@ -62,7 +58,7 @@ def connect(
         why = (e.strerror or str(e)).lower()
         raise OSError(e.errno or errno.EIO, f"{server}: {why}") from e
     seconds = clock() - began
-    local = _local(sock)
+    local = where.local_peer(sock)
     line = Transport(sock, server, timeout, clock)
     line.trip = seconds
     wire = ImapWire(line, hear)
@@ -135,26 +131,3 @@ def _upgrade(found: Greeted, account: Account, trust: Trust) -> None:
     found.secure = True
     # What was said in clear does not count; RFC 9051 section 6.2.1.
     found.capabilities, found.known = frozenset(), False
-
-
-def _local(sock: socket.socket) -> bool:
-    """Whether the peer is on this machine."""
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return True
-    host = str(sock.getpeername()[0]).removeprefix("::ffff:")
-    return host.startswith(LOOPBACK)
-
-
-def binding(line: Transport) -> Binding:
-    """Return what SCRAM can bind to: the server's certificate; RFC 5929 section 4."""
-    tls = line.tls
-    cert = tls.getpeercert(binary_form=True) if tls is not None else None
-    if not cert:
-        return NONE
-    from cryptography import x509
-
-    algorithm = x509.load_der_x509_certificate(cert).signature_hash_algorithm
-    if algorithm is None:  # Ed25519 and its like name none
-        return NONE
-    name = algorithm.name if algorithm.name not in ("md5", "sha1") else "sha256"
-    return Binding("tls-server-end-point", hashlib.new(name, cert).digest())

@@ -40,6 +40,10 @@ class Busy(OSError):
         self.code = code
 
 
+class HungUp(ConnectionResetError):
+    """The server ended the connection between two answers, or within one."""
+
+
 class Ambiguous(ConnectionResetError):
     """It cannot be told where a message ends while other answers may follow."""
 

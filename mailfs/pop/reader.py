@@ -6,13 +6,17 @@ one message says could be taken for the next answer.  Servers that end their own
 with a bare LF are believed to do so in texts too.
 """
 
+import errno
+import math
 import socket
 from collections.abc import Iterator
 
 from mailfs.poll import readable
-from mailfs.pop.error import Ambiguous, broken
+from mailfs.pop.error import Ambiguous, HungUp, broken
+from mailfs.remote.deadline import Deadline
 
 MAX_LINE = 8192  # octets; RFC 2449 allows 512, RFC 5034 more for SASL
+TIMEOUT = 60.0  # seconds for an answer; RFC 1939 lets servers think for long
 CHUNK = 1 << 18  # octets read at a time
 PIECE = 1 << 16  # octets of a text given at a time, about
 QUIET = 2.0  # seconds of silence after what is probably a text's end
@@ -22,9 +26,13 @@ _END = b"\n.\r\n"  # the end of a text whose last line ends with a bare LF
 class Pop3Reader:
     """What comes from a socket.  Errors are OSError and name the server."""
 
-    def __init__(self, sock: socket.socket, server: str) -> None:
+    def __init__(
+        self, sock: socket.socket, server: str, timeout: float = TIMEOUT
+    ) -> None:
+        """Read from a socket; timeout: seconds for a whole line or text."""
         self._sock = sock
         self._server = server
+        self.timeout = timeout
         self._buffer = b""
         self.received = 0  # octets
 
@@ -33,39 +41,54 @@ class Pop3Reader:
         """Whether something has come that nobody asked for yet."""
         return bool(self._buffer)
 
-    def _more(self) -> bytes:
+    def _more(self, deadline: Deadline, *, end: bool = False) -> bytes:
+        """Receive some octets; none if the server has hung up and end allows it."""
         try:
-            data = self._sock.recv(CHUNK)
+            with deadline.waiting() as seconds:
+                self._sock.settimeout(seconds)
+                data = self._sock.recv(CHUNK)
         except TimeoutError as e:
             raise TimeoutError(f"{self._server}: timed out") from e
         except OSError as e:
             raise broken(self._server, (e.strerror or str(e)).lower()) from e
-        if not data:
-            raise broken(self._server, "server hung up")
+        if not data and not end:
+            raise HungUp(errno.ECONNRESET, f"{self._server}: server hung up")
         self.received += len(data)
+        deadline.got(len(data))
         return data
 
-    def line(self) -> bytes:
-        """Return the next line with its end."""
+    def line(self, *, last: bool = False) -> bytes:
+        """Read the next line with its end.
+
+        A refusal, or with last any line, may lack its end if the server hangs up.
+        """
+        deadline = Deadline(self.timeout, slowest=math.inf)
         parts = [self._buffer]
         size = len(self._buffer)
         while b"\n" not in parts[-1]:
             if size > MAX_LINE:
                 break
-            parts.append(self._more())
+            end = bool(size) and (last or b"".join(parts).startswith(b"-"))
+            parts.append(self._more(deadline, end=end))
             size += len(parts[-1])
+            if not parts[-1]:
+                break
         line, lf, self._buffer = b"".join(parts).partition(b"\n")
         if len(line) > MAX_LINE:
             raise broken(self._server, "line too long from server")
         return line + lf
 
-    def text(self, *, bare: bool = False, alone: bool = True) -> Iterator[bytes]:
+    def text(
+        self, *, bare: bool = False, alone: bool = True, whole: bool = True
+    ) -> Iterator[bytes]:
         """Give the text that follows, dots undone, in pieces.
 
         bare says that the server ends lines with LF; alone, that no other command has
-        been sent, so that silence means the end.  Raises Ambiguous if only silence
-        could tell.  Must be read to its end.
+        been sent, so that silence means the end; whole, that not even the last line
+        end may lack, for a dot might have been doubled.  Raises Ambiguous if only
+        silence could tell.  Must be read to its end.
         """
+        deadline = Deadline(self.timeout)
         found = _Text(bare=bare)
         data, self._buffer = self._buffer, b""
         kept: list[bytes] = []
@@ -86,7 +109,10 @@ class Pop3Reader:
                 yield b"".join(kept)
                 kept.clear()
                 size = 0
-            data = self._more()
+            data = self._more(deadline, end=not whole and found.dotted)
+            if not data:
+                kept.append(found.finish_dotted())
+                break
         self._buffer = found.rest or b""
         last = b"".join(kept)
         if last:
@@ -148,6 +174,16 @@ class _Text:
                 self.doubtful = True
                 break
             at = text.find(_END, at + 1)
+
+    @property
+    def dotted(self) -> bool:
+        """Whether the line so far is a lone dot, so that but its end lacks."""
+        return self._held.rstrip(b"\r") == self._eol + b"."
+
+    def finish_dotted(self) -> bytes:
+        """Give the octets left when the server hung up behind the lone dot."""
+        self.rest = b""
+        return self._cut([self._eol])
 
     def finish(self) -> bytes:
         """Give what is left, the end having been decided upon."""

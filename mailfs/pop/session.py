@@ -1,17 +1,17 @@
 """One logged-in POP3 connection: what RFC 1939 and its extensions offer, in flights."""
 
 import contextlib
-import hashlib
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
 from mailfs.factotum.client import Factotum
-from mailfs.factotum.sasl import NONE, Binding
 from mailfs.pop.account import Account, Tls
-from mailfs.pop.error import PopError, refusal
-from mailfs.pop.login import Login, stamp
+from mailfs.pop.error import HungUp, PopError, refusal
+from mailfs.pop.login import Pop3Login, stamp, target
 from mailfs.pop.wire import Pop3Wire
+from mailfs.remote.binding import endpoint
+from mailfs.remote.login import Offer, login
 from mailfs.tls.trust import Trust
 
 TIMEOUT = 60.0  # seconds to wait for anything; RFC 1939 lets servers think for long
@@ -63,30 +63,37 @@ class Pop3Session:
         Raises OSError (Busy if the server wants us to come again later), Untrusted,
         TlsError, LoginRefused, PopError and FactotumError.
         """
-        wire, greeting = _greeted(account, trust, dial or _dial, timeout)
-        try:
-            before = _capabilities(wire)
-            if account.form.tls in (Tls.MUST, Tls.MAY) and _stls(
-                wire, account, trust, before
-            ):
-                before = _capabilities(wire)
-            login = Login(
-                wire,
-                account,
-                keys,
-                offered=[name.upper() for name in before.get("SASL", ())],
-                challenge=stamp(greeting),
-                secure=wire.tls is not None
-                or account.form.tls is Tls.NEVER
-                or _local(wire),
-                binding=_binding(wire),
-            )
-            user = login.run()
-            session = cls(wire, user, before)
-            session._begin("PIPELINING" in before)
-        except BaseException:
-            wire.close()
-            raise
+        for knows_capa in (True, False):
+            wire, greeting = _greeted(account, trust, dial or _dial, timeout)
+            try:
+                return cls._enter(wire, greeting, account, keys, trust, knows_capa)
+            except _CapaHungUp:
+                wire.close()  # once more, without it
+            except BaseException:
+                wire.close()
+                raise
+        raise AssertionError("CAPA was not sent")
+
+    @classmethod
+    def _enter(
+        cls,
+        wire: Pop3Wire,
+        greeting: bytes,
+        account: Account,
+        keys: Factotum,
+        trust: Trust,
+        knows_capa: bool,
+    ) -> "Pop3Session":
+        """Begin TLS as the account has it, and log in."""
+        before = _capabilities(wire) if knows_capa else {}
+        if account.form.tls in (Tls.MUST, Tls.MAY) and _stls(
+            wire, account, trust, before
+        ):
+            before = _capabilities(wire) if knows_capa else {}
+        offer = _offer(wire, account, greeting, before)
+        found = login(Pop3Login(wire), target(account), keys, offer)
+        session = cls(wire, found.user, before)
+        session._begin("PIPELINING" in before)
         return session
 
     def _begin(self, pipelining: bool) -> None:
@@ -246,8 +253,7 @@ class Pop3Session:
     def leave(self) -> None:
         """End a session in which nothing was marked; a lost answer is no loss."""
         with contextlib.suppress(OSError, PopError):
-            assert self.wire.sock is not None
-            self.wire.sock.settimeout(LEAVE)
+            self.wire.hurry(LEAVE)
             self.quit()
 
     def drop(self) -> None:
@@ -300,14 +306,21 @@ def _greeting(wire: Pop3Wire) -> bytes:
     return line
 
 
+class _CapaHungUp(HungUp):
+    """The server does not know CAPA, and hangs up on whoever says it."""
+
+
 def _capabilities(wire: Pop3Wire) -> Capabilities:
-    """Return what CAPA tells; nothing where it is not known; RFC 2449 section 5."""
-    (line,) = wire.ask([b"CAPA"])
+    """Ask for the capabilities; empty where CAPA is not known; RFC 2449 section 5."""
+    try:
+        (line,) = wire.ask([b"CAPA"])
+    except HungUp as e:
+        raise _CapaHungUp(*e.args) from e
     return _parse(wire.text()) if line.startswith(b"+") else {}
 
 
 def _parse(text: bytes) -> Capabilities:
-    rows = (line.split() for line in text.decode("ascii", "replace").splitlines())
+    rows = (line.split() for line in text.decode("ascii", "replace").split("\n"))
     return {row[0].upper(): tuple(row[1:]) for row in rows if row}
 
 
@@ -327,24 +340,20 @@ def _stls(
     return False
 
 
-def _local(wire: Pop3Wire) -> bool:
-    """Whether the connection never leaves this machine."""
-    assert wire.sock is not None
-    if wire.sock.family == getattr(socket, "AF_UNIX", None):
-        return True
-    host = str(wire.sock.getpeername()[0])
-    return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
-
-
-def _binding(wire: Pop3Wire) -> Binding:
-    """Return what SCRAM can bind to: the server's certificate; RFC 5929 section 4."""
-    cert = wire.tls.getpeercert(binary_form=True) if wire.tls is not None else None
-    if not cert:
-        return NONE
-    from cryptography import x509
-
-    algorithm = x509.load_der_x509_certificate(cert).signature_hash_algorithm
-    if algorithm is None:  # Ed25519 and its like name none
-        return NONE
-    name = algorithm.name if algorithm.name not in ("md5", "sha1") else "sha256"
-    return Binding("tls-server-end-point", hashlib.new(name, cert).digest())
+def _offer(
+    wire: Pop3Wire, account: Account, greeting: bytes, capabilities: Capabilities
+) -> Offer:
+    """Describe the ways to log in; a form of APOP wants that and nothing else."""
+    form = account.form
+    challenge = stamp(greeting)
+    if form.apop and not challenge:
+        raise PopError(wire.server, "no APOP hdr from server")
+    name = account.name.removesuffix("notls")
+    return Offer(
+        [word.upper() for word in capabilities.get("SASL", ())],
+        wire.tls is not None or form.tls is Tls.NEVER or wire.local,
+        endpoint(wire.tls),
+        apop=challenge,
+        sasl=not form.apop,
+        clear=f"{name}s, {name}tls or {name}notls",
+    )

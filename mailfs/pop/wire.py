@@ -1,15 +1,15 @@
-"""Commands and answers: poplib with bounds, commands sent ahead, and checked TLS."""
+"""Commands and answers of POP3, with bounds, sent ahead where allowed; RFC 1939."""
 
 import contextlib
-import poplib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from mailfs import where
 from mailfs.pop.error import PopError, broken, refusal
 from mailfs.pop.reader import Pop3Reader
-from mailfs.tls.dial import context
+from mailfs.tls.dial import wrap
 from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
 
@@ -17,7 +17,7 @@ AHEAD = 64  # commands sent before their answers; a few hundred octets
 MAX_TEXT = 64 << 20  # octets of a listing; a million messages come to half of it
 
 
-class Pop3Wire(poplib.POP3):
+class Pop3Wire:
     """One connection, spoken on by one thread at a time.
 
     Errors are OSError for a broken line and PopError for -ERR.  After an OSError, or
@@ -25,14 +25,17 @@ class Pop3Wire(poplib.POP3):
     """
 
     def __init__(self, sock: socket.socket, server: str, timeout: float) -> None:
-        """Take over a connected socket; the greeting is not read."""
-        # poplib's own would dial, and read with neither bound nor look ahead.
+        """Take over a connected socket; the greeting is not read.
+
+        timeout: seconds for a whole answer, see Deadline.
+        """
         self.server = server
-        self.sock: socket.socket | None = sock  # type: ignore[assignment]  # None: closed
-        self._reader = Pop3Reader(sock, server)
-        self._debugging = 0
+        self.sock: socket.socket | None = sock  # None: closed
+        self.timeout = timeout
+        self.local = where.local_peer(sock)
         self.pipelining = False
         self.bare = False  # the server ends its lines with a bare LF
+        self._reader = Pop3Reader(sock, server, timeout)
         sock.settimeout(timeout)
         if sock.family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -54,40 +57,20 @@ class Pop3Wire(poplib.POP3):
             # It was said in clear, by anybody, and must not count as said in TLS.
             raise PopError(self.server, "server sent clear text after agreeing to TLS")
         assert self.sock is not None
+        self.sock.settimeout(self.timeout)
         received = self._reader.received
         try:
-            self.sock = context(peer, trust).wrap_socket(self.sock)
+            self.sock = wrap(self.sock, peer, trust)
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: tls: timed out") from e
         except OSError as e:
             raise broken(self.server, f"tls: {(e.strerror or str(e)).lower()}") from e
-        self._reader = Pop3Reader(self.sock, self.server)
+        self._reader = Pop3Reader(self.sock, self.server, self.timeout)
         self._reader.received = received
 
-    # What poplib's commands are made of.
-
-    def _putline(self, line: bytes) -> None:
-        self.put(line)
-
-    def _putcmd(self, line: str) -> None:
-        self.put(line.encode())
-
-    def _getline(self) -> tuple[bytes, int]:
-        line = self._reader.line()
-        return line.removesuffix(b"\n").removesuffix(b"\r"), len(line)
-
-    def _getresp(self) -> bytes:
-        line = self.answer()
-        if not line.startswith(b"+"):
-            self.refuse(line)
-        return line
-
-    def _getlongresp(self) -> tuple[bytes, list[bytes], int]:
-        first = self._getresp()
-        text = self.text()
-        return first, text.splitlines(), len(text)
-
-    # What it lacks.
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than this for each answer from here on."""
+        self.timeout = self._reader.timeout = seconds
 
     def put(self, *lines: bytes) -> None:
         """Send lines, in one piece."""
@@ -95,32 +78,39 @@ class Pop3Wire(poplib.POP3):
             raise PopError(self.server, "line end or NUL in a command")
         assert self.sock is not None
         try:
+            self.sock.settimeout(self.timeout)
             self.sock.sendall(b"".join(line + b"\r\n" for line in lines))
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: timed out") from e
         except OSError as e:
             raise broken(self.server, (e.strerror or str(e)).lower()) from e
 
-    def answer(self) -> bytes:
-        """Return the next status line: +OK, -ERR, or + of SASL."""
-        line = self._reader.line()
+    def answer(self, *, last: bool = False) -> bytes:
+        """Read the next status line: +OK, -ERR, or + of SASL, in upper case.
+
+        last: the server hangs up after it, perhaps without the line's end.
+        """
+        line = self._reader.line(last=last).lstrip(b" \t")
         if line[:1] not in (b"+", b"-"):
             raise broken(self.server, "out of sync with pop3 server")
-        self.bare = not line.endswith(b"\r\n")
+        self.bare = line.endswith(b"\n") and not line.endswith(b"\r\n")
+        for status in (b"+OK", b"-ERR"):
+            if line[: len(status)].upper() == status:
+                line = status + line[len(status) :]
         return line.removesuffix(b"\n").removesuffix(b"\r")
 
     def refuse(self, line: bytes, *, words: bool = False) -> NoReturn:
-        """Raise what a line that is not +OK means."""
+        """Raise the error that a line other than +OK means."""
         raise refusal(self.server, line, words=words)
 
-    def texts(self, *, alone: bool = True) -> Iterator[bytes]:
-        """Give the text that follows a status line, in pieces; see Reader.text."""
-        return self._reader.text(bare=self.bare, alone=alone)
+    def texts(self, *, alone: bool = True, whole: bool = True) -> Iterator[bytes]:
+        """Give the text that follows a status line, in pieces; see Pop3Reader.text."""
+        return self._reader.text(bare=self.bare, alone=alone, whole=whole)
 
     def text(self) -> bytes:
-        """Return a text that is a listing."""
+        """Read a text that is a listing."""
         out = bytearray()
-        for piece in self.texts():
+        for piece in self.texts(whole=False):
             out += piece
             if len(out) > MAX_TEXT:
                 raise broken(self.server, "listing too long")
@@ -139,7 +129,7 @@ class Pop3Wire(poplib.POP3):
                 end = min(done + ahead, len(commands))
                 self.put(*commands[sent:end])
                 sent = end
-            yield self.answer()
+            yield self.answer(last=commands[done] == b"QUIT")
 
     def close(self) -> None:
         """Hang up."""

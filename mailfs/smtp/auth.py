@@ -3,28 +3,104 @@
 The key is ``proto=pass service=smtp server=HOST user=U !password?``, or an OAuth2 key.
 """
 
-import ssl
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Callable
 
-from mailfs.attr import Attr, Attrs, quote, value
 from mailfs.errors import MailfsError
-from mailfs.factotum.client import Factotum, FactotumError, NeedKey
-from mailfs.factotum.sasl import MECHANISMS, NONE, Binding, Sasl, choose
-from mailfs.imap.login import Cram
+from mailfs.factotum.client import Factotum
+from mailfs.factotum.client import Login as Password
+from mailfs.remote import login as remote
+from mailfs.remote.binding import endpoint
+from mailfs.remote.keys import LoginTarget
+from mailfs.remote.login import (
+    About,
+    Accepted,
+    Answer,
+    Challenge,
+    Declined,
+    LoginCommands,
+    Offer,
+    unusable,
+)
 from mailfs.smtp.fate import DeliveryError, Reply
-from mailfs.smtp.session import SmtpSession, decode, encode
+from mailfs.smtp.session import SmtpSession
 
-MAX_STEPS = 10  # challenges of one login; SCRAM has two
 MAX_INITIAL = 480  # octets of a response on the line of AUTH; RFC 4954 section 4
-UNKNOWN_MECHANISM = 504
 SERVICE = "smtp"
+
+# Replies that are about the command and not about the key: RFC 5321 section 4.2.2, and
+# 534 and 538 of RFC 4954 section 6.
+_MECHANISM_CODES = frozenset({500, 501, 502, 503, 504, 534, 538})
+_KEY_CODE = "5.7.8"  # authentication credentials invalid; RFC 4954 section 6
 
 Keys = Callable[[], Factotum]
 
 
 class AuthError(DeliveryError):
     """The login failed; no message was offered."""
+
+
+class SmtpLogin(LoginCommands):
+    """The command AUTH on one session."""
+
+    def __init__(self, session: SmtpSession) -> None:
+        self.server = session.host
+        self._session = session
+        self._mechanism = ""
+
+    def begin(self, name: str, first: bytes | None) -> tuple[Answer, bool]:
+        """Send AUTH, with the initial response if the line is short enough."""
+        self._mechanism = name
+        line = f"AUTH {name}"
+        if first is None:
+            return self._ask(line), False
+        initial = b64encode(first).decode("ascii") or "="
+        if len(initial) > MAX_INITIAL:
+            return self._ask(line), False
+        return self._ask(f"{line} {initial}"), True
+
+    def respond(self, response: bytes) -> Answer:
+        """Send a response in base64."""
+        return self._ask(b64encode(response).decode("ascii"))
+
+    def cancel(self) -> None:
+        """Send ``*``; RFC 4954 section 4."""
+        self._session.challenge("*")
+
+    def password(self, login: Password) -> Answer:
+        """Refuse: SMTP has no command but AUTH."""
+        raise NotImplementedError
+
+    def error(self, text: str) -> AuthError:
+        """Make the error for a login that a person can mend: the message waits."""
+        return _unable(f"{self.server}: {text}")
+
+    def _ask(self, line: str) -> Answer:
+        reply = self._session.challenge(line)
+        text = reply.lines[0] if reply.lines else ""
+        if reply.code == 334:
+            return Challenge(text.strip().encode(errors="replace"))
+        if reply.ok:
+            return Accepted(" ".join(reply.lines).encode(errors="replace"))
+        return Declined(self._refused(reply), _about(reply))
+
+    def _refused(self, reply: Reply) -> AuthError:
+        return AuthError(
+            f"{self.server}: {self._mechanism}: {reply}",
+            permanent=reply.permanent,
+            code=reply.code,
+            enhanced=reply.enhanced or ("5.7.8" if reply.permanent else "4.7.0"),
+        )
+
+
+def _about(reply: Reply) -> About:
+    if not reply.permanent:
+        return About.OTHER
+    if reply.code in _MECHANISM_CODES:
+        return About.MECHANISM
+    if reply.enhanced != _KEY_CODE and unusable(" ".join(reply.lines)):
+        return About.MECHANISM
+    return About.KEY
 
 
 def authenticate(session: SmtpSession, keys: Keys, host: str, user: str) -> str:
@@ -37,9 +113,11 @@ def authenticate(session: SmtpSession, keys: Keys, host: str, user: str) -> str:
     offered = session.mechanisms
     if not offered:
         return ""
+    target = LoginTarget(host, (SERVICE,), user or None)
+    offer = Offer(offered, secure=True, binding=endpoint(session.sock), password=False)
     try:
         with keys() as agent:
-            return _any(session, agent, WantedLogin(host, user, agent.keys()), offered)
+            return remote.login(SmtpLogin(session), target, agent, offer).mechanism
     except DeliveryError:
         raise
     except (MailfsError, OSError) as e:
@@ -47,115 +125,6 @@ def authenticate(session: SmtpSession, keys: Keys, host: str, user: str) -> str:
         raise _unable(f"{host}: failed to get userpasswd: {why}") from e
 
 
-@dataclass(frozen=True, slots=True)
-class WantedLogin:
-    """Which key: of a server and, if not empty, a user; among those that are listed."""
-
-    host: str
-    user: str
-    listed: Sequence[Attrs]
-
-    def mine(self) -> list[Attrs]:
-        """Return the keys that say they are for the server."""
-        return [a for a in self.listed if Attr("server", self.host) in a]
-
-    def template(self, name: str) -> str:
-        """Return what selects the key for a mechanism.
-
-        A token is good for all services of its servers, and so is a password whose
-        key names none, if there is no better.
-        """
-        words = [f"server={quote(self.host)}"]
-        services = {value(attrs, "service") for attrs in self.mine()}
-        if not MECHANISMS[name].token and (SERVICE in services or None not in services):
-            words.insert(0, f"service={SERVICE}")
-        if self.user:
-            words.append(f"user={quote(self.user)}")
-        return " ".join(words)
-
-    def has(self, proto: str) -> bool:
-        """Whether the server has a key of a protocol."""
-        return any(value(attrs, "proto") == proto for attrs in self.mine())
-
-
-def _any(
-    session: SmtpSession, agent: Factotum, wanted: WantedLogin, offered: list[str]
-) -> str:
-    binding = _binding(session)
-    names = choose(offered, tls=True, binding=binding, token=wanted.has("oauth"))
-    lacking: NeedKey | None = None
-    for name in names:
-        for again in (False, True):
-            try:
-                exchange = _exchange(agent, wanted, name, binding, offered)
-                reply = _run(session, exchange, name)
-            except NeedKey as e:
-                lacking = lacking or e
-                break
-            if reply.ok:
-                return name
-            if reply.code == UNKNOWN_MECHANISM:
-                break
-            if again or not (MECHANISMS[name].token and exchange.again()):
-                raise _refused(session, name, reply)
-    if lacking is not None:
-        raise _unable(f"{session.host}: {lacking}")
-    raise _unable(f"{session.host}: No supported AUTH method in {' '.join(offered)}")
-
-
-def _exchange(
-    agent: Factotum,
-    wanted: WantedLogin,
-    name: str,
-    binding: Binding,
-    offered: list[str],
-) -> Sasl | Cram:
-    template = wanted.template(name)
-    if MECHANISMS[name].proto == "cram" and not wanted.has("cram"):
-        return Cram(agent, template)  # a password will do
-    return Sasl(agent, name, template, binding=binding, advertised=offered)
-
-
-def _run(session: SmtpSession, exchange: Sasl | Cram, name: str) -> Reply:
-    """Carry out one exchange and return the reply that ends it."""
-    first = exchange.initial()
-    line = f"AUTH {name}"
-    held = None
-    if first is not None and len(encode(first)) > MAX_INITIAL:
-        first, held = None, first
-    reply = session.challenge(line if first is None else f"{line} {encode(first)}")
-    for _ in range(MAX_STEPS):
-        if reply.code != 334:
-            return reply
-        text = reply.lines[0] if reply.lines else ""
-        try:
-            response = held if held is not None else exchange.step(decode(text))
-        except FactotumError:
-            session.challenge("*")  # takes the exchange back; RFC 4954 section 4
-            raise
-        held = None
-        reply = session.challenge(encode(response) if response else "")
-    raise _unable(f"{session.host}: server does not end the login")
-
-
-def _binding(session: SmtpSession) -> Binding:
-    """Return what SCRAM may bind to; TLS 1.3 has nothing that Python would tell."""
-    sock = session.sock
-    if not isinstance(sock, ssl.SSLSocket) or sock.version() != "TLSv1.2":
-        return NONE
-    data = sock.get_channel_binding("tls-unique")
-    return Binding("tls-unique", data) if data else NONE
-
-
-def _refused(session: SmtpSession, name: str, reply: Reply) -> AuthError:
-    return AuthError(
-        f"{session.host}: {name}: {reply}",
-        permanent=reply.permanent,
-        code=reply.code,
-        enhanced=reply.enhanced or ("5.7.8" if reply.permanent else "4.7.0"),
-    )
-
-
 def _unable(text: str) -> AuthError:
-    """Return the error for a login that a person can mend: the message waits."""
+    """Make the error for a login that a person can mend."""
     return AuthError(text, permanent=False, enhanced="4.7.0")

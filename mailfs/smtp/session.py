@@ -1,18 +1,17 @@
-"""One connection to an SMTP server: replies, EHLO, STARTTLS, AUTH, transactions.
+"""One connection to an SMTP server: replies, EHLO, STARTTLS, transactions; RFC 5321.
 
-smtplib's client, with what it lacks: PIPELINING (RFC 2920), a deadline for each whole
-reply, bounds on what a server may say, peers checked by Trust, SASL by a factotum.
+PIPELINING (RFC 2920), a deadline for each whole reply, bounds on what a server may say,
+peers checked by Trust.
 """
 
-import base64
-import binascii
-import smtplib
+import contextlib
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
+from mailfs import where
 from mailfs.smtp.fate import DeliveryError, Reply, refused
 from mailfs.tls import dial
 from mailfs.tls.service import Peer
@@ -65,8 +64,11 @@ class SmtpResult:
     end: Reply | None
 
 
-class SmtpSession(smtplib.SMTP):
-    """A connected client.  Errors are DeliveryErrors; Broken ends the connection."""
+class SmtpSession:
+    """A connected client.  Errors are DeliveryErrors; Broken ends the connection.
+
+    extensions  what EHLO announced: keyword in lower case to its parameters
+    """
 
     def __init__(
         self,
@@ -77,9 +79,10 @@ class SmtpSession(smtplib.SMTP):
         trace: Trace = lambda line: None,
     ) -> None:
         """Take a connected socket; host is the server's name for TLS and messages."""
-        super().__init__(local_hostname=helo)
-        self.sock = sock
+        self.sock: socket.socket | None = sock  # None: closed
+        self.name = helo  # what we say EHLO with
         self.host = host
+        self.extensions: dict[str, str] = {}
         self.tls = False
         self.dirty = False  # a transaction may be open
         self.alive = True
@@ -91,38 +94,27 @@ class SmtpSession(smtplib.SMTP):
         self._hide = False  # what is sent now is a secret
 
     @property
-    def name(self) -> str:
-        """The name we say EHLO with."""
-        return str(self.local_hostname)
-
-    @property
     def loopback(self) -> bool:
         """Whether the other end is this machine."""
         if self.sock is None or self.sock.family == socket.AF_UNIX:
             return True
-        address = self.sock.getpeername()[0]
-        return address.startswith("127.") or address in ("::1", "::ffff:127.0.0.1")
+        return where.local_peer(self.sock)
 
-    # smtplib calls these two for all it sends and receives.
-
-    def send(self, s: bytes | str | memoryview) -> None:  # type: ignore[override]  # no arrays
+    def send(self, octets: bytes) -> None:
         """Send octets.  Raises Broken."""
-        octets = s.encode() if isinstance(s, str) else bytes(s)
         if self.sock is None:
             raise Broken(f"{self.host}: not connected")
         shown = b"(hidden)" if self._hide else octets[:200].rstrip()
         self._trace(f"-> {shown.decode(errors='replace')}")
         self._sendall(octets, self._timeouts.command)
 
-    def getreply(self) -> tuple[int, bytes]:
-        """Return a reply as smtplib has them."""
-        reply = self.reply(self._timeouts.command)
-        return reply.code, "\n".join(reply.lines).encode()
-
     def close(self) -> None:
         """Hang up."""
         self.alive = False
-        super().close()
+        sock, self.sock = self.sock, None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.close()
 
     def _sendall(self, octets: bytes, seconds: float) -> None:
         assert self.sock is not None
@@ -201,12 +193,13 @@ class SmtpSession(smtplib.SMTP):
 
     def hello(self) -> None:
         """Say EHLO, or HELO to a server that does not know it."""
-        code, text = self.ehlo()
-        if code // 100 == 5:
-            self.esmtp_features = {}
-            code, text = self.helo()
-        if code // 100 != 2:
-            reply = Reply(code, tuple(text.decode(errors="replace").split("\n")))
+        self.extensions = {}
+        reply = self.command(f"EHLO {self.name}")
+        if reply.ok:
+            self.extensions = extensions(reply.lines[1:])
+        elif reply.permanent:
+            reply = self.command(f"HELO {self.name}")
+        if not reply.ok:
             raise refused(reply, f"{self.host}: {self.name}")
 
     def secure(self, peer: Peer, trust: Trust) -> None:
@@ -229,7 +222,7 @@ class SmtpSession(smtplib.SMTP):
         sock.settimeout(self._timeouts.greeting)
         self.sock = dial.wrap(sock, peer, trust)
         self.tls = True
-        self.esmtp_features = {}
+        self.extensions = {}
 
     def command(self, line: str, seconds: float = 0.0) -> Reply:
         """Send one command and return the reply."""
@@ -251,18 +244,18 @@ class SmtpSession(smtplib.SMTP):
 
     def has(self, extension: str) -> bool:
         """Whether EHLO offered an extension."""
-        return bool(self.has_extn(extension))
+        return extension.lower() in self.extensions
 
     @property
     def size(self) -> int:
         """The most octets the server takes; 0 if it does not say.  RFC 1870."""
-        text = self.esmtp_features.get("size", "").strip()
+        text = self.extensions.get("size", "")
         return int(text) if text.isdecimal() and len(text) < 16 else 0
 
     @property
     def mechanisms(self) -> list[str]:
         """The SASL mechanisms it offers."""
-        return str(self.esmtp_features.get("auth", "")).upper().split()
+        return self.extensions.get("auth", "").upper().split()
 
     def transact(
         self,
@@ -359,21 +352,25 @@ class SmtpSession(smtplib.SMTP):
             self.close()
 
 
+def extensions(lines: Sequence[str]) -> dict[str, str]:
+    """Read what EHLO announced, a keyword and its parameters on each line.
+
+    Old servers write ``AUTH=LOGIN`` besides ``AUTH LOGIN``, or in its place: all
+    mechanisms count.  RFC 5321 section 4.1.1.1.
+    """
+    found: dict[str, str] = {}
+    for line in lines:
+        keyword, _, rest = line.replace("=", " ", 1).partition(" ")
+        name = keyword.lower()
+        if "=" in line.split(" ")[0] and name != "auth":
+            name, rest = line.partition(" ")[0].lower(), line.partition(" ")[2]
+        if name:
+            found[name] = f"{found.get(name, '')} {rest.strip()}".strip()
+    return found
+
+
 def _printable(text: bytes) -> str:
     shown = text.decode("utf-8", "replace").strip()
     if shown.isprintable():
         return shown
     return "".join(c if c.isprintable() else "?" for c in shown)
-
-
-def encode(message: bytes | None) -> str:
-    """Return a SASL message as SMTP sends it; RFC 4954 section 4."""
-    return base64.b64encode(message).decode("ascii") if message else "="
-
-
-def decode(text: str) -> bytes:
-    """Return what a 334 reply holds.  Raises Broken."""
-    try:
-        return base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError) as e:
-        raise Broken("malformed challenge from server") from e

@@ -10,8 +10,9 @@ from mailfs.errors import MailfsError
 from mailfs.factotum.client import FactotumError
 from mailfs.pop import session as sessions
 from mailfs.pop.error import MAX_TEXT, Busy, LoginRefused, PopError, refusal, shown
-from mailfs.pop.login import MAX_STEPS, stamp
+from mailfs.pop.login import stamp
 from mailfs.pop.session import Pop3Session, header
+from mailfs.remote.login import MAX_STEPS
 from tests.factotum.serving import Served
 from tests.factotum.world import NOW
 from tests.net.scripted import Gone, Play, Scripted, Talk

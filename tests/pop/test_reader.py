@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailfs.pop import reader
-from mailfs.pop.error import Ambiguous
+from mailfs.pop.error import Ambiguous, HungUp
 from mailfs.pop.reader import MAX_LINE, Pop3Reader
+from mailfs.remote.deadline import Deadline
 from tests.pop.drop import stuffed
 
 CASES = [
@@ -46,10 +48,11 @@ class Fed(Pop3Reader):
     def __init__(self, *pieces: bytes) -> None:
         self._buffer = b""
         self._server = "server"
+        self.timeout = 1.0
         self.received = 0
         self._pieces = list(pieces)
 
-    def _more(self) -> bytes:
+    def _more(self, deadline: Deadline, *, end: bool = False) -> bytes:
         return self._pieces.pop(0)
 
     def _silent(self) -> bool:
@@ -154,6 +157,74 @@ def test_the_end_of_the_connection_is_no_end_of_a_text() -> None:
 def test_every_wait_ends() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.settimeout(0.05)
         with pytest.raises(TimeoutError, match="server: timed out"):
-            Pop3Reader(ours, "server").line()
+            Pop3Reader(ours, "server", 0.05).line()
+
+
+@pytest.mark.parametrize("what", ["line", "text"])
+def test_dripping_is_bounded_in_all(what: str) -> None:
+    """Octets that come one at a time extend no wait; only many do."""
+    ours, theirs = socket.socketpair()
+    done = threading.Event()
+
+    def drip() -> None:
+        while not done.wait(0.05):
+            theirs.sendall(b"x")
+
+    with ours, theirs:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            reading = Pop3Reader(ours, "server", 0.3)
+            read = reading.line if what == "line" else lambda: list(reading.text())
+            with pytest.raises(TimeoutError, match="server: timed out"):
+                read()
+        finally:
+            done.set()
+            thread.join()
+
+
+def test_a_slow_reader_is_not_the_servers_fault() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        text = b"x" * 78 + b"\r\n"
+        thread = threading.Thread(target=theirs.sendall, args=(text * 4000 + b".\r\n",))
+        thread.start()
+        size = 0
+        for piece in Pop3Reader(ours, "server", 0.2).text():
+            size += len(piece)
+            time.sleep(0.1)
+        thread.join()
+        assert size == 4000 * len(text)
+
+
+@pytest.mark.parametrize(
+    ("wire", "last", "line"),
+    [
+        (b"-ERR bye", False, b"-ERR bye"),
+        (b"+OK bye", True, b"+OK bye"),
+        (b"+OK 1 uid-cut-sho", False, None),
+        (b"", True, None),
+    ],
+)
+def test_a_last_line_without_its_end(
+    wire: bytes, last: bool, line: bytes | None
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        theirs.sendall(wire)
+        theirs.close()
+        if line is None:
+            with pytest.raises(HungUp, match="server hung up"):
+                Pop3Reader(ours, "server").line(last=last)
+        else:
+            assert Pop3Reader(ours, "server").line(last=last) == line
+
+
+@pytest.mark.parametrize("wire", [b"1 a\r\n.", b"1 a\r\n.\r"])
+def test_a_listing_may_lack_its_last_line_end(wire: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        theirs.sendall(wire)
+        theirs.close()
+        assert b"".join(Pop3Reader(ours, "server").text(whole=False)) == b"1 a\r\n"
