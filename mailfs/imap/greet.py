@@ -15,6 +15,7 @@ from mailfs.tls.trust import Trust
 Dial = Callable[[str, int, float], socket.socket]
 """Connect to a host and port; the number is seconds to wait."""
 
+
 def dial(host: str, port: int, timeout: float) -> socket.socket:
     """Connect by TCP, to whichever of the host's addresses answers."""
     return socket.create_connection((host, port), timeout)

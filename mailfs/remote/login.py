@@ -180,7 +180,7 @@ class Login:
         ways = list(self._ways())
         if not ways:
             raise self._hopeless()
-        listed = self._keys.keys()
+        listed: Sequence[Attrs] = self._keys.keys()
         if not any(self._choice(way, listed) for way in ways):
             listed = self._ask_person(listed, ways)
         missing: NeedKey | None = None

@@ -13,7 +13,13 @@ from mailfs.smtp import auth, dane, route
 from mailfs.smtp.fate import DeliveryError
 from mailfs.smtp.options import DEFAULT, PING, Options
 from mailfs.smtp.route import Dialer, Target
-from mailfs.smtp.session import TIMEOUTS, SmtpSession, Timeouts, Trace
+from mailfs.smtp.session import (
+    TIMEOUTS,
+    SmtpSession,
+    StarttlsRefused,
+    Timeouts,
+    Trace,
+)
 from mailfs.tls import store
 from mailfs.tls.dial import TlsError
 from mailfs.tls.service import SERVICES, Peer
@@ -63,7 +69,7 @@ class Opener:
         demand = self._demand(target)
         try:
             return self._open(target, demand)
-        except TlsError as e:
+        except (TlsError, StarttlsRefused) as e:
             if demand.tls:
                 raise _unable(str(e), "4.7.5") from e
             self.log.write("smtp", f"{e}; going on without TLS")

@@ -20,17 +20,20 @@ class Pool:
 
     def take(self, key: Hashable) -> SmtpSession | None:
         """Return a session for a destination, the one used last, or None."""
-        now = self._clock()
-        with self._lock:
-            kept = self._idle.get(key, [])
-            found = kept.pop() if kept else None
-        if found is None:
-            return None
-        since, session = found
-        if now - since > IDLE:
-            session.finish()
-            return None
-        return session
+        while True:
+            with self._lock:
+                kept = self._idle.get(key, [])
+                found = kept.pop() if kept else None
+            if found is None:
+                return None
+            since, session = found
+            if not session.quiet:
+                # A waiting 421, or a stray reply, would be taken for the next answer.
+                session.close()
+            elif self._clock() - since > IDLE:
+                session.finish()
+            else:
+                return session
 
     def give(self, key: Hashable, session: SmtpSession) -> None:
         """Keep a session, or end it if it is not fit for another message."""

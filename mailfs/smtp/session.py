@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from mailfs import where
+from mailfs.remote.deadline import Deadline
 from mailfs.smtp.fate import DeliveryError, Reply, refused
 from mailfs.tls import dial
 from mailfs.tls.service import Peer
@@ -20,6 +21,7 @@ from mailfs.tls.trust import Trust
 MAX_LINE = 4096  # octets of one line of a reply; RFC 5321 section 4.5.3.1.5 says 512
 MAX_LINES = 200  # of one reply; servers with many extensions have 30
 BLOCK = 64 << 10  # octets sent before the clock begins anew
+CLOSING = 421  # the server is about to hang up; RFC 5321 section 3.8
 GROUP = 100  # recipients in one flight, so neither side's buffers fill
 
 Trace = Callable[[str], None]
@@ -50,6 +52,13 @@ class Broken(DeliveryError):
 
     def __init__(self, text: str, code: int = 0) -> None:
         super().__init__(text, permanent=False, enhanced="4.4.2", code=code)
+
+
+class StarttlsRefused(DeliveryError):
+    """The server announced STARTTLS and then refused it: no word about the mail."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text, permanent=False, enhanced="4.7.4", code=code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,7 @@ class SmtpSession:
             raise Broken(f"{self.host}: not connected")
         shown = b"(hidden)" if self._hide else octets[:200].rstrip()
         self._trace(f"-> {shown.decode(errors='replace')}")
-        self._sendall(octets, self._timeouts.command)
+        self._sendall(octets, Deadline(self._timeouts.command))
 
     def close(self) -> None:
         """Hang up."""
@@ -116,13 +125,45 @@ class SmtpSession:
             with contextlib.suppress(OSError):
                 sock.close()
 
-    def _sendall(self, octets: bytes, seconds: float) -> None:
+    def _sendall(self, octets: bytes, deadline: Deadline) -> bool:
+        """Send octets; False if the server hung up but left words to be read."""
         assert self.sock is not None
         try:
-            self.sock.settimeout(seconds)
-            self.sock.sendall(octets)
+            with deadline.waiting() as seconds:
+                self.sock.settimeout(seconds)
+                self.sock.sendall(octets)
         except OSError as e:
+            if not isinstance(e, TimeoutError) and self._waiting():
+                return False
             raise self._broken(e) from e
+        deadline.got(len(octets))
+        return True
+
+    def _waiting(self) -> bool:
+        """Whether octets have come that are not read yet."""
+        if self._rest:
+            return True
+        try:
+            assert self.sock is not None
+            self.sock.settimeout(0)
+            self._rest = self.sock.recv(8192)
+        except OSError:
+            return False
+        return bool(self._rest)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the server waits for a command: it neither spoke nor hung up."""
+        if self.sock is None or self._rest:
+            return False
+        try:
+            self.sock.settimeout(0)
+            self._rest = self.sock.recv(8192)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            pass
+        return False
 
     def _broken(self, e: OSError) -> Broken:
         self.close()
@@ -146,7 +187,7 @@ class SmtpSession:
             lines.append(_printable(line[4:]))
             if line[3:4] != b"-":
                 reply = Reply(int(code), tuple(lines))
-                if reply.code == 421:
+                if reply.code == CLOSING:
                     self.alive = False
                 return reply
         raise self._senseless("too many lines in a reply")
@@ -194,11 +235,11 @@ class SmtpSession:
     def hello(self) -> None:
         """Say EHLO, or HELO to a server that does not know it."""
         self.extensions = {}
-        reply = self.command(f"EHLO {self.name}")
+        reply = self.command(f"ehlo {self.name}")
         if reply.ok:
             self.extensions = extensions(reply.lines[1:])
         elif reply.permanent:
-            reply = self.command(f"HELO {self.name}")
+            reply = self.command(f"helo {self.name}")
         if not reply.ok:
             raise refused(reply, f"{self.host}: {self.name}")
 
@@ -209,7 +250,7 @@ class SmtpSession:
         """
         reply = self.command("STARTTLS")
         if reply.code != 220:
-            raise refused(reply, f"{self.host}: starttls")
+            raise StarttlsRefused(f"{self.host}: starttls: {reply}", code=reply.code)
         if self._rest:
             raise self._senseless("clear text after agreeing to TLS")
         self.wrap(peer, trust)
@@ -283,7 +324,7 @@ class SmtpSession:
         if early:
             go = replies[-1]
         elif first.ok and wanted:
-            go = self.command("DATA", self._timeouts.data)
+            go = self._go()
         else:
             go = None
         if not first.ok:
@@ -294,34 +335,61 @@ class SmtpSession:
             return SmtpResult(judged, None)
         if go.code != 354:
             return SmtpResult(judged, go if not go.ok else Reply(451, ("no 354",)))
+        if self.sock is None:
+            raise Broken(f"connection closed to {self.host}")
         end = self._data(data)
         self.dirty = not end.ok
         self.sent += 1
         return SmtpResult(judged, end)
 
+    def _go(self) -> Reply:
+        """Ask to send the data; a hang-up is a reply: those before it stand."""
+        if self.sock is None:
+            return Reply(CLOSING, (f"4.4.2 connection closed to {self.host}",))
+        try:
+            return self.command("DATA", self._timeouts.data)
+        except Broken as e:
+            return Reply(CLOSING, (f"4.4.2 {e}",))
+
     def _flight(self, commands: list[str], pipelining: bool) -> list[Reply]:
-        """Send commands, all at once if the server allows, and return the replies."""
+        """Send commands, all at once if the server allows, and collect the replies.
+
+        If the server hangs up, the replies that came are followed by one that says so,
+        for each command that has none.  Raises Broken if none came.
+        """
         replies: list[Reply] = []
-        if not pipelining:
+        try:
+            if pipelining:
+                octets = "".join(f"{line}\r\n" for line in commands)
+                self.send(octets.encode(errors="surrogateescape"))
             for line in commands:
-                replies.append(self.command(line))
+                if pipelining:
+                    replies.append(self.reply(self._timeouts.command))
+                else:
+                    replies.append(self.command(line))
                 self.answered = True
-                if len(replies) == 1 and not replies[0].ok:
-                    return replies
-            return replies
-        octets = "".join(f"{line}\r\n" for line in commands)
-        self.send(octets.encode(errors="surrogateescape"))
-        replies.append(self.reply(self._timeouts.command))
-        self.answered = True
-        replies += [self.reply(self._timeouts.command) for _ in commands[1:]]
+                if not pipelining and len(replies) == 1 and not replies[0].ok:
+                    break
+        except Broken as e:
+            if not replies:
+                raise
+            lost = Reply(CLOSING, (f"4.4.2 {e}",))
+            last = replies[-1] if replies[-1].code == CLOSING else lost
+            replies += [last] * (len(commands) - len(replies))
         return replies
 
     def _data(self, data: Iterable[bytes]) -> Reply:
         self._trace("-> (message)")
-        for octets in data:
-            for at in range(0, len(octets), BLOCK):
-                self._sendall(octets[at : at + BLOCK], self._timeouts.block)
-        return self.reply(self._timeouts.end)
+        deadline = Deadline(self._timeouts.block)
+        whole = all(
+            self._sendall(octets[at : at + BLOCK], deadline)
+            for octets in data
+            for at in range(0, len(octets), BLOCK)
+        )
+        reply = self.reply(self._timeouts.end)
+        if not whole and reply.ok:
+            raise self._senseless("reply to a message that was not sent to its end")
+        return reply
 
     def _retract(self, go: Reply | None) -> None:
         """End a transaction whose DATA a server took although nobody is to get it.
@@ -330,7 +398,7 @@ class SmtpSession:
         """
         if go is not None and go.code == 354:
             self._trace("-> .")
-            self._sendall(b".\r\n", self._timeouts.command)
+            self._sendall(b".\r\n", Deadline(self._timeouts.command))
             self.reply(self._timeouts.end)
 
     def _reset(self) -> None:

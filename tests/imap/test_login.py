@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mailfs.factotum.client import Factotum, FactotumError, NeedKey
 from mailfs import where
+from mailfs.factotum.client import Factotum, FactotumError, NeedKey
 from mailfs.imap.account import Account
 from mailfs.imap.error import ImapError
 from mailfs.imap.line import Transport

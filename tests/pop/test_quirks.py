@@ -338,3 +338,42 @@ def test_a_server_that_hangs_up_at_quit(start: Start) -> None:
     with pytest.raises(ConnectionError):
         session.quit()
     assert session.wire.sock is None
+
+
+def test_lower_case_answers(start: Start) -> None:
+    session, _ = start(
+        told(
+            greeting="+ok ready",
+            CAPA="+ok\r\nUIDL\r\n.",
+            STAT="+ok 1 5",
+            UIDL="+ok\r\n1 a\r\n.",
+            DELE="-err locked",
+        )
+    )
+    assert (session.count, session.uidls()) == (1, {1: "a"})
+    with pytest.raises(PopError, match="locked"):
+        session.delete([1])
+
+
+def test_hang_up_at_capa(connect: Open) -> None:
+    """The server is asked again, without it."""
+
+    def first(talk: Talk) -> None:
+        talk.send("+OK ready")
+        assert talk.line() == "CAPA"
+
+    with Scripted(first, told(STAT="+OK 2 10")) as server:
+        session = connect(server.port)
+        assert session.count == 2
+        assert "CAPA" not in server.heard[1:]
+
+
+def test_last_word_without_a_line_end(start: Start) -> None:
+    def play(talk: Talk) -> None:
+        talk.send("+OK ready")
+        while (line := talk.line()) != "QUIT":
+            talk.send({"CAPA": "-ERR", "STAT": "+OK 0 0"}.get(line, "+OK"))
+        talk.send(b"+OK bye")
+
+    session, _ = start(play)
+    session.quit()

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.factotum.conftest import served
 from tests.net.dovecot import Dovecot
 from tests.net.fixtures import dovecot
 from tests.remote.account import Account
 
-__all__ = ["account", "dovecot"]
+__all__ = ["account", "dovecot", "served"]
 
 # What servers can do after login, the fewer the older.  The first is all of Dovecot's.
 ABILITIES = {

@@ -1,6 +1,5 @@
 """The dialogue, line by line: transcripts, hangups, tarpits, servers that lie."""
 
-import re
 import socket
 import threading
 from collections.abc import Callable
@@ -11,15 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailfs.smtp.client import HostUnreachable
-from mailfs.smtp.fate import DeliveryError, Fate, Reply
+from mailfs.smtp.fate import Fate, Reply
 from mailfs.smtp.session import (
     MAX_LINE,
     MAX_LINES,
     Broken,
     SmtpSession,
     Timeouts,
-    decode,
-    encode,
+    extensions,
 )
 from tests.net.scripted import Play, Scripted, Talk
 from tests.smtp.world import QUICK, client, mail
@@ -449,14 +447,145 @@ def test_trace(tmp_path: Path) -> None:
     assert "-> (message)" in seen
 
 
-@pytest.mark.parametrize("message", [b"", b"a", b"\0user\0secret"])
-def test_sasl_octets(message: bytes) -> None:
-    text = encode(message)
-    assert re.fullmatch(r"=|[A-Za-z0-9+/]+=*", text)
-    if message:
-        assert decode(text) == message
+def closing(*replies: str, count: int, hello: tuple[str, ...] = HELLO) -> Play:
+    """Return a play that reads so many lines, gives replies and hangs up."""
+
+    def act(talk: Talk) -> None:
+        talk.send("220 mx")
+        talk.line()
+        talk.send(*hello)
+        for _ in range(count):
+            talk.line()
+        talk.send(*replies)
+        talk.close()
+
+    return act
 
 
-def test_no_base64() -> None:
-    with pytest.raises(DeliveryError):
-        decode("!!")
+ALONE = tuple(line for line in HELLO if "PIPELINING" not in line)
+
+
+@pytest.mark.parametrize("code", ["550 5.1.1", "452 4.2.2"])
+def test_hang_up_behind_a_refusal(tmp_path: Path, code: str) -> None:
+    """The reply that came counts, with its text."""
+    with Scripted(closing("250 ok", f"{code} no such user", count=3)) as server:
+        (fate,) = deliver(tmp_path, server)
+    assert (fate.ok, fate.permanent) == (False, code.startswith("5"))
+    assert "no such user" in fate.line
+
+
+def test_hang_up_behind_a_refused_sender(tmp_path: Path) -> None:
+    with Scripted(closing("550 5.7.1 not you", count=3)) as server:
+        fates = deliver(tmp_path, server, "a@h.org", "b@h.org")
+    assert [f.permanent for f in fates] == [True, True]
+    assert all("not you" in f.line for f in fates)
+
+
+def test_hang_up_recipient_by_recipient(tmp_path: Path) -> None:
+    replies = "250 ok", "250 ok", "550 5.1.1 no b"
+    rcpts = "a@h.org", "b@h.org", "c@h.org"
+    with Scripted(closing(*replies, count=5)) as server:
+        a, b, c = deliver(tmp_path, server, *rcpts)
+    assert (b.permanent, "no b" in b.line) == (True, True)
+    for fate in (a, c):
+        assert (fate.ok, fate.permanent) == (False, False)
+        assert "connection closed" in fate.line
+
+
+def test_hang_up_without_pipelining(tmp_path: Path) -> None:
+    def act(talk: Talk) -> None:
+        talk.send("220 mx")
+        talk.line()
+        talk.send(*ALONE)
+        for reply in ("250 ok", "550 5.1.1 no a"):
+            talk.line()
+            talk.send(reply)
+        talk.close()
+
+    with Scripted(act) as server:
+        a, b = deliver(tmp_path, server, "a@h.org", "b@h.org")
+    assert (a.permanent, "no a" in a.line) == (True, True)
+    assert not b.permanent
+
+
+def test_421_is_each_remaining_recipients_reply(tmp_path: Path) -> None:
+    replies = "250 ok", "250 ok", "421 4.3.2 going down"
+    rcpts = "a@h.org", "b@h.org", "c@h.org"
+    with Scripted(closing(*replies, count=5)) as server:
+        fates = deliver(tmp_path, server, *rcpts)
+    assert [f.permanent for f in fates] == [False] * 3
+    assert all("going down" in f.line for f in fates)
+
+
+def test_refused_while_the_message_is_sent(tmp_path: Path) -> None:
+    """The server says why and hangs up; sending fails, the reply is there."""
+
+    def act(talk: Talk) -> None:
+        talk.send("220 mx")
+        talk.line()
+        talk.send(*HELLO)
+        for reply in OK3:
+            talk.line()
+            talk.send(reply)
+        talk.send("552 5.3.4 too big for us")
+        talk.sock.shutdown(socket.SHUT_WR)
+        while talk.line():
+            pass
+
+    with Scripted(act) as server:
+        (fate,) = deliver(tmp_path, server)
+    assert fate.permanent
+    assert "too big for us" in fate.line
+
+
+@pytest.mark.parametrize("stray", ["421 4.4.2 timeout", "250 2.0.0 stray"])
+def test_a_kept_connection_with_octets_waiting_is_not_used(
+    tmp_path: Path, stray: str
+) -> None:
+    spoken = threading.Event()
+
+    def first(talk: Talk) -> None:
+        # Else the stray waits in the server's kernel for an acknowledgement.
+        talk.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        play(*OK3, "DATA", "250 2.0.0 queued")(talk)
+        talk.send(stray)
+        spoken.set()
+        assert not talk.sock.recv(1)
+
+    second = play(*OK3, "DATA", "250 2.0.0 queued anew", "221 bye")
+    with Scripted(first, second) as server:
+        sender = client(tmp_path)
+        assert sender.deliver(mail(server.port))[0].ok
+        assert spoken.wait(5)
+        (fate,) = sender.deliver(mail(server.port))
+        sender.close()
+        assert server.connections == 2
+    assert "queued anew" in fate.line
+
+
+@pytest.mark.parametrize("reply", ["501 syntax", "454 4.7.0 not now", "502 what?"])
+def test_an_optional_starttls_that_is_refused(tmp_path: Path, reply: str) -> None:
+    def first(talk: Talk) -> None:
+        talk.send("220 mx")
+        talk.line()
+        talk.send("250-mx", "250 STARTTLS")
+        assert talk.line() == "STARTTLS"
+        talk.send(reply)
+
+    second = play(*OK3, "DATA", "250 2.0.0 queued", "221 bye")
+    with Scripted(first, second) as server:
+        (fate,) = deliver(tmp_path, server)
+    assert fate.ok
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (("SIZE 10", "8BITMIME"), {"size": "10", "8bitmime": ""}),
+        (("AUTH=LOGIN PLAIN",), {"auth": "LOGIN PLAIN"}),
+        (("AUTH PLAIN", "AUTH=LOGIN"), {"auth": "PLAIN LOGIN"}),
+        (("", "X=Y Z"), {"x=y": "Z"}),
+    ],
+)
+def test_extensions(lines: tuple[str, ...], found: dict[str, str]) -> None:
+    assert extensions(lines) == found

@@ -201,6 +201,8 @@ def _client(scram: Scram, proto: str) -> Callable[[ConvStart], Steps]:
         if not joint.startswith(mine) or joint == mine or not _PRINTABLE.match(joint):
             raise ProtoError("server's nonce does not continue ours")
         raw, times = unbase64(salt, MAX_SALT), rounds(count, MIN_ITERATIONS)
+        if not raw:
+            raise ProtoError("empty salt refused")
         ckey, skey = yield from work(
             lambda: scram.keys(key.secret().text(), raw, times)
         )
