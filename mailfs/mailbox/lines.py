@@ -47,7 +47,7 @@ class ConnectionLimit:
             lines.move_to_end(line)
             surplus = len(lines) - self._most
             herald = self._heralds.get(account)
-        others = [one for one in lines if one is not line and one is not herald]
+            others = [one for one in lines if one is not line and one is not herald]
         for one in others:
             if surplus <= 0:
                 return

@@ -1,5 +1,7 @@
 """Few connections for many mailboxes."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from mailfs.mailbox.lines import ConnectionLimit
 
 
@@ -47,3 +49,19 @@ def test_accounts_and_those_that_left_do_not_count() -> None:
     lines.leave("x", a)
     lines.enter("x", c)
     assert not any(line.parked for line in (a, b, c))
+
+
+def test_many_threads() -> None:
+    """Others come and go while one looks whom to park."""
+    lines = ConnectionLimit(3)
+
+    def come_and_go() -> None:
+        for _ in range(2000):
+            line = Line()
+            lines.enter("x", line)
+            lines.use("x", line)
+            lines.leave("x", line)
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(come_and_go) for _ in range(8)]:
+            done.result()
