@@ -61,7 +61,7 @@ async def move(
     To a folder of the same account its server moves them; to any other they are
     copied, then removed for good: whatever happens, none is lost.
     """
-    if boxes.find(folder) is box:
+    if _visible(boxes, folder) is box:
         return
     near = _near(boxes, box, folder)
     if near is not None:
@@ -81,9 +81,24 @@ async def _check(box: ScopedMailbox, numbers: Sequence[int]) -> None:
 
 
 def _near(boxes: ScopedMailboxes, box: ScopedMailbox, folder: str) -> str | None:
-    """Return the folder's name in the account of box, if it is there."""
-    there = boxes.find(folder)
-    return box.sibling(folder if there is None else there.path)
+    """Return the folder's name in the account of box, None if it is not there.
+
+    Raises Refused for a folder that is not among the mailboxes seen, unless mailboxes
+    may be opened by path.
+    """
+    there = _visible(boxes, folder)
+    near = box.sibling(folder if there is None else there.path)
+    if near is None or there is not None:
+        return near
+    if near not in {box.sibling(one.path) for one in boxes}:
+        boxes.check_free()
+    return near
+
+
+def _visible(boxes: ScopedMailboxes, folder: str) -> ScopedMailbox | None:
+    """Return the mailbox of that name or path, None if it is not among those seen."""
+    path = boxes.expand(folder)
+    return boxes.find(folder) or next((b for b in boxes if b.path == path), None)
 
 
 async def _carry(box: ScopedMailbox, number: int, append: Append) -> None:
@@ -118,15 +133,15 @@ def _read(item: Entity) -> CarriedMessage:
 
 @asynccontextmanager
 async def _folder(boxes: ScopedMailboxes, folder: str) -> AsyncIterator[Append]:
-    """Give what adds a message to a folder."""
-    path = boxes.expand(folder)
-    there = boxes.find(folder) or next((b for b in boxes if b.path == path), None)
+    """Yield a function that appends to the folder."""
+    there = _visible(boxes, folder)
     if there is not None:
-        window = there
-        yield lambda one: window.append(one.octets, one.date, one.sender, one.flags)
+        box = there
+        yield lambda one: box.append(one.octets, one.date, one.sender, one.flags)
         await there.refreshed()
         return
     boxes.check_free()
+    path = boxes.expand(folder)
     driver = await asyncio.to_thread(_driver, path, boxes.place, own=path != folder)
     try:
         yield lambda one: asyncio.to_thread(

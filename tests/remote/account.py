@@ -103,8 +103,8 @@ class Account:
         assert box is not None
         return box
 
-    def client(self) -> Client:
-        return self.tree.client()
+    def client(self, aname: str = "") -> Client:
+        return self.tree.client(aname)
 
     @contextmanager
     def other(self, folder: str = "INBOX") -> Iterator[imaplib.IMAP4]:

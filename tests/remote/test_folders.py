@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailfs.errors import ENOMSG, Refused
+from mailfs.errors import ENOMSG, EPERM, Refused
 from mailfs.p9.client import Client
 from tests.remote.account import Account, mail
 from tests.remote.test_imap import numbers
@@ -98,6 +98,30 @@ def test_mail_moves_between_stores(account: Account) -> None:
         assert client.read("/mbox/4/raw") == raw
         assert client.read("/mbox/4/flags")[:1] == b"a"
     assert subjects(account, "INBOX") == ["1", "3", "2"]
+
+
+@pytest.mark.parametrize("target", ["Other", "Other/x", "\\Trash", "/mine", "SPEC"])
+@pytest.mark.parametrize("verb", ["move", "copy"])
+def test_a_scope_holds_in_an_account(account: Account, verb: str, target: str) -> None:
+    """Who sees some mailboxes only names no other folder of the account."""
+    account.fill(2)
+    with account.other() as imap:
+        imap.create("Other")
+        imap.create("Seen")
+    account.open()
+    account.open("seen", folder="Seen")
+    before = folders(account)
+    if target == "SPEC":
+        target = account.spec(folder="Other")
+    with account.client("upas/box=mbox/box=seen") as client:
+        with pytest.raises(Refused, match=EPERM):
+            ctl(client, verb, "mbox", "1", target)
+        assert folders(account) == before
+        assert subjects(account, "INBOX") == ["1", "2"]
+        assert subjects(account, "Other") == []
+        for n, seen in enumerate(("seen", account.spec(folder="Seen"))):
+            ctl(client, verb, "mbox", str(n + 1), seen)
+        assert subjects(account, "Seen") == ["1", "2"]
 
 
 def test_remove_only_the_mail(account: Account) -> None:
