@@ -4,14 +4,14 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from mailfs import where
 from mailfs.cmd import door, net
 from mailfs.cmd.args import Parser
-from mailfs.errors import EPERM, MailfsError, Refused, UsageError
+from mailfs.errors import EPERM, MailfsError, Refused, UsageError, reason
 from mailfs.fs import plumb
 from mailfs.fs.aname import KEYED
 from mailfs.fs.biff import Biff
@@ -158,8 +158,11 @@ async def _serve(
         outbox.post(boxes.place)  # sends what an earlier server was asked to
     try:
         # All at once, for some may be slow; listed in the order they were given.
-        await asyncio.gather(*(boxes.open(path, name) for name, path in specs))
-        boxes.arrange([name for name, _ in specs])
+        failed = await asyncio.gather(
+            *(boxes.serve(path, name) for name, path in specs)
+        )
+        boxes.arrange([name for name, _ in specs if boxes.get(name) is not None])
+        _tell(specs, failed, boxes.place.user)
         telling = [asyncio.ensure_future(one) for one in _tellers(options, ats, boxes)]
         for task in telling:
             task.add_done_callback(_ended)
@@ -170,6 +173,24 @@ async def _serve(
         await asyncio.gather(*telling, return_exceptions=True)
         await asyncio.to_thread(outbox.settle)
         await boxes.close_all()
+
+
+def _tell(
+    specs: Sequence[tuple[str, str]],
+    failed: Sequence[OSError | MailfsError | None],
+    user: str,
+) -> None:
+    """Tell which mailboxes cannot be opened as yet.
+
+    Raises the first error if a person is there to read it and nothing else is served.
+    """
+    errors = [e for e in failed if e is not None]
+    if errors and len(errors) == len(specs) and sys.stderr.isatty():
+        raise errors[0]
+    for (name, path), e in zip(specs, failed, strict=True):
+        if e is not None:
+            why = reason(e) if isinstance(e, OSError) else str(e)
+            log.warning("%s of %s (%s): %s; tried again", name, user, path, why)
 
 
 def _tellers(

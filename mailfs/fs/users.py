@@ -13,6 +13,7 @@ that user where the server is root, and no link the user put there is followed.
 """
 
 import asyncio
+import logging
 import os
 import pwd
 from collections.abc import Callable, Iterable
@@ -32,6 +33,8 @@ from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.mailboxes.scope import Scope
 from mailfs.mailboxes.spec import named
 from mailfs.p9.file import File
+
+log = logging.getLogger(__name__)
 
 MAX_FILE = 1 << 20  # octets; ten thousand users
 _ATTRS = {"user", "box", "aname"}
@@ -134,7 +137,10 @@ class Users:
         boxes = self._make(place)
         try:
             for name, path in specs:
-                await boxes.open(path, name)
+                why = await boxes.serve(path, name)
+                if why is not None:
+                    text = "%s of %s (%s): %s; tried again"
+                    log.warning(text, name, user.name, path, why)
         except BaseException:
             await boxes.close_all()
             raise

@@ -54,6 +54,13 @@ class Driver(ABC):
         if self.place.readonly:
             raise Refused(EROFS)
 
+    def found(self) -> "Driver":
+        """Return the driver to open the mailbox with: this one.
+
+        Raises OSError or MailfsError if there is none yet (see drivers.missing).
+        """
+        return self
+
     @abstractmethod
     def signature(self) -> str:
         """Return the store's present signature, cheaply (a stat or two).

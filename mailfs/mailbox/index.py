@@ -78,6 +78,12 @@ class Index:
             self._open.clear()
         self._local = threading.local()
 
+    def discard(self) -> None:
+        """Close it and remove its file: nothing was put into it."""
+        self.close()
+        if self.path is not None:
+            self._remove()
+
     @property
     def _db(self) -> sqlite3.Connection:
         if self.path is None:

@@ -131,11 +131,15 @@ class Mailbox:
         loop = asyncio.get_running_loop()
 
         def job() -> None:
+            self.driver = self.driver.found()
             state = self._new_state()
             try:
                 moved = self._noting(state, lambda: self._opened(state, apart))
             except BaseException:
-                state.index.close()
+                if state.index.generation:
+                    state.index.close()
+                else:
+                    state.index.discard()
                 raise
             loop.call_soon_threadsafe(self._take, state, moved)
 
@@ -285,6 +289,10 @@ class Mailbox:
             raise
         finally:
             self._listing = None
+
+    def fail(self, error: OSError | MailfsError) -> None:
+        """Note why it could not be opened."""
+        self.error = told(error)
 
     async def _refresh(self, state: MailboxState) -> None:
         before = self.view

@@ -8,10 +8,19 @@ from functools import partial
 from pathlib import Path
 
 from mailfs import where
-from mailfs.errors import EBOXGONE, EBOXNAME, EBOXUSE, EROFS, ESLASH, Refused
+from mailfs.errors import (
+    EBOXGONE,
+    EBOXNAME,
+    EBOXUSE,
+    EROFS,
+    ESLASH,
+    MailfsError,
+    Refused,
+)
 from mailfs.mailbox.driver import Driver, Member, Place
 from mailfs.mailbox.drivers import members, open_store
 from mailfs.mailbox.drivers.mdir import Mdir
+from mailfs.mailbox.drivers.missing import Missing
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.mailbox import Mailbox
 from mailfs.mailbox.remotebox import mailbox_of
@@ -20,6 +29,8 @@ from mailfs.mailboxes.spec import last
 from mailfs.mailboxes.watch import Watch
 
 MAX_NAME = 255  # octets; what a directory entry's readers can be expected to hold
+RETRY = 5.0  # seconds until a mailbox that cannot be opened is tried again
+LONGEST = 300.0  # seconds likewise, after as many failures as it takes
 MAX_BUILDS = 2  # index processes at once; each keeps a processor busy
 RESERVED = frozenset({"", ".", "..", "ctl", "event", "outbox"})
 
@@ -39,6 +50,7 @@ class MailboxRegistry:
         self._builds = asyncio.Semaphore(MAX_BUILDS)
         self._watch = Watch()
         self._sources: dict[Mailbox, EventSource] = {}
+        self._failing: dict[Mailbox, asyncio.Task[None]] = {}
         self.followers: list[Callable[[Mailbox], None]] = []  # told what is opened
 
     def __iter__(self) -> Iterator[Mailbox]:
@@ -64,6 +76,9 @@ class MailboxRegistry:
         somebody looks.  Raises Refused, MailfsError or OSError, and then nothing has
         been opened.
         """
+        there = None if name is None else self._open.get(name)
+        if there is not None and there.path == path and self._fails(there):
+            await self.close(there.name)  # to be tried anew
         found = None
         if path.endswith("/*"):
             found = await asyncio.to_thread(members, path, self.place)
@@ -79,11 +94,69 @@ class MailboxRegistry:
             raise Refused(EBOXUSE)
         self._opening.add(name)
         try:
-            box = await self._opened(name, path, open_store(path, self.place))
+            driver = await asyncio.to_thread(open_store, path, self.place)
+            box = await self._opened(name, path, driver)
         finally:
             self._opening.discard(name)
         self._enter(box)
         return box
+
+    def _fails(self, box: Mailbox) -> bool:
+        """Whether a mailbox is one that serve could not open, nor anybody since."""
+        return box in self._failing and box.asleep
+
+    async def serve(self, path: str, name: str) -> OSError | MailfsError | None:
+        """Open the mailbox at path as name; if it cannot be opened, go on trying.
+
+        Returns the error in that case: the mailbox is there, asleep, its ``status``
+        tells the error, and it is opened when somebody looks or, where the error may
+        pass by itself, after a while.  Raises Refused for a name that cannot be.
+        """
+        if "/" in name or self._name(path, name) in self._open:
+            raise Refused(ESLASH if "/" in name else EBOXUSE)
+        try:
+            await self.open(path, name)
+        except (OSError, MailfsError) as e:
+            why = e
+        else:
+            return None
+        box = mailbox_of(
+            name, path, await self._stand_in(path, why), self.cache, self._builds
+        )
+        box.fail(why)
+        self._enter(box)
+        self._failing[box] = asyncio.ensure_future(self._retry(box, why))
+        return why
+
+    async def _stand_in(self, path: str, why: OSError | MailfsError) -> Driver:
+        """Return a driver for a mailbox that cannot be opened as yet."""
+        if is_network(path) and path.endswith("/*"):
+            return Missing(path, self.place, why)
+        find = partial(open_store, path, self.place)
+        try:
+            return await asyncio.to_thread(find)
+        except (OSError, MailfsError) as e:
+            return Missing(path, self.place, e, find)
+
+    async def _retry(self, box: Mailbox, why: OSError | MailfsError) -> None:
+        """Try again and again to open a mailbox, while the error may pass by itself."""
+        pause = RETRY
+        while box.asleep and isinstance(why, OSError):
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST)
+            try:
+                if isinstance(box.driver, Missing) and box.path.endswith("/*"):
+                    found = await asyncio.to_thread(members, box.path, self.place)
+                    if found is not None:
+                        self._failing.pop(box)  # or closing it would end this task
+                        await self.close(box.name)
+                        await self.open_members(found, box.name)
+                        return
+                else:
+                    await box.refreshed()
+            except (OSError, MailfsError) as e:
+                why = e
+                box.fail(e)
 
     async def _opened(self, name: str, path: str, driver: Driver) -> Mailbox:
         box = mailbox_of(name, path, driver, self.cache, self._builds)
@@ -170,6 +243,10 @@ class MailboxRegistry:
         """Forget the mailbox called name, if there is one; its open files stay."""
         box = self._open.pop(name, None)
         if box is not None:
+            retry = self._failing.pop(box, None)
+            if retry is not None:
+                retry.cancel()
+                await asyncio.wait([retry])
             self._ids.pop(box, None)
             await self._sources.pop(box).close()
             await box.close()

@@ -1,6 +1,7 @@
 """The server as a process: its options, its errors, its end."""
 
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.errors import MailfsError
+from mailfs.errors import MailfsError, Refused
 from mailfs.p9.client import Client
 
 MESSAGE = "From a@b Mon Mar  2 09:00:00 2026\nSubject: {}\n\nbody\n\n"
@@ -95,8 +96,6 @@ def fails(home: Path, *arguments: str) -> str:
 
 
 REFUSALS: list[tuple[Sequence[str], str]] = [
-    (["fs", "-f", "/no/such"], "mailfs fs: /no/such: file does not exist"),
-    (["fs", "-f", "x=/no/such"], "mailfs fs: /no/such: file does not exist"),
     (["index", "/no/such"], "mailfs index: /no/such: file does not exist"),
     (["fs", "-f"], "mailfs fs: argument -f: expected one argument (try --help)"),
     (["fs", "x"], "mailfs fs: unrecognized arguments: x (try --help)"),
@@ -137,6 +136,64 @@ def test_no_mailbox(home: Path) -> None:
     )
 
 
+def test_one_bad_mailbox_ends_no_other(home: Path, fs: list[Fs]) -> None:
+    """Its directory says why; it is there as soon as its file is."""
+    good, bad = home / "good", home / "bad"
+    good.write_text(MESSAGE.format(1))
+    fs.append(Fs(home, "-f", f"bad={bad}", "-f", f"good={good}").ready())
+    with fs[-1].client() as client:
+        names = [e.name for e in client.ls("/")]
+        assert names[-2:] == ["bad", "good"]
+        assert client.read("/good/1/subject") == b"1"
+        status = client.read("/bad/status")
+        assert b"state error\n" in status
+        assert b"error " in status
+        assert b"does not exist" in status
+        with pytest.raises(Refused, match="does not exist"):
+            client.ls("/bad")
+        assert len(list((home / "cache/mailfs/index").glob("*.db"))) == 1
+        bad.write_text(MESSAGE.format(2))
+        assert client.read("/bad/1/subject") == b"2"
+        assert b"state ready\n" in client.read("/bad/status")
+    status_, errors = fs[-1].stop()
+    assert status_ == 0
+    assert f"bad of nobody-here ({bad}): " in errors
+
+
+def test_a_server_without_a_terminal_waits_for_its_mailbox(
+    home: Path, fs: list[Fs]
+) -> None:
+    late = home / "late"
+    fs.append(Fs(home, "-f", str(late)).ready())
+    late.write_text(MESSAGE.format(1))
+    with fs[-1].client() as client:
+        assert client.read("/mbox/1/subject") == b"1"
+
+
+def at_terminal(home: Path, spec: str) -> str:
+    """Return what a server prints that ends at once, having nothing to serve."""
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "mailfs", "fs", "-f", spec],
+        env=environment(home),
+        stdin=subprocess.DEVNULL,
+        stderr=theirs,
+        timeout=PATIENCE,
+        check=False,
+    )
+    os.close(theirs)
+    text = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert done.returncode == 1
+    return text
+
+
+@pytest.mark.parametrize("spec", ["/no/such", "x=/no/such"])
+def test_with_nothing_to_serve_it_ends_at_a_terminal(home: Path, spec: str) -> None:
+    line = "mailfs fs: /no/such: file does not exist\r\n"
+    assert at_terminal(home, spec) == line
+
+
 def test_two_of_one_name(home: Path) -> None:
     line = fails(home, "fs", "-f", "a=/x", "-f", "a=/y")
     assert line == "mailfs fs: /y: mbox name in use: a (say NAME=/y)"
@@ -148,14 +205,14 @@ def test_a_mailbox_others_hide(home: Path, fs: list[Fs]) -> None:
         (home / "dir").mkdir()
         (home / "fifo").unlink(missing_ok=True)
         os.mkfifo(home / "fifo")
-        assert "path not served by this file server" in fails(
-            home, "fs", "-f", str(home / "fifo")
+        assert "path not served by this file server" in at_terminal(
+            home, str(home / "fifo")
         )
         return
     box = home / "box"
     box.write_text(MESSAGE.format(1))
     box.chmod(0)
-    assert fails(home, "fs", "-f", str(box)) == f"mailfs fs: {box}: permission denied"
+    assert at_terminal(home, str(box)) == f"mailfs fs: {box}: permission denied\r\n"
 
 
 def test_names_and_order(home: Path, fs: list[Fs]) -> None:
