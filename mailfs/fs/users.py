@@ -29,6 +29,7 @@ from mailfs.fs import aname as names
 from mailfs.fs.aname import Aname
 from mailfs.fs.root import attach
 from mailfs.mailbox.driver import Place
+from mailfs.mailbox.mailbox import told
 from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.mailboxes.scope import Scope
 from mailfs.mailboxes.spec import named
@@ -140,7 +141,7 @@ class Users:
                 why = await boxes.serve(path, name)
                 if why is not None:
                     text = "%s of %s (%s): %s; tried again"
-                    log.warning(text, name, user.name, path, why)
+                    log.warning(text, name, user.name, path, told(why))
         except BaseException:
             await boxes.close_all()
             raise

@@ -197,6 +197,9 @@ def test_a_link_in_a_user_s_mail_shows_nothing(several: Several) -> None:
     several.glendas.unlink()
     several.glendas.symlink_to(secret)
     os.chown(several.glendas, 4711, 4711, follow_symlinks=False)
-    with pytest.raises(MailfsError):
-        several.client("glenda")
+    with several.client("glenda") as client:
+        with pytest.raises(MailfsError):
+            client.ls("/mbox")
+        assert b"state error\n" in client.read("/mbox/status")
+        assert client.read("/list/1/raw")  # the other mailbox is served
     assert secret.read_bytes() == mbox(MESSAGES)
