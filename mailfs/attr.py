@@ -59,6 +59,16 @@ def quote(word: str) -> str:
     return "'" + word.replace("'", "''") + "'"
 
 
+def lines(text: str) -> list[str]:
+    """Cut a text that programs wrote into its lines, which end at newlines only.
+
+    str.splitlines ends them at U+2028, U+0085, form feeds and others too, all of which
+    a password may hold.
+    """
+    found = text.split("\n")
+    return found if found[-1] else found[:-1]
+
+
 MAX_ATTRS = 256  # elements of a list; factotum's tokenizer stops there
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailfs import where
-from mailfs.attr import Attrs, parse, value
+from mailfs.attr import Attrs, lines, parse, value
 from mailfs.cmd import tty
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
@@ -243,7 +243,7 @@ def _authserver(root: Path, dom: str) -> str:
 
 def _load(agent: "Agent", text: str, name: str, source: "Source | None" = None) -> None:
     """Carry out the control messages of a text; a bad line is reported and skipped."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines(text), 1):
         try:
             agent.control(line, source)
         except MailfsError as e:

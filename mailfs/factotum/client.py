@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from mailfs.attr import Attrs, parse, quote, show, tokenize, value
+from mailfs.attr import Attrs, lines, parse, quote, show, tokenize, value
 from mailfs.errors import MailfsError
 from mailfs.factotum.step import AuthInfo
 from mailfs.p9.client import Client, OpenFile
@@ -35,7 +35,7 @@ class NeedKey(FactotumError):
     """There is no such key; template says what is wanted."""
 
     def __init__(self, template: str) -> None:
-        shown = template.splitlines()[-1] if template else ""
+        shown = lines(template)[-1] if template else ""
         how = f"-g {quote(shown)}"
         if value(parse(shown), "proto") == "oauth":
             how = "--oauth PROVIDER USER"
@@ -198,7 +198,7 @@ class Factotum:
     def keys(self) -> list[Attrs]:
         """Return the public attributes of all keys, secrets as queries."""
         text = self._client.read("ctl").decode(errors="replace")
-        return [parse(line.removeprefix("key ")) for line in text.splitlines()]
+        return [parse(line.removeprefix("key ")) for line in lines(text)]
 
     def refused(self, attrs: Attrs) -> None:
         """Delete a key that the peer has refused; attrs as Rpc.attrs gave them.

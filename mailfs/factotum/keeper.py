@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
+from mailfs.attr import lines
 from mailfs.errors import MailfsError
 from mailfs.factotum.key import Key, Source, matches, parse_key
 
@@ -62,14 +63,14 @@ class Keeper(ABC):
 
 def put(text: str, key: Key) -> str:
     """Return text with a key's line replaced, or added at the end."""
-    lines = text.splitlines()
-    for i, line in enumerate(lines):
+    rows = lines(text)
+    for i, line in enumerate(rows):
         if _same(line, key):
-            lines[i] = key.reveal()
+            rows[i] = key.reveal()
             break
     else:
-        lines.append(key.reveal())
-    return "\n".join(lines) + "\n"
+        rows.append(key.reveal())
+    return "\n".join(rows) + "\n"
 
 
 def _same(line: str, key: Key) -> bool:

@@ -37,7 +37,7 @@ def read(root: Path, user: str) -> list[str]:
 
 def parse(text: str) -> list[str]:
     """Return the lines that name mailboxes, without blanks around them."""
-    lines = (line.strip() for line in text.splitlines())
+    lines = (line.strip() for line in text.split("\n"))
     return [line for line in lines if line and not line.startswith("#")]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from mailfs.attr import Attr, Attrs, parse, reveal, value
+from mailfs.attr import Attr, Attrs, lines, parse, reveal, value
 from mailfs.errors import MailfsError
 from mailfs.factotum import consent, keyfile, oauth
 from mailfs.factotum.keyfile import KeyFile
@@ -94,7 +94,7 @@ class Logins:
     def _filed(self) -> list[Attrs]:
         """Give the trial what the file has, and return what that is."""
         text = KeyFile(keyfile.path(self.world.root, self.world.user)).load()
-        for line in text.splitlines():
+        for line in lines(text):
             with suppress(MailfsError):  # the factotum will complain of it, too
                 self.trial.add(Secret(line))
         with self.trial.keys() as agent:

@@ -7,6 +7,7 @@ begins with TLS, or the one that its port tells.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mailfs import where
 from mailfs.errors import UsageError
 from mailfs.tls.service import SERVICES, Peer
 from mailfs.tls.service import peer as find_peer
@@ -36,7 +37,7 @@ class MailServer:
     @property
     def loopback(self) -> bool:
         """Whether it is this machine."""
-        return self.host == "localhost" or self.host.startswith(("127.", "::1"))
+        return where.is_loopback(self.host)
 
     @property
     def tls(self) -> bool:

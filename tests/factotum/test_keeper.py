@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.attr import parse
+from mailfs.attr import lines, parse, value
 from mailfs.errors import MailfsError
 from mailfs.factotum.getkey import getkey, wanted
 from mailfs.factotum.guard import effective, peer_uid
 from mailfs.factotum.keeper import MAX_FILE, Keyring, Remote, put, read_file
 from mailfs.secret import Secret
+from tests.factotum.serving import serving
 from tests.factotum.world import key
 
 TEXT = """\
@@ -207,3 +208,24 @@ def test_peer() -> None:
     a, b = socket.socketpair()
     with a, b:
         assert peer_uid(a) == os.getuid()
+
+
+ODD = "\u2028 \u2029 \x85 \x0b \x0c \x1c \x1d \x1e".split(" ")
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_only_a_newline_ends_a_line(odd: str) -> None:
+    """A password may hold what str.splitlines cuts at; none is damaged."""
+    text = TEXT + f"key proto=pass user=b '!password=x{odd}y'\n"
+    new = key(f"{OAUTH} !refreshtoken=new")
+    assert put(text, new) == text.replace("old", "new")
+    assert lines(text)[-1].endswith(f"x{odd}y'")
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_the_agent_lists_such_a_user_on_one_line(tmp_path: Path, odd: str) -> None:
+    with serving(tmp_path) as served:
+        served.add(f"proto=pass server=x 'user=a{odd}b' !password=c")
+        with served.keys() as keys:
+            (attrs,) = keys.keys()
+    assert value(attrs, "user") == f"a{odd}b"
