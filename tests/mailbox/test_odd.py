@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mailfs.disk import lock
 from mailfs.errors import Refused
 from mailfs.mailbox.driver import Driver, Place
-from mailfs.mailbox.drivers import open_store
+from mailfs.mailbox.drivers import mh, open_store
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.index import Index
 from mailfs.mailbox.kinds import Flag, Listing, Stale
@@ -553,3 +554,25 @@ def test_names_that_clients_are_told(path: str, name: str) -> None:
     assert last(path) == name
     if name:
         assert named(["other", path])[1] == (name, path)
+
+
+def test_a_number_that_is_reserved_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between sequences and file no program that locks can take the number."""
+    bench = MhBench(tmp_path)
+    bench.make()
+    bench.fill(1)
+    free: list[bool] = []
+
+    def link(temp: str, name: str) -> None:
+        fd = os.open(bench.box / ".mh_sequences", os.O_RDWR)
+        free.append(lock.lock_fd(fd, exclusive=True))
+        os.close(fd)
+        os.rename(temp, name)
+
+    monkeypatch.setattr(mh, "give_name", link)
+    driver = bench.open()
+    driver.append(mail(1), FIRST + 1, "a@example.com", Flag(0))
+    assert free == [False]
+    assert everything(driver.list()) == [mail(0), mail(1)]

@@ -14,7 +14,7 @@ a message is old.
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -176,11 +176,12 @@ class Mh(FolderDriver):
         with self._exclusive() as held:
             sequences, there = _parsed(held.fd), self._numbers()
             number = max(there, default=0) + 1
-            self._write(sequences, lambda: _mark(sequences, there, [(number, flags)]))
-            try:
-                give_name(temp, os.path.join(self.path, str(number)))
-            except FileExistsError:
-                return False
+            _mark(sequences, there, [(number, flags)])
+            with self._replaced(sequences.pack()):
+                try:
+                    give_name(temp, os.path.join(self.path, str(number)))
+                except FileExistsError:
+                    return False
             return True
 
     def make(self) -> None:
@@ -292,10 +293,18 @@ class Mh(FolderDriver):
             yield sequences, there
             self._replace(sequences, before)
 
-    def _write(self, sequences: Sequences, change: Callable[[], None]) -> None:
-        before = sequences.pack()
-        change()
-        self._replace(sequences, before)
+    @contextmanager
+    def _replaced(self, octets: bytes) -> Iterator[None]:
+        """Replace the sequences; during the block the new file is locked as the old."""
+        with replacing(self._sequences) as fd:
+            write_all(fd, octets)
+            lock.lock_fd(fd, exclusive=True)
+            kept = os.dup(fd)  # the lock stays with it
+        try:
+            yield
+        finally:
+            lock.unlock_fd(kept)
+            lock.close(kept)
 
     def _replace(self, sequences: Sequences, before: bytes) -> None:
         after = sequences.pack()
