@@ -5,7 +5,6 @@ import contextlib
 import queue
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from mailfs.p9.fcall import OREAD, OWRITE, QTDIR, QTFILE, Qid
 from mailfs.p9.file import File, Handle
 from mailfs.p9.srv import Server
 from mailfs.where import DialString
+from tests.wait import until
 
 from .conftest import mbox
 from .serving import Tree
@@ -115,13 +115,6 @@ def running(tree: Tree, work: Callable[[], object]) -> Iterator[None]:
         tree.do(end(task))
 
 
-def wait(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 @contextlib.contextmanager
 def plumbing(tree: Tree, form: PlumbForm, address: DialString) -> Iterator[None]:
     with running(
@@ -133,7 +126,7 @@ def plumbing(tree: Tree, form: PlumbForm, address: DialString) -> Iterator[None]
 def test_the_form_of_upas(tree: Tree, address: DialString, box: Path) -> None:
     plumber = Plumber(tree, address)
     with plumbing(tree, upas(), address), tree.client() as client:
-        wait(tree.heard)
+        until(tree.heard)
         append(box, FIFTH)
         lines, attrs, data = plumber.next()
         assert lines == ["mailfs", "seemail", "/mail/fs", "text"]
@@ -161,7 +154,7 @@ def test_the_form_of_upas(tree: Tree, address: DialString, box: Path) -> None:
 def test_the_form_of_plan9port(tree: Tree, address: DialString, box: Path) -> None:
     plumber = Plumber(tree, address)
     with plumbing(tree, keyed(), address), tree.client("mailfs") as client:
-        wait(tree.heard)
+        until(tree.heard)
         append(
             box,
             [(FIFTH[0][0], FIFTH[0][1], "From: J D <j@d>\nSubject: it's = x\n\n\n")],
@@ -190,13 +183,13 @@ def test_a_plumber_that_comes_later_and_again(
         assert not tree.heard()  # nobody there, nobody pays
         for _ in range(2):
             plumber = Plumber(tree, address)
-            wait(tree.heard)
+            until(tree.heard)
             client.write("/mbox/1/flags", b"-s")
             assert plumber.next()[2] == "/n/mail/mbox/1"
             client.write("/mbox/1/flags", b"+s")
             assert plumber.next()[2] == "/n/mail/mbox/1"
             plumber.close()
-            wait(lambda: not tree.heard())
+            until(lambda: not tree.heard())
 
 
 def test_refused_messages_are_forgotten(tree: Tree, address: DialString) -> None:
@@ -206,7 +199,7 @@ def test_refused_messages_are_forgotten(tree: Tree, address: DialString) -> None
     sender.send(b"1")
     sender.send(b"2")
     plumber.refuses = False
-    wait(lambda: not sender._queue.qsize())
+    until(lambda: not sender._queue.qsize())
     sender.send(b"3")
     while plumber.messages.get(timeout=WAIT) != b"3":
         pass
@@ -234,7 +227,7 @@ def test_a_plumber_that_hangs_costs_no_time(tmp_path: Path) -> None:
 def test_nobody_there(address: DialString) -> None:
     sender = Sender(address)
     sender.send(b"message")
-    wait(lambda: not sender._queue.qsize())
+    until(lambda: not sender._queue.qsize())
     sender.close()
     sender.close()
     assert sender._thread is not None
@@ -261,13 +254,13 @@ BIFFS = [
 def test_biff(tree: Tree, box: Path, text: str, line: str) -> None:
     shown: queue.Queue[str] = queue.Queue()
     with running(tree, lambda: Biff(ScopedMailboxes(tree.boxes), shown.put)):
-        wait(tree.heard)
+        until(tree.heard)
         with tree.client() as client:
             client.write("/mbox/1/flags", b"+s")
             client.remove("/mbox/1")
         with box.open("ab") as f:
             f.write(mbox([(FIFTH[0][0], FIFTH[0][1], text)]))
         assert shown.get(timeout=WAIT) == line.format(len(text))
-    wait(lambda: not tree.heard())
+    until(lambda: not tree.heard())
     assert shown.empty()
     assert threading.active_count() < 50

@@ -1,7 +1,6 @@
 """Watching stores: what is watched and for how long, and polling where that fails."""
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,19 +10,11 @@ import pytest
 from mailfs.disk.inotify import Inotify
 from mailfs.mailboxes import watch
 from mailfs.mailboxes.watch import Watch, filesystem
+from tests.wait import until
 
 from .conftest import MESSAGES, mbox
 from .serving import Tree
 from .test_event import FIFTH, Reader, append
-
-WAIT = 30.0  # seconds until a test is given up
-
-
-def wait(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @contextmanager
@@ -55,13 +46,13 @@ def test_an_mbox(tree: Tree, box: Path, network: frozenset[str] | None) -> None:
     with watching(tree, Watch(poll=0.02, network=kinds)) as watch:
         assert all(w.polled == (network is None) for w in watch._boxes.values())
         append(box, FIFTH)
-        wait(lambda: count(tree) == 5)
+        until(lambda: count(tree) == 5)
         new = box.with_name("new")
         new.write_bytes(mbox(MESSAGES[:2]))
         new.rename(box)
-        wait(lambda: count(tree) == 2)
+        until(lambda: count(tree) == 2)
         box.write_bytes(mbox(MESSAGES[:1]))
-        wait(lambda: count(tree) == 1)
+        until(lambda: count(tree) == 1)
 
 
 def test_a_mailbox_reached_by_a_link(tree: Tree, tmp_path: Path) -> None:
@@ -108,7 +99,7 @@ def test_two_mailboxes_in_one_directory(tree: Tree, box: Path) -> None:
     tree.open(other, "other")
     one, two = Reader(tree, "/mbox/event"), Reader(tree, "/other/event")
     two.close()
-    wait(lambda: sum(bool(b.listeners) for b in tree.boxes) == 1)
+    until(lambda: sum(bool(b.listeners) for b in tree.boxes) == 1)
     append(other, FIFTH)
     append(box, FIFTH)
     assert one.next().startswith("new mbox/5 ")
@@ -123,7 +114,7 @@ def test_nothing_is_watched_unless_somebody_listens(tree: Tree) -> None:
     one.close()
     assert tree.boxes._watch._inotify is not None
     two.close()
-    wait(lambda: tree.boxes._watch._inotify is None)
+    until(lambda: tree.boxes._watch._inotify is None)
 
 
 def test_the_names_that_matter_only(tree: Tree, box: Path) -> None:
@@ -133,7 +124,7 @@ def test_the_names_that_matter_only(tree: Tree, box: Path) -> None:
         for name in ("other", "box.lock", "boxes", ".box"):
             box.with_name(name).write_text("x")
         box.with_name("box.flags").write_text("")
-        wait(lambda: bool(looked))
+        until(lambda: bool(looked))
         assert {box.name for box in looked} == {"mbox"}
         assert len(looked) <= 3  # made, written, closed
 

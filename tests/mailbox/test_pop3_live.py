@@ -26,6 +26,7 @@ from tests.net.proxy import Proxy
 from tests.pop.conftest import IMPATIENT
 from tests.pop.courier import Courier
 from tests.pop.drop import mail
+from tests.wait import until
 
 pytestmark = pytest.mark.live
 
@@ -259,6 +260,11 @@ def test_a_server_that_ends_its_side(account: Account) -> None:
         driver.close()
 
 
+def _far(driver: Pop3, some: int, reader: threading.Thread) -> bool:
+    """Whether some octets have come, or all of them."""
+    return driver.line.received >= some or not reader.is_alive()
+
+
 def test_the_server_is_killed(there: World) -> None:
     with Dovecot(extra=IMPATIENT) as server:
         account = Account(server, there)
@@ -270,8 +276,8 @@ def test_the_server_is_killed(there: World) -> None:
                 target=attempt, args=(partial(driver.fetch, wants(listing)),)
             )
             reader.start()
-            while driver.line.received < 3000 + 100_000 * wait and reader.is_alive():
-                pass
+            some = 3000 + 100_000 * wait
+            until(partial(_far, driver, some, reader))
             server.kill()
             reader.join()
             assert not attempt(partial(driver.list, listing))

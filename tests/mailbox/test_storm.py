@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from tests.mailbox.storm import (
     text,
     which,
 )
+from tests.wait import until
 
 SEED, ROUNDS = (os.environ.get("MAILFS_STORM") or "1:3").split(":")
 STEPS = 12  # of each of ours, in a round
@@ -100,7 +101,7 @@ class Model:
             for who, log in enumerate(logs)
         ]
         try:
-            until(lambda: all(log.exists() for log in logs))
+            until(lambda: all(log.exists() for log in logs), DEADLINE)
             for _ in range(OUTSIDE):
                 self.outside.step(chance)
                 time.sleep(chance.random() * 0.1)
@@ -182,20 +183,12 @@ class Model:
         flags: dict[str, Flag],
     ) -> None:
         with tree.client() as client:
-            until(lambda: numbers(client) == set(texts) == events.there)
+            until(lambda: numbers(client) == set(texts) == events.there, DEADLINE)
             for number, octets in texts.items():
                 raw = client.read(f"/mbox/{number}/raw")
                 assert which(without_status(raw)) == which(octets)
                 said = client.read(f"/mbox/{number}/flags").decode()
                 assert said.replace("r", "-") == show(flags[number] & ~Flag.RECENT)
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something that must come true."""
-    end = time.monotonic() + DEADLINE
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def without_status(raw: bytes) -> bytes:
@@ -213,7 +206,7 @@ def watching(tree: Tree) -> Iterator[Events]:
     with tree.client() as client:
         events = Events(client, numbers(client))
         events.start()
-        until(tree.heard)
+        until(tree.heard, DEADLINE)
         yield events
 
 

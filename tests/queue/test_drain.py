@@ -2,8 +2,6 @@
 
 import os
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from mailfs.runq.runq import WatchedQueue
 from mailfs.runq.watch import QueueWatch
 from mailfs.smtp.fate import Fate
 from tests.queue.world import World, later
+from tests.wait import until
 
 PATIENCE = 20.0  # seconds
 
@@ -33,13 +32,6 @@ def drain(
         limits or DrainLimits(8, 3),
         lambda: world.now,
     )
-
-
-def until(done: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_once(world: World) -> None:

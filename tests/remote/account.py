@@ -5,8 +5,7 @@ import email.utils
 import imaplib
 import re
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -18,16 +17,8 @@ from mailfs.p9.client import Client
 from tests.factotum.serving import Served
 from tests.fs.serving import Tree
 from tests.net.dovecot import PASSWORD, Dovecot
-
-SOON = 20.0  # seconds in which what must happen happens, on the slowest machine
-
-
-def until(true: Callable[[], object], seconds: float = SOON) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
+from tests.wait import SOON as SOON
+from tests.wait import until as until
 
 
 def mail(n: int, body: str = "", extra: str = "") -> bytes:
