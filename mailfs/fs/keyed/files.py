@@ -51,6 +51,24 @@ def _flags(item: Entity) -> str:
     return flags.show(item.flags())
 
 
+def pasted(name: str) -> str:
+    """Make a file name fit to stand inside a command of rc or of a POSIX shell.
+
+    acme Mail prints it so.  Letters, digits, ``.,_+@:%-`` and what prints beside ASCII
+    stay; all else becomes an underscore, as do a leading dash and dots alone.
+    """
+    kept = "".join(c if _fit(c) else "_" for c in name)
+    if kept.startswith("-"):
+        kept = f"_{kept[1:]}"
+    return kept if kept.strip(".") else "_" * len(kept)
+
+
+def _fit(char: str) -> bool:
+    if char.isascii():
+        return char.isalnum() or char in ".,_+@:%-"
+    return char.isprintable()
+
+
 def _digest(item: Entity) -> str:
     return item.message.digest if item.top else ""
 
@@ -64,7 +82,7 @@ _VALUES: dict[str, tuple[Need, Callable[[Entity], str]]] = {
     "date": (Need.HEAD, lambda item: _values(item).date),
     "digest": (Need.INFO, _digest),
     "disposition": (Need.HEAD, lambda item: item.envelope.disposition),
-    "filename": (Need.HEAD, lambda item: item.envelope.filename),
+    "filename": (Need.HEAD, lambda item: pasted(item.envelope.filename)),
     "flags": (Need.NOTHING, _flags),
     "inreplyto": (Need.HEAD, lambda item: _bracketed(_values(item).inreplyto)),
     "lines": (Need.INFO, _lines),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mailfs.attr import tokenize
 from mailfs.errors import EARGS, Refused
 from mailfs.fs.keyed import flags
-from mailfs.fs.keyed.files import ctime
+from mailfs.fs.keyed.files import ctime, pasted
 from mailfs.fs.keyed.people import line, pairs
 from mailfs.mailbox.kinds import Flag
 from mailfs.msg.address import Address, addresses
@@ -109,3 +109,21 @@ def test_ctime(zone: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("epoch", [-(1 << 62), -1, 0, 1 << 62])
 def test_any_epoch_has_a_date(epoch: int) -> None:
     assert len(tokenize(ctime(epoch))) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("план 2.pdf", "план_2.pdf"),
+        ("a;rm -rf $HOME.txt", "a_rm_-rf__HOME.txt"),
+        ("`id`'\"|&<>(){}[]*?!#^=~\\.txt", "_id" + "_" * 21 + ".txt"),
+        ("-rf", "_rf"),
+        ("..", "__"),
+        ("a\u202eb", "a_b"),
+        ("", ""),
+    ],
+)
+def test_file_name_inside_a_command(name: str, safe: str) -> None:
+    assert pasted(name) == safe
+    info = pasted(f"x{name}")
+    assert not set(info) & set(" \t\n'\"`$&;|<>()[]{}*?!#^=~\\")
