@@ -13,6 +13,7 @@ import pytest
 
 from mailfs import errors
 from mailfs.cmd.main import VERBS, main
+from mailfs.p9 import errstr
 from tests.readme import Example, Shell, examples, matches
 
 TOP = Path(__file__).resolve().parents[1]
@@ -21,7 +22,7 @@ SCRIPTS = [p for p in sorted((TOP / "scripts").iterdir()) if p.is_file()]
 SCRIPTS.append(TOP / ".ci/run")
 TEXTS = {
     name: text
-    for name, text in vars(errors).items()
+    for name, text in (vars(errors) | vars(errstr)).items()
     if re.fullmatch("E[A-Z0-9]+", name) and isinstance(text, str)
 }
 
@@ -47,6 +48,24 @@ def test_script_is_fit_to_run(path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def _told(path: Path) -> set[str]:
+    """Return the names and texts that a test may expect an error by."""
+    if path.suffix != ".py":
+        return set(path.read_text().splitlines())
+    nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant)}
+    return _names(path) | {str(t) for t in texts if isinstance(t, str | bytes)}
+
+
+def test_error_texts_are_expected_in_tests() -> None:
+    """Each is raised by some test, which knows it by name or as a client reads it."""
+    tests = [p for p in (TOP / "tests").rglob("*") if p.suffix in (".py", ".txt")]
+    told = set().union(*(_told(p) for p in tests if p != Path(__file__)))
+    texts = "\n".join(told)
+    missing = [n for n in TEXTS if n not in told and TEXTS[n] not in texts]
+    assert missing == []
+
+
 def test_error_texts_differ() -> None:
     assert {text for text, n in Counter(TEXTS.values()).items() if n > 1} == set()
 
@@ -62,7 +81,8 @@ def _names(path: Path) -> set[str]:
 
 
 def test_error_texts_are_used() -> None:
-    used = set().union(*(_names(p) for p in MODULES if p.name != "errors.py"))
+    own = ("errors.py", "errstr.py")
+    used = set().union(*(_names(p) for p in MODULES if p.name not in own))
     by_errno = set(errors._ERRNO.values())
     assert {
         n for n, text in TEXTS.items() if n not in used | {text} & by_errno
