@@ -1,12 +1,15 @@
 """mailfs mount: have a 9P server's tree on a directory, by FUSE."""
 
 import argparse
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +26,8 @@ SUMMARY = "mount a 9P server on a directory, by FUSE"
 SERVICE = "upasfs"
 ANAME = "upas/all"  # what upas/fs does not have is listed too
 WAITING = frozenset({b"event"})  # their readers wait; grep -r must not be one
+START_SECONDS = 2.0  # that a server just started may take to make its socket
+POLL = 0.05  # seconds between looks whether it has
 END_SECONDS = 10.0  # that a server of our own may take to end
 
 Ready = Callable[[], None]
@@ -37,20 +42,31 @@ def main(argv: list[str]) -> int:
     if lack is not None:
         raise MailfsError(lack)
     directory = Path(options.directory).absolute()
-    if not directory.is_dir():
+    made = not os.path.lexists(directory)
+    if made:
+        directory.mkdir()
+    elif not directory.is_dir():
         raise MailfsError(f"{options.directory}: not a directory")
     if directory.is_mount():
         raise MailfsError(f"{options.directory}: something is mounted there already")
-    if options.foreground:
-        return _run(options, directory, lambda: None)
-    return _background(lambda ready: _run(options, directory, ready))
+
+    def work(ready: Ready) -> int:
+        try:
+            return _run(options, directory, ready)
+        finally:
+            if made:
+                with suppress(OSError):
+                    directory.rmdir()
+
+    return work(lambda: None) if options.foreground else _background(work)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         "mount",
-        "Mount a 9P server on a directory, and return when it is mounted.  The mount\n"
-        "ends when it is unmounted, killed, or the server has gone.",
+        "Mount a 9P server on a directory, and return when it is mounted.  A missing\n"
+        "directory is made, and removed at the end.  The mount ends when it is\n"
+        "unmounted, killed, or the server has gone.",
         example="mailfs mount ~/mail\n"
         "mailfs mount --start ~/Maildir ~/mail      (needs no server)\n"
         "mailfs mount -a 'tcp!example.org!564' -A '' /mnt\n"
@@ -84,7 +100,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="start a server of this mailbox for the mount alone; may be repeated",
     )
     parser.add_argument(
-        "--readonly", action="store_true", help="with --start: change no mailbox"
+        "--readonly", action="store_true", help="let nobody change anything through it"
     )
     parser.add_argument(
         "-u", metavar="USER", dest="uname", help="attach as USER; default: who we are"
@@ -94,8 +110,6 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.specs and options.address is not None:
         raise UsageError("-a and --start exclude each other")
-    if options.readonly and not options.specs:
-        raise UsageError("--readonly needs --start")
     return options
 
 
@@ -107,15 +121,34 @@ def _run(options: argparse.Namespace, directory: Path, ready: Ready) -> int:
     from mailfs.p9.dial import dial
     from mailfs.p9.srv import run
 
-    address = p9.address(options.address or SERVICE)
+    if options.address is None:
+        address = where.dialstring(SERVICE)
+    else:
+        address = p9.address(options.address)
 
     async def serve() -> None:
         dialled = p9.dialler(options) if address.net == "tls" else dial
+        present = await asyncio.to_thread(_present, address)
+        if not present and options.address is None:
+            raise MailfsError("no mail server runs: mailfs fs &")
         line = await mux.connect(address, dialled)
         await _mount(line, options, directory, ready, proving=address.net != "unix")
 
     run(serve())
     return 0
+
+
+def _present(address: where.DialString) -> bool:
+    """Wait a little for the socket of a server that is just being started.
+
+    Return whether it is there; anything but a Unix socket is taken to be.
+    """
+    end = time.monotonic() + START_SECONDS
+    while address.net == "unix" and not os.path.exists(address.host):
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL)
+    return True
 
 
 def _with_server(options: argparse.Namespace, directory: Path, ready: Ready) -> int:
@@ -193,7 +226,7 @@ async def _mount(
     prove = p9.prove if proving else None
     await mount(
         line,
-        Attach(options.uname or where.user(), anames, prove, WAITING),
+        Attach(options.uname or where.user(), anames, prove, WAITING, options.readonly),
         directory,
         ready,
     )

@@ -242,6 +242,12 @@ class Ops:
         self._handles.close(fh)
         return b""
 
+    def unwanted(self, op: Op | int, answer: bytes | None) -> None:
+        """Close what was opened for a process that no longer waits."""
+        if answer and op in (Op.OPEN, Op.OPENDIR, Op.CREATE):
+            end = answer[-abi.OPEN_OUT.size :]
+            self._handles.close(abi.OPEN_OUT.unpack(end)[0])
+
     # Directories
 
     async def opendir(self, request: Request) -> bytes:

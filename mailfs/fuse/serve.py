@@ -35,6 +35,7 @@ class Attach:
     anames: tuple[str, ...]
     prove: Prove | None = None
     unlisted: frozenset[bytes] = frozenset()  # empty files that are not in listings
+    readonly: bool = False  # the kernel lets nobody change anything
 
 
 async def mount(
@@ -51,7 +52,8 @@ async def mount(
         loop.add_signal_handler(number, _done, stop)
     try:
         tree, nodes = await _root(mux, attach)
-        mountpoint = await asyncio.to_thread(Mountpoint, directory, _options(mux.name))
+        options = _options(mux.name, readonly=attach.readonly)
+        mountpoint = await asyncio.to_thread(Mountpoint, directory, options)
         try:
             mounted = True
             session = FuseSession(Device(mountpoint.fd), tree, nodes)
@@ -100,7 +102,7 @@ async def _attach(mux: Mux, attach: Attach) -> int:
     raise MailfsError(f"{mux.name}: {refused}")
 
 
-def _options(source: str) -> tuple[str, ...]:
+def _options(source: str, *, readonly: bool) -> tuple[str, ...]:
     """Return what fusermount3 is told; mount(8) then shows the source and the type."""
     source = source.replace("\\", "\\\\").replace(",", "\\,")
-    return f"fsname={source}", "subtype=9p"
+    return f"fsname={source}", "subtype=9p", "ro" if readonly else "rw"

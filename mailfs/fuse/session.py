@@ -17,13 +17,19 @@ from mailfs.fuse.tree import Tree
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 0.8  # seconds for the server to answer the flush of what is interrupted
 FAREWELL = 1.0  # seconds for the server to answer what is flushed at the end
 
 
 class FuseSession:
     """A mounted tree.  It belongs to the running event loop."""
 
-    def __init__(self, device: Device, tree: Tree, nodes: Nodes) -> None:
+    def __init__(
+        self, device: Device, tree: Tree, nodes: Nodes, patience: float = PATIENCE
+    ) -> None:
+        """Make it, not begun; patience is in seconds."""
+        self._patience = patience
+        self._left: set[int] = set()  # requests answered EINTR, still under way
         self.device = device
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
@@ -89,7 +95,10 @@ class FuseSession:
             number = errno.EIO
         finally:
             del self._tasks[request.unique]
-        if number:
+        if request.unique in self._left:
+            self._left.discard(request.unique)
+            self._ops.unwanted(request.op, data if not number else None)
+        elif number:
             self.device.refuse(request.unique, number)
         else:
             self.device.reply(request.unique, data or b"")
@@ -99,6 +108,16 @@ class FuseSession:
         task = self._tasks.get(unique)
         if task is not None:
             task.cancel()
+            self._loop.call_later(self._patience, self._leave, unique, task)
+
+    def _leave(self, unique: int, task: "asyncio.Task[None]") -> None:
+        """Answer EINTR for a server that answers neither a request nor its flush.
+
+        Until then, nothing can kill the process that waits.
+        """
+        if self._tasks.get(unique) is task and unique not in self._left:
+            self._left.add(unique)
+            self.device.refuse(unique, errno.EINTR)
 
     def _expire(self, names: list[tuple[int, bytes]]) -> "asyncio.Future[None]":
         return self._loop.run_in_executor(self._expirer, self.device.expire, names)

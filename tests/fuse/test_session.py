@@ -463,6 +463,25 @@ def test_an_interrupt_is_a_flush(tmp_path: Path) -> None:
     play(tmp_path, work)
 
 
+def test_an_interrupt_that_the_server_does_not_hear(tmp_path: Path) -> None:
+    async def work(kernel: Kernel) -> None:
+        await kernel.init()
+        kernel.world.event.deaf = True
+        fh = await kernel.open("event")
+        read = await kernel.tell(Op.READ, 1, reading(fh, 0, 100))
+        await kernel.look("hello")
+        await kernel.tell(Op.INTERRUPT, 0, abi.INTERRUPT_IN.pack(read))
+        await kernel.tell(Op.INTERRUPT, 0, abi.INTERRUPT_IN.pack(read))
+        assert await kernel.hear(read) == (errno.EINTR, b"")
+        assert kernel.world.event.waiting  # the server goes on waiting
+        kernel.world.event.deaf = False
+        kernel.world.event.tell(b"late\n")  # nobody is told
+        await kernel.look("box/1")
+        await kernel.close(fh)
+
+    play(tmp_path, work)
+
+
 def test_a_process_that_takes_all_is_believed(tmp_path: Path) -> None:
     async def work(kernel: Kernel) -> None:
         await kernel.init()

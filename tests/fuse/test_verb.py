@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +87,6 @@ def fails(*words: object, **env: str) -> str:
     [
         ([], "the following arguments are required: DIR (try --help)"),
         (["-a", "x", "--start", "y", "/"], "-a and --start exclude each other"),
-        (["--readonly", "/"], "--readonly needs --start"),
     ],
 )
 def test_arguments_that_cannot_be_meant(words: list[str], text: str) -> None:
@@ -128,7 +128,11 @@ class TestReal:
     def test_what_cannot_be_mounted(self, tmp_path: Path, box: Path) -> None:
         need_fuse()
         none = tmp_path / "none"
-        assert fails(none) == f"mailfs mount: {none}: not a directory"
+        space = str(tmp_path)  # no server is there
+        assert fails(none, NAMESPACE=space) == (
+            "mailfs mount: no mail server runs: mailfs fs &"
+        )
+        assert not none.exists()
         assert fails(box) == f"mailfs mount: {box}: not a directory"
         for words in ([], ["-f"]):
             line = fails(*words, "-a", f"unix!{none}", tmp_path)
@@ -228,6 +232,23 @@ class TestReal:
             assert "Read-only file system" in sh("rm -r 3", here).stderr
             assert "Read-only file system" in sh("echo +s >3/flags", here).stderr
         assert box.read_bytes() == before
+
+    def test_readonly_and_a_directory_made(self, tmp_path: Path) -> None:
+        address, made = f"unix!{tmp_path / 's'}", tmp_path / "made"
+        words = [sys.executable, "-m", "mailfs", "ramfs", "-l", address]
+        with subprocess.Popen(words) as server:
+            try:
+                done = run("-a", address, "-A", "", "--readonly", made)
+                assert done.returncode == 0, done.stderr
+                assert "Read-only file system" in sh("echo x >y", made).stderr
+            finally:
+                subprocess.run(["fusermount3", "-u", made], check=False)
+                server.terminate()
+        for _ in range(200):
+            if not made.exists():
+                break
+            time.sleep(0.02)
+        assert not made.exists()
 
     def test_searches_find_all(self, tmp_path: Path) -> None:
         messages = list(corpus(MANY, seed=5))
