@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mailfs.errors import UsageError, reason
+from mailfs.printable import shown
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -78,6 +79,6 @@ def why(err: Exception) -> str:
         name = err.filename
         text = reason(err)
         if isinstance(name, (str, bytes, Path)) and name:
-            return f"{os.fsdecode(name)}: {text}"
-        return text
-    return " ".join(str(err).split())
+            return shown(f"{os.fsdecode(name)}: {text}")
+        return shown(text)
+    return shown(" ".join(str(err).split()))

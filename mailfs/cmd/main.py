@@ -8,6 +8,7 @@ import sys
 from mailfs import __version__
 from mailfs.cmd.args import why
 from mailfs.errors import MailfsError
+from mailfs.printable import shown
 
 # By group, in the order --help shows them; the verb and the module that does it.
 GROUPS: dict[str, dict[str, str]] = {
@@ -92,7 +93,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     verb = _verb(argv[0])
     if verb not in VERBS:
-        print(f"mailfs: {argv[0]}: unknown verb (try mailfs --help)", file=sys.stderr)
+        print(
+            f"mailfs: {shown(argv[0])}: unknown verb (try mailfs --help)",
+            file=sys.stderr,
+        )
         return 1
     try:
         module = importlib.import_module(f"mailfs.cmd.{VERBS[verb]}")

@@ -27,6 +27,7 @@ from mailfs.p9.fcall import (
     Request,
     Stat,
 )
+from mailfs.printable import shown
 from mailfs.where import DialString, dialstring, namespace, root
 
 KEYS = "factotum"  # the service of the user's keys
@@ -204,7 +205,12 @@ def _rdwr(client: Client, path: str, options: argparse.Namespace) -> None:
 
 
 def _stat(client: Client, path: str, options: argparse.Namespace) -> None:
-    print(client.stat(path))
+    print(_fit(str(client.stat(path))))
+
+
+def _fit(line: str) -> str:
+    """Return a line fit for where it goes: programs get names as they are."""
+    return shown(line, keep="\n") if sys.stdout.isatty() else line
 
 
 def _create(client: Client, path: str, options: argparse.Namespace) -> None:
@@ -225,7 +231,8 @@ def _ls(client: Client, path: str, options: argparse.Namespace) -> None:
             stats.sort(key=lambda s: s.name.encode())
     else:
         stats = [stat]
-    sys.stdout.writelines(listing(stats, time.time(), long=options.long))
+    rows = listing(stats, time.time(), long=options.long)
+    sys.stdout.writelines(map(_fit, rows))
 
 
 def listing(stats: list[Stat], now: float, *, long: bool) -> Iterable[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mailfs import where
 from mailfs.cmd.args import Parser
 from mailfs.errors import UsageError
+from mailfs.printable import shown
 
 if TYPE_CHECKING:
     from mailfs.queue.spool import Job
@@ -50,9 +51,9 @@ def _list(queue: Path, *, attrs: bool) -> int:
     for cells, row in zip(table, rows, strict=True):
         if found:
             padded = map(str.ljust, cells, widths)
-            print("  ".join(padded).rstrip())
+            print(shown("  ".join(padded).rstrip()))
         if row is not None and row.error:
-            print(f"    {row.error}")
+            print(f"    {shown(row.error)}")
     print(f"{len(found)} in the queue")
     return 0
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mailfs import where
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
+from mailfs.printable import shown
 
 if TYPE_CHECKING:
     from mailfs.runq.drain import Drain
@@ -91,7 +92,7 @@ def _log(options: argparse.Namespace) -> None:
 
 
 def _trace(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(shown(line, keep="\t\n"), file=sys.stderr, flush=True)
 
 
 def _silent(line: str) -> None:

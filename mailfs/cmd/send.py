@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from mailfs import where
 from mailfs.cmd.args import Parser, why
 from mailfs.errors import MailfsError, UsageError
+from mailfs.printable import shown
 
 if TYPE_CHECKING:
     from mailfs.send.mail import Mail
@@ -121,7 +122,7 @@ def _send(site: "Site", options: argparse.Namespace) -> int:
         return _failed(site, options, data, sender, refused, refused)
     if options.debug:
         for one in results:
-            print(f"{one.address}: {one.state.value}", file=sys.stderr)
+            print(f"{shown(one.address)}: {one.state.value}", file=sys.stderr)
     refused = [one for one in results if one.refused]
     if not refused:
         return 0
@@ -149,9 +150,9 @@ def _failed(
     text = complaint.compose(sender, refused)
     if options.relayed:
         word = "mail refused:" if status == 1 else "Mail"
-        print(f"{word} {text}", file=sys.stderr)
+        print(shown(f"{word} {text}", keep="\n"), file=sys.stderr)
         return status
-    print(f"Mail {text}", file=sys.stderr)
+    print(shown(f"Mail {text}", keep="\n"), file=sys.stderr)
     try:
         path = deadletter.save(site, data, sender)
     except (OSError, MailfsError) as e:

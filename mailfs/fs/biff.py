@@ -7,6 +7,7 @@ from mailfs.mailboxes.entity import Entity
 from mailfs.mailboxes.events import NEW, Event
 from mailfs.mailboxes.notify import Notifier
 from mailfs.mailboxes.scopedset import ScopedMailboxes
+from mailfs.printable import shown
 
 
 class Biff:
@@ -38,4 +39,4 @@ def line(item: Entity) -> str:
     """Return ``[ from / subject / length ]``, with nothing a terminal would obey."""
     values = item.envelope
     text = f"[ {values.from_} / {values.subject} / {item.size()} ]"
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return shown(text)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailfs.disk import replace as disk
 from mailfs.errors import EFBIG, MailfsError
+from mailfs.printable import shown
 
 MAX_FILE = 4 << 20  # octets of a file that setup edits; they are written by hand
 OLD = ".old"  # behind the name of what a file held before
@@ -76,7 +77,7 @@ class FileChange:
 
 
 def _plain(line: str) -> str:
-    return "".join(c if c.isprintable() or c == "\t" else "?" for c in line)
+    return shown(line, keep="\t")
 
 
 def read(path: Path) -> str | None:

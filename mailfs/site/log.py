@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mailfs.printable import shown
+
 log = logging.getLogger(__name__)
 
 FOLDER = "sys/log"
@@ -55,4 +57,4 @@ class SysLog:
 
 
 def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() or c == "\t" else "?" for c in line)
+    return shown(line, keep="\t")
