@@ -318,3 +318,21 @@ def test_bad_keys(text: str) -> None:
     with pytest.raises(MailfsError):
         check(text)
     check(f"role=server user=a {stored('pencil')}")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_server_derives_off_the_loop_for_anybody(known: bool) -> None:
+    """An unknown user costs the same derivation, in a thread as well."""
+    from mailfs.attr import parse
+    from mailfs.factotum.proto import PROTOS
+    from mailfs.factotum.step import ConvStart, Work
+    from tests.factotum.world import key, world
+
+    row = PROTOS["scram-sha-256"]
+    steps = row.roles["server"](ConvStart(parse("role=server"), world("agent")))
+    step = next(steps)
+    step = steps.send(b"n,,n=glenda,r=abcdef")
+    keys = [key("proto=scram-sha-256 role=server user=glenda !password=x")]
+    step = steps.send(keys if known else [])
+    assert isinstance(step, Work)
+    assert step.job().rounds == 10000  # type: ignore[attr-defined]

@@ -258,6 +258,17 @@ def nobody(scram: Scram, start: ConvStart, user: str) -> Verifier:
     )
 
 
+def _known(scram: Scram, start: ConvStart, user: str, key: Key | None) -> Verifier:
+    """Make the verifier of a user, in the same time whether or not there is a key.
+
+    It derives keys, which blocks for some milliseconds.
+    """
+    if key is not None and not key.has("!storedkey"):
+        return verifier(scram, key)
+    scram.keys("", b"nobody", ITERATIONS)
+    return verifier(scram, key) if key is not None else nobody(scram, start, user)
+
+
 def _server(scram: Scram) -> Callable[[ConvStart], Steps]:
     def server(start: ConvStart) -> Steps:
         """In: client-first.  Out: server-first.  In: client-final.  Out: server-final.
@@ -274,7 +285,7 @@ def _server(scram: Scram) -> Callable[[ConvStart], Steps]:
         if not _PRINTABLE.match(theirs):
             raise ProtoError("malformed nonce")
         key = yield from account(start, user, "")
-        know = verifier(scram, key) if key else nobody(scram, start, user)
+        know = yield from work(lambda: _known(scram, start, user, key))
         joint = theirs + nonce(start)
         salt = b64encode(know.salt)
         first = b"r=" + joint + b",s=" + salt + b",i=%d" % know.rounds
