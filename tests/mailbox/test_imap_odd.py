@@ -197,3 +197,23 @@ def test_a_closed_connection_is_not_waited_on(start: Start) -> None:
     wake, _ = os.pipe()
     driver.listen(0.1, wake)
     assert dict(driver.state())["server"].endswith("not connected")
+
+
+@pytest.mark.parametrize("told", ["NIL", '"31-Feb-2020 00:00:00 +0000"', '""'])
+def test_a_date_that_is_none(start: Start, told: str) -> None:
+    """Date: counts where INTERNALDATE is none, and only there."""
+    odd = f"* 2 FETCH (UID 12 FLAGS () INTERNALDATE {told} RFC822.SIZE 9)"
+    text = "Date: Tue, 28 Mar 2006 21:58:10 -0600\r\n\r\n"
+    head = f"* 2 FETCH (UID 12 BODY[HEADER.FIELDS (DATE)] {{{len(text)}}}\r\n{text})"
+    driver, server = start(
+        imap(
+            {
+                **USUAL,
+                "SELECT .*": opened(),
+                "UID FETCH .*HEADER.*": [head, "$ OK"],
+                "UID FETCH .*": [ROWS[0], odd, ROWS[2], "$ OK"],
+            }
+        )
+    )
+    assert list(driver.list().dates) == [1577836800, 1143604690, 1577836800]
+    assert len(server.said("UID FETCH 12 .*HEADER.*")) == 1

@@ -15,7 +15,9 @@ from mailfs.imap.session import ImapSession
 from mailfs.mailbox.drivers.imap import listings
 from mailfs.mailbox.drivers.imap.listings import SyncState, state
 from mailfs.mailbox.kinds import Listing, MessageReader
+from mailfs.msg import date, header
 
+MAX_UNDATED = 5000  # messages whose Date: is asked for at a time, the newest
 ROUNDS = 20  # answers to wait for a folder to come to rest
 
 
@@ -87,7 +89,20 @@ class Sync:
         return listing
 
     def _rows(self, columns: FetchedColumns, now: SyncState) -> Listing:
+        self._date(columns)
         return listings.listing(columns, self._seed, now, self._store)
+
+    def _date(self, columns: FetchedColumns) -> None:
+        """Give messages whose INTERNALDATE is none the moment their Date: names."""
+        undated = {uid: i for i, uid in enumerate(columns.uids) if not columns.dates[i]}
+        if not undated:
+            return
+        asked = Ranges.of(list(undated)[-MAX_UNDATED:])
+        for head in self._session.heads(asked, ("Date",), structure=False):
+            said = header.scan(head.header).raw(b"date")
+            found = date.parse(said) if said is not None else None
+            if found is not None and head.uid in undated:
+                columns.dates[undated[head.uid]] = found.epoch
 
     def _more(self, listing: Listing) -> Listing:
         """Add what has arrived."""
