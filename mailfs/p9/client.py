@@ -103,6 +103,7 @@ class Client:
         self._line = Line(dial(address, timeout), str(address), msize, timeout)
         self._free: list[int] = []
         self._next = 0
+        self._lost: list[int] = []  # of files nobody closed: clunked by and by
         self._root: int | None = None
         self._auth = auth
         try:
@@ -240,6 +241,8 @@ class Client:
         Raises Refused if there is no such file.
         """
         assert self._root is not None
+        while self._lost:
+            self.clunk(self._lost.pop())
         todo = [name for name in path.split("/") if name not in ("", ".")]
         fid, at = self._new_fid(), self._root
         try:
@@ -259,6 +262,10 @@ class Client:
                 self._free.append(fid)
             raise
         return fid
+
+    def forsake(self, fid: int) -> None:
+        """Leave a fid to be clunked at the next walk; sends nothing itself."""
+        self._lost.append(fid)
 
     def clunk(self, fid: int) -> None:
         """Forget a fid; what the server has to say to that is not told."""
@@ -394,6 +401,15 @@ class OpenFile(io.RawIOBase):
                 self._client.clunk(self._fid)
             finally:
                 super().close()
+
+    def __del__(self) -> None:
+        """Leave the fid to the client.
+
+        A collector may come by in any thread, in the server's own loop even: nobody
+        may wait for an answer then, as closing would.
+        """
+        if not self.closed:
+            self._client.forsake(self._fid)
 
     def _check_open(self) -> None:
         if self.closed:

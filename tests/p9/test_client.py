@@ -1,5 +1,6 @@
 """The blocking client, against a server of ours and against nonsense."""
 
+import gc
 import io
 import threading
 from collections.abc import Iterator
@@ -345,3 +346,14 @@ def test_messages_fit_what_was_agreed(tmp_path: Path) -> None:
     thread.join(WAIT)
     announced.close()
     assert unpack(seen[0])[0] == 0xFFFF
+
+
+def test_a_file_nobody_closed_is_clunked_later(client: Client) -> None:
+    """By the next walk: a collector, in whatever thread, waits for no answer."""
+    client.create("/left").close()
+    file = client.open("/left")
+    del file
+    gc.collect()
+    assert len(client._lost) == 1
+    client.remove("/left")
+    assert client._lost == []
