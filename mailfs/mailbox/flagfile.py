@@ -140,7 +140,7 @@ class FlagFile:
     def path(self) -> str:
         """Where the file is, or would be made."""
         for path in (self.beside, self.apart):
-            with suppress(FileNotFoundError, NotADirectoryError):
+            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                 if stat.S_ISREG(os.lstat(path).st_mode):
                     return path
         if os.path.lexists(self.beside):  # something else that has its name

@@ -6,6 +6,7 @@ it lists by itself and posts one finished change to the loop.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class RemoteMailbox(Mailbox):
         self._loop = asyncio.get_running_loop()
         self._unsliced: list[int] = []  # the worker's: headers still to be fetched
         self._failures = 0  # the worker's: listings that failed one after another
+        self._again_at = 0.0  # the worker's: when it looks again, on the clock
         driver.on_news = self._on_news
         self._heads = Batcher(
             lambda: self.view, self._sliced, self._fetch_heads, HEADS_AHEAD
@@ -129,6 +131,10 @@ class RemoteMailbox(Mailbox):
         if not isinstance(now, Open):
             readable([wake])
             return
+        wait = self._again_at - time.monotonic()
+        if wait > 0:
+            readable([wake], wait)
+            return
         try:
             if self._unsliced:
                 numbers = self._unsliced[-SLICES:][::-1]
@@ -141,17 +147,23 @@ class RemoteMailbox(Mailbox):
             log.info("%s: %s", self.name, told(e))
 
     def _look(self, state: MailboxState, wake: int) -> None:
-        """List, on the worker, and post the change; pause if that fails."""
+        """List, on the worker, and post the change; look later if that fails."""
         known = state.view.next
         try:
             moved = self._noting(state, lambda: self._relist(state))
         except (OSError, MailfsError) as e:
             self._later(told(e))
+            pause = min(AGAIN * 2.0 ** min(self._failures, 16), LONGEST)
             self._failures += 1
-            readable([wake], min(AGAIN * 2 ** (self._failures - 1), LONGEST))
+            self._again_at = time.monotonic() + pause
             return
-        self._failures = 0
         self._post(state, moved, grown=moved.view.next != known)
+
+    def _relist(self, state: MailboxState) -> View:
+        """List; whoever asked, a success ends the waiting after failures."""
+        view = super()._relist(state)
+        self._failures, self._again_at = 0, 0.0
+        return view
 
     def _later(self, error: str) -> None:
         """Have the loop know why the store could not be listed."""

@@ -40,7 +40,7 @@ def test_tour(home: Path) -> None:
         assert line == f"mailfs demo: tcp!127.0.0.1!{port}: address in use"
     shown = run(home, "--once")
     for text in (
-        "ctl event outbox mbox\n",
+        "ctl outbox mbox\n",
         "ctl 1 2 3 4 5 6 7\n",
         "Réunion reportée à jeudi\n",
         "Umsatz_März_2026.csv\n",

@@ -137,9 +137,22 @@ class TestReal:
         for words in ([], ["-f"]):
             line = fails(*words, "-a", f"unix!{none}", tmp_path)
             assert line == f"mailfs mount: unix!{none}: file does not exist"
-            line = fails(*words, "--start", none, tmp_path)
-            assert line == f"mailfs fs: {none}: file does not exist"
         assert not tmp_path.is_mount()
+
+    def test_a_mailbox_that_is_missing_says_why(self, tmp_path: Path) -> None:
+        """It is mounted all the same, and served once it is there."""
+        need_fuse()
+        here, none = tmp_path / "m", tmp_path / "none"
+        here.mkdir()
+        done = run("--start", none, here)
+        try:
+            assert done.returncode == 0
+            assert "file does not exist" in done.stderr
+            status = here / "mbox" / "status"
+            assert "file does not exist" in status.read_text()
+        finally:
+            subprocess.run(["fusermount3", "-u", here], check=True)
+            gone(here)
 
     def test_it_returns_when_it_is_mounted(self, box: Path, tmp_path: Path) -> None:
         need_fuse()

@@ -95,7 +95,7 @@ def text(n: int) -> bytes:
 def running(code: str, *args: str) -> Iterator["subprocess.Popen[bytes]"]:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(
-        [sys.executable, "-c", code, *args], stdout=subprocess.PIPE, env=env
+        [sys.executable, "-c", code, *args], stdout=subprocess.PIPE, env=env, bufsize=0
     ) as p:
         try:
             assert p.stdout is not None

@@ -817,7 +817,7 @@ def test_apop_or_nothing(there: World, serve: Serve) -> None:
 def test_no_password_in_clear_beyond_this_machine(
     there: World, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailfs.pop.session._local", lambda wire: False)
+    monkeypatch.setattr("mailfs.where.local_peer", lambda sock: False)
     box = drop(1)
     box.capabilities += ("SASL PLAIN LOGIN",)
     port = serve(box)

@@ -53,7 +53,6 @@ FIELDS = [
     (b"Subject: a, b!c", b"Subject: a, b!c"),
     (b"Subject : x", b"Subject: x"),
     (b"To\t: a", b"To: a@mydom.org"),
-    (b"no field", b"BadHeader: no field"),
     (b"Subject: a\rBcc: b", b"Subject: a Bcc: b"),
 ]
 
@@ -62,6 +61,15 @@ FIELDS = [
 def test_field(field: bytes, want: bytes) -> None:
     rest = b"From: x@y.z\nDate: now\nMessage-ID: <1@2>\nTo: q@r.s\n"
     assert converted(rest + field + b"\n\n")[4:] == [want]
+
+
+def test_a_line_that_is_no_field() -> None:
+    """In a header it gets a name; behind it, it is the body's first."""
+    rest = b"From: x@y.z\nDate: now\nMessage-ID: <1@2>\n"
+    fields = converted(rest + b"no field\nTo: q@r.s\n\n")
+    assert fields[3:] == [b"BadHeader: no field", b"To: q@r.s"]
+    source = take(rest + b"To: q@r.s\nno field\n\nbody\n")
+    assert source.body == b"no field\n\nbody\n"
 
 
 def test_blind_copies_go() -> None:
