@@ -469,7 +469,7 @@ class Imap(RemoteDriver):
         words = Flags(System(int(flags) & int(_SETTABLE)))
         if self.line.session is not None:
             self.line.session.append(self.folder, octets, words, date)
-            self._news = True
+            self.hurry()  # what is pending may be other news, and not this message
             return
         with self._apart() as session:
             session.append(self.folder, octets, words, date)
