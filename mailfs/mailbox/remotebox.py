@@ -15,6 +15,7 @@ from mailfs.mailbox.build import FEW_HEADERS, Build
 from mailfs.mailbox.driver import Driver, RemoteDriver
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.gather import Batcher
+from mailfs.mailbox.kinds import Listing
 from mailfs.mailbox.mailbox import Mailbox, Moved, Open, told
 from mailfs.mailbox.message import Message, Need
 from mailfs.mailbox.remote import HEADERS
@@ -49,6 +50,7 @@ class RemoteMailbox(Mailbox):
         self._loop = asyncio.get_running_loop()
         self._unsliced: list[int] = []  # the worker's: headers still to be fetched
         self._failures = 0  # the worker's: listings that failed one after another
+        self._looking = False  # whether the worker lists by itself; until it is taken
         self._again_at = 0.0  # the worker's: when it looks again, on the clock
         driver.on_news = self._on_news
         self._heads = Batcher(
@@ -149,6 +151,7 @@ class RemoteMailbox(Mailbox):
     def _look(self, state: MailboxState, wake: int) -> None:
         """List, on the worker, and post the change; look later if that fails."""
         known = state.view.next
+        self._looking = True  # before the driver forgets that there was news
         try:
             moved = self._noting(state, lambda: self._relist(state))
         except (OSError, MailfsError) as e:
@@ -170,12 +173,18 @@ class RemoteMailbox(Mailbox):
         self._loop.call_soon_threadsafe(self._failed, error)
 
     def _failed(self, error: str) -> None:
+        self._looking = False
         self.error = error
+
+    def _current(self, listing: Listing) -> bool:
+        """Whether the store is as it was listed, and no listing is on its way."""
+        return not self._looking and super()._current(listing)
 
     def _post(self, state: MailboxState, moved: Moved, *, grown: bool) -> None:
         """Hand a finished change to the loop."""
 
         def take() -> None:
+            self._looking = False
             self.error = ""
             self._take(state, moved)
             if grown and not self._closing:
