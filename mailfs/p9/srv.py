@@ -16,6 +16,7 @@ from mailfs.p9.secure import Context, SecureListener
 from mailfs.p9.session import Attach, Limits
 from mailfs.p9.stdio import connect_stdio
 from mailfs.p9.strangers import Strangers
+from mailfs.p9.trim import Trim
 from mailfs.where import DialString
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Server:
             strangers=strangers or Strangers(),
             most=most,
         )
+        self._memory = Trim()
         self._announced: list[Announced] = []
         self._listeners: list[asyncio.AbstractServer | SecureListener] = []
         self._settling: set[asyncio.Task[None]] = set()
@@ -98,6 +100,7 @@ class Server:
         )
 
         def make() -> Connection:
+            self._memory.came(len(self.connections) + 1)
             return Connection(service, auth)
 
         if address.net == "stdio":
@@ -136,6 +139,7 @@ class Server:
     def _forget(self, connection: Connection) -> None:
         """Note the end of a connection; what it left running is waited for in close."""
         self.connections.discard(connection)
+        self._memory.went(len(self.connections))
         task = asyncio.get_running_loop().create_task(connection.session.settle())
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)

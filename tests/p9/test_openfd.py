@@ -24,6 +24,7 @@ from mailfs.p9.fcall import (
     unpack,
 )
 from mailfs.p9.openfd import ROPENFD, TOPENFD
+from tests.wait import until
 
 from .serving import WAIT, Raw, Served, serving
 
@@ -156,7 +157,9 @@ def test_the_end_of_the_line_ends_the_pipes(served: Served) -> None:
     raw.ask(Twalk(0, 1, ("numbers",)))
     fd = openfd(raw, 1, OREAD)
     assert isinstance(fd, int)
+    there = len(served.server.connections)
     raw.sock.close()
+    until(lambda: len(served.server.connections) < there)
     with open(fd, "rb") as pipe:
         assert len(pipe.read()) < len(LONG)
     with Raw(served.unix) as other:
