@@ -4,6 +4,8 @@ TLS 1.2 at least, the host named in the handshake (SNI).  The handshake itself r
 no certificate: Trust.check does, right after it, and then the connection is closed.
 """
 
+import errno
+import os
 import socket
 import ssl
 from typing import Any
@@ -47,6 +49,7 @@ class Context(ssl.SSLContext):
 
     def _handshake(self, sock: socket.socket) -> ssl.SSLSocket:
         try:
+            _connected(sock)
             return super().wrap_socket(sock, server_hostname=self.peer.host)
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as e:
             raise ConnectionResetError("connection closed in the TLS handshake") from e
@@ -61,6 +64,18 @@ class Context(ssl.SSLContext):
     def wrap_bio(self, *_: Any, **__: Any) -> ssl.SSLObject:
         """Refuse: a handshake done later, elsewhere, would escape the check."""
         raise TlsError(f"{self.peer.host}: tls: only a socket can be checked")
+
+
+def _connected(sock: socket.socket) -> None:
+    """Raise ConnectionResetError if the peer has reset the connection already.
+
+    ssl would find that only after it has taken the descriptor, and leave it open.
+    """
+    try:
+        sock.getpeername()
+    except OSError as e:
+        text = os.strerror(errno.ECONNRESET)
+        raise ConnectionResetError(errno.ECONNRESET, text) from e
 
 
 def context(peer: Peer, trust: Trust | None) -> Context:
