@@ -78,6 +78,11 @@ class Index:
             self._open.clear()
         self._local = threading.local()
 
+    def __del__(self) -> None:
+        """Close what nobody closed: an opening that was cut short has no owner."""
+        for db in getattr(self, "_open", ()):
+            db.close()
+
     def discard(self) -> None:
         """Close it and remove its file: nothing was put into it."""
         self.close()
