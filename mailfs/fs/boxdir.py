@@ -1,18 +1,15 @@
 """A mailbox's directory: ctl, our own status, and the messages by number."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 from mailfs.errors import ENOENT, EPERM, Refused
-from mailfs.fs import boxctl
+from mailfs.fs import boxctl, names
+from mailfs.fs.codes import Code
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
 from mailfs.fs.messagedir import MessageDir
+from mailfs.fs.names import NameRow, always, controlled, everything
 from mailfs.fs.node import (
-    BOX,
-    BOXCTL,
-    EVENT,
-    MESSAGE,
-    STATUS,
     Attach,
     DirListing,
     Writable,
@@ -42,22 +39,22 @@ class BoxDir(File):
         self.box = box
 
     def id(self, code: int) -> int:
-        """Return the qid.path of something in this directory."""
+        """Make the qid.path of a node of this directory."""
         return path(self.attachment.boxes.id(self.box), 0, 0, code)
 
     @property
     def qid(self) -> Qid:
         """The directory's identity; its version changes with what is in it."""
-        return Qid(QTDIR, self.box.view.vers, self.id(BOX))
+        return Qid(QTDIR, self.box.view.vers, self.id(Code.BOX))
 
     def entry(self) -> Stat:
-        """Return its entry as things were last listed."""
+        """Tell the directory's entry as the mailbox was last listed."""
         view = self.box.view
         name, user = self.box.name, self.attachment.user
-        return directory(name, self.id(BOX), view.vers, view.mtime, user)
+        return directory(name, self.id(Code.BOX), view.vers, view.mtime, user)
 
     def stat(self) -> Later[Stat]:
-        """Return its entry as things are now."""
+        """Tell the directory's entry as the mailbox is now."""
         # Looking at a list of folders opens none of them.
         waiting = None if self.box.asleep else self.box.refresh()
         return self.entry() if waiting is None else self._stat(waiting)
@@ -71,7 +68,7 @@ class BoxDir(File):
         return self._message(name)
 
     def walk(self, name: str) -> Later[File]:
-        """Return a message or a control file; a suffix is passed over."""
+        """Find a message or a file of the mailbox's own; a suffix is passed over."""
         if name.isdecimal() and name.isascii():
             waiting = self.box.refresh() if self.box.asleep else None
             if waiting is not None:
@@ -79,16 +76,17 @@ class BoxDir(File):
             return self._message(name)
         if name == "..":
             return self.parent
-        if name == "ctl" and self.attachment.ctl:
-            return BoxCtl(self)
-        if name == "status":
-            return BoxStatus(self)
-        if name == "event":
-            return self.event()
+        found = names.walk(self.rows(), self, self.attachment, name)
+        if found is not None:
+            return found
         bare = without_suffix(name)
         if bare is None:
             raise Refused(ENOENT)
         return self.walk(bare)
+
+    def rows(self) -> "Mapping[str, NameRow[BoxDir]]":
+        """The names that are no message's."""
+        return NAMES
 
     def _message(self, name: str) -> MessageDir:
         message = self.box.message(int(name[:9]))
@@ -98,8 +96,8 @@ class BoxDir(File):
         return MessageDir(self.attachment, self, item, message.number)
 
     def event(self) -> EventFile:
-        """Return the file that tells what happens in the mailbox."""
-        return EventFile(self.id(EVENT), self.attachment.user, self._begin)
+        """Make the file that tells what happens in the mailbox."""
+        return EventFile(self.id(Code.EVENT), self.attachment.user, self._begin)
 
     async def _begin(self, handle: EventHandle) -> Callable[[], None]:
         await self.box.awake()
@@ -111,7 +109,7 @@ class BoxDir(File):
         return DirListing(self.listed)
 
     def listed(self) -> Later[Iterable[bytes]]:
-        """Return the packed entries as things are now."""
+        """List the mailbox as it is now, packed."""
         waiting = self.box.refresh()
         return self.entries() if waiting is None else self._listed(waiting)
 
@@ -121,17 +119,13 @@ class BoxDir(File):
 
     def entries(self) -> Iterator[bytes]:
         """Give the entries, packed: control files, then messages, oldest first."""
-        if self.attachment.ctl:
-            yield BoxCtl(self).stat().pack()
-        if self.attachment.everything:
-            yield BoxStatus(self).stat().pack()
-            yield self.event().stat().pack()
+        yield from names.entries(self.rows(), self, self.attachment)
         yield from self._messages(self.box.view)
 
     def _messages(self, view: View) -> Iterator[bytes]:
         listing, first = view.listing, self.box.first
         pack = packer(DMDIR | 0o555, self.attachment.user)
-        base = self.id(MESSAGE)
+        base = self.id(Code.MESSAGE)
         numbers, dates, idents = view.numbers, listing.dates, listing.idents
         for row in view.order:
             number, flags = numbers[row], listing.flags[row]
@@ -152,18 +146,18 @@ class BoxCtl(Writable):
     @property
     def qid(self) -> Qid:
         """The file's identity."""
-        return Qid(QTFILE, 0, self.dir.id(BOXCTL))
+        return Qid(QTFILE, 0, self.dir.id(Code.BOXCTL))
 
     def text(self) -> bytes:
-        """Return what reading shows: the mailbox's path and its version."""
+        """Show the mailbox's path and its version, a line each."""
         box = self.dir.box
         return f"{box.path}\n{box.view.vers}\n".encode("utf-8", "replace")
 
     def stat(self) -> Stat:
-        """Return its entry."""
+        """Tell the file's entry."""
         of = self.dir
         when, user = of.box.view.mtime, of.attachment.user
-        return plain("ctl", of.id(BOXCTL), 0, when, user, 0o666, len(self.text()))
+        return plain("ctl", of.id(Code.BOXCTL), 0, when, user, 0o666, len(self.text()))
 
     def open(self, mode: int) -> Handle:
         """Open it for commands, or to be read."""
@@ -184,22 +178,32 @@ class BoxStatus(File):
     @property
     def qid(self) -> Qid:
         """The file's identity."""
-        return Qid(QTFILE, 0, self.dir.id(STATUS))
+        return Qid(QTFILE, 0, self.dir.id(Code.STATUS))
 
     def text(self) -> bytes:
-        """Return what reading shows."""
+        """Show the rows of the mailbox's status, a line each."""
         rows = self.dir.box.status()
         lines = (f"{name} {value}\n" for name, value in rows)
         return "".join(lines).encode("utf-8", "replace")
 
     def stat(self) -> Stat:
-        """Return its entry."""
+        """Tell the file's entry."""
         of = self.dir
         when, user = of.box.view.mtime, of.attachment.user
-        return plain("status", of.id(STATUS), 0, when, user, 0o444, len(self.text()))
+        return plain(
+            "status", of.id(Code.STATUS), 0, when, user, 0o444, len(self.text())
+        )
 
     def open(self, mode: int) -> Handle:
         """Open it to be read; it shows the moment it was opened."""
         if mode & 3 != OREAD or mode & OTRUNC:
             raise Refused(EPERM)
         return CtlHandle(None, self.text())
+
+
+NAMES: Mapping[str, NameRow[BoxDir]] = {
+    "ctl": NameRow(BoxCtl, controlled),
+    "status": NameRow(BoxStatus, always, everything),
+    # Who reads every file there is would wait there for the next mail.
+    "event": NameRow(BoxDir.event, always, everything),
+}

@@ -6,8 +6,9 @@ does otherwise: references, the headers and the From_ line.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mailfs.fs.codes import FREE
 from mailfs.mailbox.message import Need
 from mailfs.mailbox.octets import Memory, Octets
 from mailfs.mailboxes import flags
@@ -20,7 +21,7 @@ NO_FILEID = "0.00"
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One file of a message's directory; code tells it from others in qids."""
+    """One file of a message's directory; code is one of fs/codes.FREE, for good."""
 
     code: int
     need: Need
@@ -29,8 +30,21 @@ class FileRow:
     mode: int = 0o444
 
 
+def table(rows: dict[str, FileRow]) -> dict[str, FileRow]:
+    """Order the rows by name, as directories list them; flags can be written.
+
+    Raises ValueError where two rows have one code, or one that is no file's.
+    """
+    codes = [row.code for row in rows.values()]
+    if len(set(codes)) < len(codes) or not FREE.issuperset(codes):
+        raise ValueError(f"codes of files: {sorted(codes)}")
+    done = {name: rows[name] for name in sorted(rows)}
+    done["flags"] = replace(done["flags"], mode=0o666)
+    return done
+
+
 def text(value: Callable[[Entity], str]) -> Callable[[Entity], Octets]:
-    """Return a renderer for a file that holds one value."""
+    """Make the renderer of a file that holds one value."""
     return lambda item: Memory(value(item).encode("utf-8", "replace"))
 
 
@@ -46,34 +60,34 @@ def _fileid(item: Entity) -> str:
     return item.message.fileid if item.top else NO_FILEID
 
 
-# The lines of info, in order; each is also the file of that name.  Clients know them
-# by position; upasfs(4).
-INFO: dict[str, tuple[Need, Callable[[Entity], str]]] = {
-    "from": (Need.HEAD, lambda item: item.envelope.from_),
-    "to": (Need.HEAD, lambda item: item.envelope.to),
-    "cc": (Need.HEAD, lambda item: item.envelope.cc),
-    "replyto": (Need.HEAD, lambda item: item.envelope.replyto),
-    "unixdate": (Need.HEAD, Entity.unix_date),
-    "subject": (Need.HEAD, lambda item: item.envelope.subject),
-    "type": (Need.HEAD, lambda item: item.envelope.type),
-    "disposition": (Need.HEAD, lambda item: item.envelope.disposition),
-    "filename": (Need.HEAD, lambda item: item.envelope.filename),
-    "digest": (Need.INFO, _digest),
-    "bcc": (Need.HEAD, lambda item: item.envelope.bcc),
-    "inreplyto": (Need.HEAD, lambda item: item.envelope.inreplyto),
-    "date": (Need.HEAD, _date),
-    "sender": (Need.HEAD, lambda item: item.envelope.sender),
-    "messageid": (Need.HEAD, lambda item: item.envelope.messageid),
-    "lines": (Need.INFO, lambda item: str(item.lines())),
-    "size": (Need.HEAD, lambda item: str(item.size())),
-    "flags": (Need.NOTHING, lambda item: flags.show(item.flags())),
-    "fileid": (Need.NOTHING, _fileid),
-    "ffrom": (Need.HEAD, lambda item: item.envelope.ffrom),
+# The lines of info, in order, each with its code; each is also the file of that name.
+# Clients know them by position; upasfs(4).
+INFO: dict[str, tuple[int, Need, Callable[[Entity], str]]] = {
+    "from": (10, Need.HEAD, lambda item: item.envelope.from_),
+    "to": (26, Need.HEAD, lambda item: item.envelope.to),
+    "cc": (2, Need.HEAD, lambda item: item.envelope.cc),
+    "replyto": (22, Need.HEAD, lambda item: item.envelope.replyto),
+    "unixdate": (28, Need.HEAD, Entity.unix_date),
+    "subject": (25, Need.HEAD, lambda item: item.envelope.subject),
+    "type": (27, Need.HEAD, lambda item: item.envelope.type),
+    "disposition": (5, Need.HEAD, lambda item: item.envelope.disposition),
+    "filename": (8, Need.HEAD, lambda item: item.envelope.filename),
+    "digest": (4, Need.INFO, _digest),
+    "bcc": (0, Need.HEAD, lambda item: item.envelope.bcc),
+    "inreplyto": (13, Need.HEAD, lambda item: item.envelope.inreplyto),
+    "date": (3, Need.HEAD, _date),
+    "sender": (23, Need.HEAD, lambda item: item.envelope.sender),
+    "messageid": (15, Need.HEAD, lambda item: item.envelope.messageid),
+    "lines": (14, Need.INFO, lambda item: str(item.lines())),
+    "size": (24, Need.HEAD, lambda item: str(item.size())),
+    "flags": (9, Need.NOTHING, lambda item: flags.show(item.flags())),
+    "fileid": (7, Need.NOTHING, _fileid),
+    "ffrom": (6, Need.HEAD, lambda item: item.envelope.ffrom),
 }
 
 
 def _info(item: Entity) -> str:
-    return "".join(f"{value(item)}\n" for _, value in INFO.values())
+    return "".join(f"{value(item)}\n" for _, _, value in INFO.values())
 
 
 def _references(item: Entity) -> str:
@@ -96,28 +110,21 @@ def _unixheader(item: Entity) -> Octets:
     return Memory(item.unix_header())
 
 
-# What is no line of info: what it needs, how it is rendered, how long it is.
-_OTHERS: dict[str, tuple[Need, Callable[[Entity], Octets]]] = {
-    "body": (Need.WHOLE, Entity.body),
-    "header": (Need.HEADER, _header),
-    "info": (Need.INFO, text(_info)),
-    "mimeheader": (Need.HEADER, _mimeheader),
-    "raw": (Need.OCTETS, Entity.raw),
-    "rawbody": (Need.OCTETS, Entity.raw_body),
-    "rawheader": (Need.HEADER, _rawheader),
-    "rawunix": (Need.OCTETS, Entity.raw_unix),
-    "references": (Need.HEAD, text(_references)),
-    "unixheader": (Need.HEAD, _unixheader),
+# What is no line of info.
+_OTHERS: dict[str, FileRow] = {
+    "body": FileRow(1, Need.WHOLE, Entity.body, Entity.body_length),
+    "header": FileRow(11, Need.HEADER, _header),
+    "info": FileRow(12, Need.INFO, text(_info)),
+    "mimeheader": FileRow(16, Need.HEADER, _mimeheader),
+    "raw": FileRow(17, Need.OCTETS, Entity.raw),
+    "rawbody": FileRow(18, Need.OCTETS, Entity.raw_body),
+    "rawheader": FileRow(19, Need.HEADER, _rawheader),
+    "rawunix": FileRow(20, Need.OCTETS, Entity.raw_unix),
+    "references": FileRow(21, Need.HEAD, text(_references)),
+    "unixheader": FileRow(29, Need.HEAD, _unixheader),
 }
 
-_ROWS = {name: (need, text(value)) for name, (need, value) in INFO.items()} | _OTHERS
-
-FILES: dict[str, FileRow] = {
-    name: FileRow(
-        code,
-        *_ROWS[name],
-        length=Entity.body_length if name == "body" else None,
-        mode=0o666 if name == "flags" else 0o444,
-    )
-    for code, name in enumerate(sorted(_ROWS))
-}
+FILES = table(
+    {name: FileRow(code, need, text(line)) for name, (code, need, line) in INFO.items()}
+    | _OTHERS
+)

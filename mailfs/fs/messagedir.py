@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, Refused
+from mailfs.fs.codes import Code
 from mailfs.fs.files import FILES
 from mailfs.fs.files import FileRow as Row
 from mailfs.fs.node import (
-    MESSAGE,
     Attach,
     DirListing,
     Writable,
@@ -67,7 +67,7 @@ class MessageDir(File):
         self._vers = 0
 
     def id(self, code: int) -> int:
-        """Return the qid.path of something in this directory."""
+        """Make the qid.path of a node of this directory."""
         box = self.attachment.boxes.id(self.item.box)
         return path(box, self.item.message.number, self.item.ordinal, code)
 
@@ -84,28 +84,28 @@ class MessageDir(File):
     @property
     def qid(self) -> Qid:
         """The directory's identity."""
-        return Qid(QTDIR, self.vers, self.id(MESSAGE))
+        return Qid(QTDIR, self.vers, self.id(Code.MESSAGE))
 
     def stat(self) -> Stat:
-        """Return its entry; its times are the message's."""
+        """Tell the directory's entry; its times are the message's."""
         when, user = self.item.message.date, self.attachment.user
         name = str(self.number)
-        return directory(name, self.id(MESSAGE), self.vers, when, user)
+        return directory(name, self.id(Code.MESSAGE), self.vers, when, user)
 
     def rows(self) -> Mapping[str, Row]:
-        """Return the files that are listed."""
+        """The files that are listed."""
         return FILES
 
     def row(self, name: str) -> Row | None:
-        """Return the file of that name, listed or not."""
+        """Find the file of that name, listed or not."""
         return FILES.get(name)
 
     def flags_handle(self) -> Handle:
-        """Return the file flags, open to be written."""
+        """Open the file flags to be written."""
         return FlagsHandle(self)
 
     def walk(self, name: str) -> Later[File]:
-        """Return a file or a part; a suffix that begins with a dot is passed over."""
+        """Find a file or a part; a suffix that begins with a dot is passed over."""
         if name == "..":
             return self.parent
         row = self.row(name)
@@ -143,7 +143,7 @@ class MessageDir(File):
         return DirListing(lambda: when(self, Need.ENTRIES, self.entries))
 
     def entries(self) -> list[bytes]:
-        """Return the packed entries: files, then parts."""
+        """List the files, then the parts, packed."""
         files = self.rows().items()
         records = [MessageFile(self, name, row).known().pack() for name, row in files]
         for child in self.item.children():
@@ -176,14 +176,14 @@ class MessageFile(Writable):
         return Qid(QTFILE, self.dir.vers, self.dir.id(self.row.code))
 
     def known(self) -> Stat:
-        """Return its entry; length 0 where a server would have to be asked for it."""
+        """Tell the file's entry; length 0 where a server would have to be asked."""
         item = self.dir.item
         if item.message.store.immediate or item.ready(self.row.need):
             return self.entry()
         return self._entry(0)
 
     def entry(self) -> Stat:
-        """Return its entry, with its true length; 0 where that is far to be had."""
+        """Tell the file's entry with its true length; 0 where that is far off."""
         item, row = self.dir.item, self.row
         if row.length is not None:
             return self._entry(row.length(item))
@@ -199,7 +199,7 @@ class MessageFile(Writable):
         return plain(name, id_, of.vers, date, user, mode, length)
 
     def stat(self) -> Later[Stat]:
-        """Return its entry; the length is true, so it may have to be worked out."""
+        """Tell the file's entry; its true length may have to be worked out."""
         return when(self.dir, self.row.need, self.entry)
 
     def open(self, mode: int) -> Later[Handle]:
@@ -234,7 +234,7 @@ class Reader(Handle):
         self._octets = octets
 
     def read(self, offset: int, count: int) -> Later[bytes]:
-        """Return octets of the file."""
+        """Read octets of the file."""
         octets = self._octets
         if isinstance(octets, Memory):
             return octets.data[offset : offset + count]
@@ -253,7 +253,7 @@ class FlagsHandle(Handle):
         self._dir = of
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return the seven letters."""
+        """Read the flags as seven letters."""
         return flags.show(self._dir.item.flags()).encode()[offset : offset + count]
 
     async def write(self, offset: int, data: bytes) -> int:

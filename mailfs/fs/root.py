@@ -1,20 +1,19 @@
 """The root of the tree: ctl, event, outbox, a directory for each open mailbox."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from mailfs.errors import ENOBOX, ENOENT, EPERM, Refused
-from mailfs.fs import aname as names
-from mailfs.fs import rootctl
+from mailfs.fs import aname as anames
+from mailfs.fs import names, rootctl
 from mailfs.fs.aname import KEYED, UPAS, Aname
 from mailfs.fs.boxdir import BoxDir
+from mailfs.fs.codes import Code
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
 from mailfs.fs.keyed.root import KeyedRoot
+from mailfs.fs.names import NameRow, always, controlled, everything
 from mailfs.fs.node import (
-    CTL,
-    EVENT,
-    ROOT,
     Attach,
     DirListing,
     Writable,
@@ -41,35 +40,32 @@ class Root(File):
     @property
     def qid(self) -> Qid:
         """The root's identity."""
-        return Qid(QTDIR, 0, path(0, 0, 0, ROOT))
+        return Qid(QTDIR, 0, path(0, 0, 0, Code.ROOT))
 
     def stat(self) -> Stat:
-        """Return its entry."""
+        """Tell the node's entry."""
         user = self.attachment.user
         return directory(".", self.qid.path, 0, int(time.time()), user)
 
     def walk(self, name: str) -> File:
-        """Return a mailbox, ctl, event or outbox; a suffix is passed over."""
+        """Find a mailbox or a file of the server's own; a suffix is passed over."""
         if name == "..":
             return self
         box = self.attachment.boxes.get(name)
         if box is not None:
             return BoxDir(self.attachment, self, box)
-        if name == "ctl" and self.attachment.ctl:
-            return RootCtl(self.attachment)
-        if name == "event":
-            return self.event()
-        if name == "outbox" and may_send(self.attachment):
-            return Outbox(self.attachment, self)
+        found = names.walk(NAMES, self, self.attachment, name)
+        if found is not None:
+            return found
         bare = without_suffix(name)
         if bare is None:
             raise Refused(ENOENT)
         return self.walk(bare)
 
     def event(self) -> EventFile:
-        """Return the file that tells what happens in any mailbox."""
+        """Make the file that tells what happens in any mailbox."""
         user = self.attachment.user
-        return EventFile(path(0, 0, 0, EVENT), user, self._begin)
+        return EventFile(path(0, 0, 0, Code.EVENT), user, self._begin)
 
     async def _begin(self, handle: EventHandle) -> Callable[[], None]:
         handle.many = True
@@ -83,13 +79,7 @@ class Root(File):
 
     def entries(self) -> Iterator[bytes]:
         """Give the packed entries: files, then the mailboxes as they were opened."""
-        if self.attachment.ctl:
-            yield RootCtl(self.attachment).stat().pack()
-        # Who reads every file there is would wait there for the next mail.
-        if self.attachment.everything:
-            yield self.event().stat().pack()
-        if may_send(self.attachment):
-            yield Outbox(self.attachment, self).stat().pack()
+        yield from names.entries(NAMES, self, self.attachment)
         for box in self.attachment.boxes:
             yield BoxDir(self.attachment, self, box).entry().pack()
 
@@ -105,10 +95,10 @@ class RootCtl(Writable):
     @property
     def qid(self) -> Qid:
         """The file's identity."""
-        return Qid(QTFILE, 0, path(0, 0, 0, CTL))
+        return Qid(QTFILE, 0, path(0, 0, 0, Code.CTL))
 
     def stat(self) -> Stat:
-        """Return its entry."""
+        """Tell the node's entry."""
         now, user = int(time.time()), self.attachment.user
         return plain("ctl", self.qid.path, 0, now, user, 0o666, 0)
 
@@ -120,6 +110,21 @@ class RootCtl(Writable):
         return CtlHandle(lambda line: rootctl.command(boxes, line))
 
 
+def _outbox(root: Root) -> Outbox:
+    return Outbox(root.attachment, root)
+
+
+def _ctl(root: Root) -> RootCtl:
+    return RootCtl(root.attachment)
+
+
+NAMES: Mapping[str, NameRow[Root]] = {
+    "ctl": NameRow(_ctl, controlled),
+    # Who reads every file there is would wait there for the next mail.
+    "event": NameRow(Root.event, always, everything),
+    "outbox": NameRow(_outbox, may_send),
+}
+
 DIALECTS: dict[str, Callable[[Attach], File]] = {UPAS: Root, KEYED: KeyedRoot}
 
 
@@ -129,7 +134,7 @@ def attach(
     aname: str,
     bound: Aname = Aname(),  # noqa: B008  # a value
 ) -> File:
-    """Return the root for an attach.
+    """Make the root for an attach.
 
     Only the mailboxes' user may attach.  What aname asks for is narrowed to what bound
     allows; the dialect is aname's, else bound's, else upas.  Raises Refused for other
@@ -137,7 +142,7 @@ def attach(
     """
     if uname != boxes.place.user:
         raise Refused(EPERM)
-    asked = names.parse(aname)
+    asked = anames.parse(aname)
     shelf = ScopedMailboxes(boxes, bound.scope.narrowed(asked.scope))
     for name in asked.scope.boxes or ():
         if shelf.get(name) is None:

@@ -1,15 +1,18 @@
 """A mailbox's directory in the keyed dialect: ctl, search, folders, messages."""
 
 import zlib
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 
 from mailfs.errors import ENOENT, EPERM, Refused
-from mailfs.fs.boxdir import BoxCtl, BoxDir
+from mailfs.fs import names
+from mailfs.fs.boxdir import BoxCtl, BoxDir, BoxStatus
+from mailfs.fs.codes import KEYED, Code
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.keyed import boxctl
-from mailfs.fs.keyed.message import KEYED, KeyedMessage
+from mailfs.fs.keyed.message import KeyedMessage
 from mailfs.fs.keyed.visit import KeyedAttach
 from mailfs.fs.messagedir import MessageDir
+from mailfs.fs.names import NameRow, always, controlled, never
 from mailfs.fs.node import DirListing, Writable, directory, path, plain
 from mailfs.mailbox.drivers.spec import LEVEL
 from mailfs.mailboxes import query
@@ -18,9 +21,6 @@ from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.mailboxes.search import search
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later
-
-# The 6 bits that tell these from other nodes, which count up from 0.
-SEARCH, BRANCH = 63, 62
 
 
 class KeyedBox(BoxDir):
@@ -33,20 +33,18 @@ class KeyedBox(BoxDir):
         self.visit = visit
 
     def id(self, code: int) -> int:
-        """Return the qid.path of something in this directory."""
+        """Make the qid.path of a node of this directory."""
         return super().id(code) | KEYED
 
     def entry(self) -> Stat:
-        """Return its entry as things were last listed."""
+        """Tell the directory's entry as the mailbox was last listed."""
         return super().entry()._replace(name=self.box.name.rsplit(LEVEL, 1)[-1])
 
     def walk(self, name: str) -> Later[File]:
-        """Return a folder, a message or a control file; a suffix is passed over."""
+        """Find a folder, a message or a file of the mailbox's own."""
         below = folder(self.visit, self, f"{self.box.name}{LEVEL}{name}")
         if below is not None:
             return below
-        if name == "search":
-            return SearchFile(self)
         found = super().walk(name)
         return self._keyed(found) if isinstance(found, File) else self._later(found)
 
@@ -54,16 +52,18 @@ class KeyedBox(BoxDir):
         return self._keyed(await found)
 
     def _keyed(self, found: File) -> File:
-        """Return what this dialect has in the place of the other's file."""
+        """Put this dialect's message in the place of the other's."""
         if type(found) is MessageDir:
             return KeyedMessage(self.attachment, self, found.item, found.number)
-        return KeyedCtl(self) if type(found) is BoxCtl else found
+        return found
+
+    def rows(self) -> Mapping[str, NameRow[BoxDir]]:
+        """The names that are no message's and no folder's."""
+        return NAMES
 
     def entries(self) -> Iterator[bytes]:
         """Give the entries, packed: control files, folders, messages oldest first."""
-        if self.attachment.ctl:
-            yield KeyedCtl(self).stat().pack()
-        yield SearchFile(self).stat().pack()
+        yield from names.entries(self.rows(), self, self.attachment)
         yield from folders(self.visit, self, f"{self.box.name}{LEVEL}")
         yield from self._messages(self.box.view)
 
@@ -82,15 +82,15 @@ class Branch(File):
     def qid(self) -> Qid:
         """The directory's identity."""
         number = zlib.crc32(self.name.encode())
-        return Qid(QTDIR, 0, path(0, number, number >> 16, BRANCH) | KEYED)
+        return Qid(QTDIR, 0, path(0, number, number >> 16, Code.BRANCH) | KEYED)
 
     def stat(self) -> Stat:
-        """Return its entry."""
+        """Tell the node's entry."""
         name = self.name.rsplit(LEVEL, 1)[-1]
         return directory(name, self.qid.path, 0, self.visit.when, self.visit.user)
 
     def walk(self, name: str) -> Later[File]:
-        """Return a folder."""
+        """Find a folder."""
         if name == "..":
             return self.parent
         below = folder(self.visit, self, f"{self.name}{LEVEL}{name}")
@@ -104,7 +104,7 @@ class Branch(File):
 
 
 def folder(visit: KeyedAttach, parent: File, name: str) -> File | None:
-    """Return the directory of a mailbox, or of those whose names begin so."""
+    """Find the directory of a mailbox, or of those whose names begin so."""
     boxes = visit.boxes
     box = boxes.get(name)
     if box is not None:
@@ -125,7 +125,7 @@ def folders(visit: KeyedAttach, parent: File, prefix: str) -> Iterator[bytes]:
 
 
 def below(boxes: ScopedMailboxes, prefix: str) -> list[str]:
-    """Return the elements that follow prefix in the names of mailboxes, each once."""
+    """List the elements that follow prefix in names of mailboxes, each once."""
     rests = (box.name[len(prefix) :] for box in boxes if box.name.startswith(prefix))
     return list(dict.fromkeys(rest.split(LEVEL)[0] for rest in rests))
 
@@ -152,19 +152,19 @@ class SearchFile(Writable):
 
     __slots__ = ("dir",)
 
-    def __init__(self, of: KeyedBox) -> None:
+    def __init__(self, of: BoxDir) -> None:
         self.dir = of
 
     @property
     def qid(self) -> Qid:
         """The file's identity."""
-        return Qid(QTFILE, 0, self.dir.id(SEARCH))
+        return Qid(QTFILE, 0, self.dir.id(Code.SEARCH))
 
     def stat(self) -> Stat:
-        """Return its entry."""
+        """Tell the node's entry."""
         of = self.dir
         when, user = of.box.view.mtime, of.attachment.user
-        return plain("search", of.id(SEARCH), 0, when, user, 0o666, 0)
+        return plain("search", of.id(Code.SEARCH), 0, when, user, 0o666, 0)
 
     def open(self, mode: int) -> Handle:
         """Open it for a search of one's own."""
@@ -183,7 +183,7 @@ class SearchHandle(Handle):
         self._answer = b""
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return octets of the answer: numbers, ascending, a blank between them."""
+        """Read octets of the answer: numbers, ascending, a blank between them."""
         return self._answer[offset : offset + count]
 
     async def write(self, offset: int, data: bytes) -> int:
@@ -193,3 +193,11 @@ class SearchHandle(Handle):
         numbers = await search(self._box, terms)
         self._answer = " ".join(map(str, numbers)).encode()
         return len(data)
+
+
+NAMES: Mapping[str, NameRow[BoxDir]] = {
+    "ctl": NameRow(KeyedCtl, controlled),
+    "search": NameRow(SearchFile),
+    "status": NameRow(BoxStatus, always, never),
+    "event": NameRow(BoxDir.event, always, never),
+}

@@ -7,7 +7,7 @@ row there is can be walked to in each.
 import time
 from collections.abc import Callable
 
-from mailfs.fs.files import FileRow, text
+from mailfs.fs.files import FileRow, table, text
 from mailfs.fs.keyed import flags
 from mailfs.fs.keyed.people import FIELDS, line, pairs, people, voice
 from mailfs.mailbox.message import Need
@@ -78,22 +78,26 @@ def _lines(item: Entity) -> str:
 
 
 # What is one value, by the name of its file.  inreplyto and messageid keep brackets.
-_VALUES: dict[str, tuple[Need, Callable[[Entity], str]]] = {
-    "date": (Need.HEAD, lambda item: _values(item).date),
-    "digest": (Need.INFO, _digest),
-    "disposition": (Need.HEAD, lambda item: item.envelope.disposition),
-    "filename": (Need.HEAD, lambda item: pasted(item.envelope.filename)),
-    "flags": (Need.NOTHING, _flags),
-    "inreplyto": (Need.HEAD, lambda item: _bracketed(_values(item).inreplyto)),
-    "lines": (Need.INFO, _lines),
-    "messageid": (Need.HEAD, lambda item: _bracketed(_values(item).messageid)),
-    "subject": (Need.HEAD, lambda item: _values(item).subject),
-    "type": (Need.HEAD, lambda item: item.envelope.type),
-    "unixdate": (Need.HEAD, _unixdate),
-    "charset": (Need.PARTS, lambda item: item.tree.charset),
-    "desc": (Need.PARTS, lambda item: item.tree.description),
-    "encoding": (Need.PARTS, lambda item: item.tree.encoding or "7bit"),
-    "idstr": (Need.HEADER, lambda item: words(item.header.raw(b"content-id") or b"")),
+_VALUES: dict[str, tuple[int, Need, Callable[[Entity], str]]] = {
+    "date": (4, Need.HEAD, lambda item: _values(item).date),
+    "digest": (6, Need.INFO, _digest),
+    "disposition": (7, Need.HEAD, lambda item: item.envelope.disposition),
+    "filename": (9, Need.HEAD, lambda item: pasted(item.envelope.filename)),
+    "flags": (10, Need.NOTHING, _flags),
+    "inreplyto": (15, Need.HEAD, lambda item: _bracketed(_values(item).inreplyto)),
+    "lines": (16, Need.INFO, _lines),
+    "messageid": (17, Need.HEAD, lambda item: _bracketed(_values(item).messageid)),
+    "subject": (25, Need.HEAD, lambda item: _values(item).subject),
+    "type": (27, Need.HEAD, lambda item: item.envelope.type),
+    "unixdate": (28, Need.HEAD, _unixdate),
+    "charset": (3, Need.PARTS, lambda item: item.tree.charset),
+    "desc": (5, Need.PARTS, lambda item: item.tree.description),
+    "encoding": (8, Need.PARTS, lambda item: item.tree.encoding or "7bit"),
+    "idstr": (
+        13,
+        Need.HEADER,
+        lambda item: words(item.header.raw(b"content-id") or b""),
+    ),
 }
 
 # The lines of info after unixdate, in order; what has no value has no line.
@@ -111,7 +115,7 @@ def _info(item: Entity) -> str:
     known = people(item)
     for key in INFO:
         person = key in FIELDS
-        value = pairs(known.get(key, ())) if person else _VALUES[key][1](item)
+        value = pairs(known.get(key, ())) if person else _VALUES[key][2](item)
         if value and (key, value) != ("lines", "0"):
             out.append(f"{key} {value}\n")
     return "".join(out)
@@ -174,31 +178,24 @@ def _addresses(name: str) -> Callable[[Entity], Octets]:
     return text(lambda item: pairs(people(item).get(name, ())))
 
 
-_ROWS: dict[str, tuple[Need, Callable[[Entity], Octets]]] = (
-    {name: (need, text(value)) for name, (need, value) in _VALUES.items()}
-    | {name: (Need.HEAD, _addresses(name)) for name in FIELDS}
-    | {
-        "body": (Need.WHOLE, Entity.body),
-        "header": (Need.HEADER, text(_header)),
-        "info": (Need.INFO, text(_info)),
-        "mimeheader": (Need.HEADER, _mimeheader),
-        "raw": (Need.OCTETS, _raw),
-        "rawbody": (Need.OCTETS, _rawbody),
-        "rawheader": (Need.HEADER, _rawheader),
-        "rawunix": (Need.OCTETS, _rawunix),
-        "unixheader": (Need.HEAD, lambda item: Memory(item.unix_header())),
-    }
-)
-
-FILES: dict[str, FileRow] = {
-    name: FileRow(
-        code,
-        *_ROWS[name],
-        length=Entity.body_length if name == "body" else None,
-        mode=0o666 if name == "flags" else 0o444,
-    )
-    for code, name in enumerate(sorted(_ROWS))
+_OTHERS: dict[str, FileRow] = {
+    "body": FileRow(1, Need.WHOLE, Entity.body, Entity.body_length),
+    "header": FileRow(12, Need.HEADER, text(_header)),
+    "info": FileRow(14, Need.INFO, text(_info)),
+    "mimeheader": FileRow(18, Need.HEADER, _mimeheader),
+    "raw": FileRow(19, Need.OCTETS, _raw),
+    "rawbody": FileRow(20, Need.OCTETS, _rawbody),
+    "rawheader": FileRow(21, Need.HEADER, _rawheader),
+    "rawunix": FileRow(22, Need.OCTETS, _rawunix),
+    "unixheader": FileRow(29, Need.HEAD, lambda item: Memory(item.unix_header())),
 }
+_PEOPLE = {"bcc": 0, "cc": 2, "from": 11, "replyto": 23, "sender": 24, "to": 26}
+
+FILES = table(
+    {name: FileRow(code, need, text(v)) for name, (code, need, v) in _VALUES.items()}
+    | {n: FileRow(code, Need.HEAD, _addresses(n)) for n, code in _PEOPLE.items()}
+    | _OTHERS
+)
 
 
 def _listed(names: str) -> dict[str, FileRow]:

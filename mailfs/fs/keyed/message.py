@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 from mailfs.errors import EGONE, Refused
+from mailfs.fs.codes import KEYED
 from mailfs.fs.files import FileRow as Row
 from mailfs.fs.keyed import flags
 from mailfs.fs.keyed.files import FILES, listed
 from mailfs.fs.messagedir import MessageDir
 from mailfs.p9.file import Handle
-
-KEYED = 1 << 63  # in qid.path: one server shows both dialects
 
 
 class KeyedMessage(MessageDir):
@@ -18,19 +17,19 @@ class KeyedMessage(MessageDir):
     __slots__ = ()
 
     def id(self, code: int) -> int:
-        """Return the qid.path of something in this directory."""
+        """Make the qid.path of a node of this directory."""
         return super().id(code) | KEYED
 
     def rows(self) -> Mapping[str, Row]:
-        """Return the files that are listed."""
+        """The files that are listed."""
         return listed(self.item)
 
     def row(self, name: str) -> Row | None:
-        """Return the file of that name, listed or not."""
+        """Find the file of that name, listed or not."""
         return FILES.get(name)
 
     def flags_handle(self) -> Handle:
-        """Return the file flags, open to be written."""
+        """Open the file flags to be written."""
         return WordsHandle(self)
 
 
@@ -43,7 +42,7 @@ class WordsHandle(Handle):
         self._dir = of
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return the words."""
+        """Read the flags as words."""
         return flags.show(self._dir.item.flags()).encode()[offset : offset + count]
 
     async def write(self, offset: int, data: bytes) -> int:

@@ -1,20 +1,18 @@
 """The root of the keyed dialect: ctl, and the mailboxes as folders."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from mailfs.attr import tokenize
 from mailfs.errors import ENOENT, EPERM, Refused
-from mailfs.fs import rootctl
+from mailfs.fs import names, rootctl
+from mailfs.fs.codes import KEYED, Code
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
 from mailfs.fs.keyed.box import folder, folders
 from mailfs.fs.keyed.boxctl import shown
-from mailfs.fs.keyed.message import KEYED
 from mailfs.fs.keyed.visit import KeyedAttach
+from mailfs.fs.names import NameRow, always, controlled, never
 from mailfs.fs.node import (
-    CTL,
-    EVENT,
-    ROOT,
     Attach,
     DirListing,
     Writable,
@@ -38,31 +36,32 @@ class KeyedRoot(File):
     @property
     def qid(self) -> Qid:
         """The root's identity."""
-        return Qid(QTDIR, 0, path(0, 0, 0, ROOT) | KEYED)
+        return Qid(QTDIR, 0, path(0, 0, 0, Code.ROOT) | KEYED)
 
     def stat(self) -> Stat:
-        """Return its entry."""
+        """Tell the node's entry."""
         return directory("/", self.qid.path, 0, self.visit.when, self.visit.user)
 
     def walk(self, name: str) -> File:
-        """Return a folder or ctl; a suffix is passed over."""
+        """Find a folder or a file of the server's own; a suffix is passed over."""
         if name == "..":
             return self
-        found = folder(self.visit, self, name)
+        mailbox = folder(self.visit, self, name)
+        if mailbox is not None:
+            return mailbox
+        found = names.walk(NAMES, self, self.visit.attachment, name)
         if found is not None:
             return found
-        if name == "ctl" and self.visit.attachment.ctl:
-            return KeyedRootCtl(self.visit)
-        if name == "event":
-            return self.event()
         bare = without_suffix(name)
         if bare is None:
             raise Refused(ENOENT)
         return self.walk(bare)
 
     def event(self) -> EventFile:
-        """Return the file that tells what happens in any mailbox; it is not listed."""
-        return EventFile(path(0, 0, 0, EVENT) | KEYED, self.visit.user, self._begin)
+        """Make the file that tells what happens in any mailbox."""
+        return EventFile(
+            path(0, 0, 0, Code.EVENT) | KEYED, self.visit.user, self._begin
+        )
 
     async def _begin(self, handle: EventHandle) -> Callable[[], None]:
         handle.many = True
@@ -76,8 +75,7 @@ class KeyedRoot(File):
 
     def entries(self) -> Iterator[bytes]:
         """Give the packed entries: ctl, then the folders as they were opened."""
-        if self.visit.attachment.ctl:
-            yield KeyedRootCtl(self.visit).stat().pack()
+        yield from names.entries(NAMES, self, self.visit.attachment)
         yield from folders(self.visit, self, "")
 
 
@@ -106,10 +104,10 @@ class KeyedRootCtl(Writable):
     @property
     def qid(self) -> Qid:
         """The file's identity."""
-        return Qid(QTFILE, 0, path(0, 0, 0, CTL) | KEYED)
+        return Qid(QTFILE, 0, path(0, 0, 0, Code.CTL) | KEYED)
 
     def stat(self) -> Stat:
-        """Return its entry."""
+        """Tell the node's entry."""
         when, user = self.visit.when, self.visit.user
         return plain("ctl", self.qid.path, 0, when, user, 0o666, 0)
 
@@ -118,3 +116,13 @@ class KeyedRootCtl(Writable):
         if mode & 3 == OEXEC:
             raise Refused(EPERM)
         return CtlHandle(lambda line: command(self.visit, line))
+
+
+def _ctl(root: KeyedRoot) -> KeyedRootCtl:
+    return KeyedRootCtl(root.visit)
+
+
+NAMES: Mapping[str, NameRow[KeyedRoot]] = {
+    "ctl": NameRow(_ctl, controlled),
+    "event": NameRow(KeyedRoot.event, always, never),
+}

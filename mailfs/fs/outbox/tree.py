@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from mailfs.attr import quote
 from mailfs.errors import EFBIG, EGONE, EISDIR, ENOENT, EPERM, EROFS, Refused, reason
+from mailfs.fs.codes import Code
 from mailfs.fs.node import Attach, DirListing, directory, path, plain
 from mailfs.fs.outbox.letter import MAX_LETTER, Letter, LetterState
 from mailfs.fs.outbox.post import STATUS, SUFFIX, Post, post
@@ -34,9 +35,6 @@ from mailfs.p9.fcall import (
     Stat,
 )
 from mailfs.p9.file import File, Handle
-
-# The 6 bits that tell these nodes in qids from others of no mailbox; see fs/node.
-OUTBOX, TABLE, LETTER, FATE = range(56, 60)
 
 
 def may_send(attachment: Attach) -> bool:
@@ -57,7 +55,7 @@ class Outbox(File):
     @property
     def qid(self) -> Qid:
         """The directory's identity."""
-        return Qid(QTDIR, 0, path(0, 0, 0, OUTBOX))
+        return Qid(QTDIR, 0, path(0, 0, 0, Code.OUTBOX))
 
     @property
     def post(self) -> Post:
@@ -80,7 +78,7 @@ class Outbox(File):
             return self.parent or self
         if name == STATUS:
             return Report(
-                self, STATUS, Qid(QTFILE, 0, path(0, 0, 0, TABLE)), self.table
+                self, STATUS, Qid(QTFILE, 0, path(0, 0, 0, Code.LETTERS)), self.table
             )
         found = self.post.get(name)
         if found is not None and found.there:
@@ -92,7 +90,9 @@ class Outbox(File):
         raise Refused(ENOENT)
 
     def _fate(self, letter: Letter) -> "Report":
-        qid = Qid(QTFILE, letter.version & 0xFFFFFFFF, path(0, letter.number, 0, FATE))
+        qid = Qid(
+            QTFILE, letter.version & 0xFFFFFFFF, path(0, letter.number, 0, Code.FATE)
+        )
         return Report(self, letter.name + SUFFIX, qid, letter.lines, letter)
 
     def open(self, mode: int) -> Handle:
@@ -202,7 +202,7 @@ class LetterFile(File):
         """The letter's identity."""
         letter = self.letter
         return Qid(
-            QTFILE, letter.version & 0xFFFFFFFF, path(0, letter.number, 0, LETTER)
+            QTFILE, letter.version & 0xFFFFFFFF, path(0, letter.number, 0, Code.LETTER)
         )
 
     def stat(self) -> Stat:
