@@ -1,1 +1,10 @@
-"""Any 9P server as a FUSE file system."""
+"""Any 9P server as a FUSE file system, by /dev/fuse itself.
+
+abi, device     the kernel's messages, one at a time in and out
+session, serve  the life of a mount; mountpoint has fusermount3 make it
+ops         what the kernel asks, answered from a tree
+tree, node, entry   the 9P side: fids walked, files remembered, attributes
+handles, opening, openfile, opendir   what processes have open
+ahead, relist, recursion   what is guessed of readers, so that they wait less
+errstr      texts of 9P servers as errnos of Linux
+"""

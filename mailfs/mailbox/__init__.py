@@ -1,1 +1,11 @@
-"""Mailboxes: messages with numbers that stay, over stores of several kinds."""
+"""One mailbox: messages with numbers that stay, over stores of several kinds.
+
+driver, kinds   the contract with a kind of store, and what passes between
+drivers     the kinds: a file or a package each
+mailbox, worker   where the event loop and the mailbox's own thread meet
+folder, view    what the worker keeps: store, index, the messages under their numbers
+message, octets, derive   a message read as far as somebody asks
+index, build    what can be rebuilt: SQLite in the cache, and the process that fills it
+flagfile    flags of stores that have no place for them
+remotebox, remotestate, remote, sparse, gather, lines, net   stores behind a network
+"""

@@ -1,5 +1,5 @@
 """The world of a sender.
 
-site  root, user, names from ndb, clock
-log   lines in sys/log
+site        root, user, names from ndb, clock
+log         lines in sys/log: who was sent what, and what went wrong
 """
