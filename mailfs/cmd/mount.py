@@ -3,13 +3,11 @@
 import argparse
 import asyncio
 import os
-import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +17,7 @@ from mailfs.cmd.args import Parser, why
 from mailfs.errors import MailfsError, UsageError
 
 if TYPE_CHECKING:
-    from mailfs.p9.mux import Mux
+    from mailfs.fuse.upstream import Dial
 
 SUMMARY = "mount a 9P server on a directory, by FUSE"
 
@@ -28,7 +26,6 @@ ANAME = "upas/all"  # what upas/fs does not have is listed too
 WAITING = frozenset({b"event"})  # their readers wait; grep -r must not be one
 START_SECONDS = 2.0  # that a server just started may take to make its socket
 POLL = 0.05  # seconds between looks whether it has
-END_SECONDS = 10.0  # that a server of our own may take to end
 
 Ready = Callable[[], None]
 
@@ -66,8 +63,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "mount",
         "Mount a 9P server on a directory, and return when it is mounted.  A missing\n"
         "directory is made, and removed at the end.  The mount ends when it is\n"
-        "unmounted, killed, or the server has gone.",
-        example="mailfs mount ~/mail\n"
+        "unmounted or killed; without its server all is an i/o error until that is\n"
+        "back.",
+        example="mailfs mount --readonly ~/mail             (nothing can be changed)\n"
+        "mailfs mount ~/mail\n"
         "mailfs mount --start ~/Maildir ~/mail      (needs no server)\n"
         "mailfs mount -a 'tcp!example.org!564' -A '' /mnt\n"
         "rm -r ~/mail/mbox/3                        (deletes message 3)\n"
@@ -125,14 +124,15 @@ def _run(options: argparse.Namespace, directory: Path, ready: Ready) -> int:
         address = where.dialstring(SERVICE)
     else:
         address = p9.address(options.address)
+    dialled = p9.dialler(options) if address.net == "tls" else dial
 
     async def serve() -> None:
-        dialled = p9.dialler(options) if address.net == "tls" else dial
         present = await asyncio.to_thread(_present, address)
         if not present and options.address is None:
             raise MailfsError("no mail server runs: mailfs fs &")
-        line = await mux.connect(address, dialled)
-        await _mount(line, options, directory, ready, proving=address.net != "unix")
+        proving = address.net != "unix"
+        line = partial(mux.connect, address, dialled)
+        await _mount(line, options, directory, ready, proving=proving)
 
     run(serve())
     return 0
@@ -153,83 +153,35 @@ def _present(address: where.DialString) -> bool:
 
 def _with_server(options: argparse.Namespace, directory: Path, ready: Ready) -> int:
     """Do the same with a server that has no other client and ends with the mount."""
-    from mailfs.p9 import mux
+    from mailfs.fuse.private import PrivateServer
     from mailfs.p9.srv import run
 
-    ours, theirs = socket.socketpair()
-    with theirs:
-        server = _start(options, theirs)
-
-    async def serve() -> None:
-        line = await mux.over(ours, "mailfs fs")
-        await _mount(line, options, directory, ready, proving=False)
-
-    relay = threading.Thread(target=_relay, args=(server,), daemon=True)
-    relay.start()
+    server = PrivateServer(options.specs, readonly=options.readonly)
     try:
-        run(serve())
+        run(_mount(server.dial, options, directory, ready, proving=False))
     except MailfsError:
-        if _ended(server) <= 0:
+        if server.end() <= 0:
             raise
-        relay.join(END_SECONDS)
         return 1  # it has said why
-    return _ended(server)
-
-
-def _relay(server: "subprocess.Popen[bytes]") -> None:
-    """Pass on what a server says, as long as there is somebody to read it.
-
-    It must not hold our terminal, or the pipe of whoever waits for the mount.
-    """
-    assert server.stderr is not None
-    with server.stderr as lines:
-        for line in lines:
-            os.write(2, line)
-
-
-def _start(
-    options: argparse.Namespace, line: socket.socket
-) -> "subprocess.Popen[bytes]":
-    words = ["--readonly"] if options.readonly else []
-    for spec in options.specs:
-        words += ["-f", spec]
-    # In a session of its own: what interrupts us must not end it before the mount.
-    return subprocess.Popen(  # noqa: S603  # no shell reads the words
-        [sys.executable, "-P", "-m", "mailfs", "fs", "-l", "stdio", *words],
-        stdin=line.fileno(),
-        stdout=line.fileno(),
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def _ended(server: "subprocess.Popen[bytes]") -> int:
-    """Wait for a server whose line is closed; return its exit status."""
-    try:
-        return server.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        return server.wait()
+    return server.end()
 
 
 async def _mount(
-    line: "Mux",
+    dial: "Dial",
     options: argparse.Namespace,
     directory: Path,
     ready: Ready,
     *,
     proving: bool,
 ) -> None:
-    from mailfs.fuse.serve import Attach, mount
+    from mailfs.fuse.serve import mount
+    from mailfs.fuse.upstream import Attach, Upstream
 
     anames = (ANAME, "") if options.aname is None else (options.aname,)
     prove = p9.prove if proving else None
-    await mount(
-        line,
-        Attach(options.uname or where.user(), anames, prove, WAITING, options.readonly),
-        directory,
-        ready,
-    )
+    attach = Attach(options.uname or where.user(), anames, prove, WAITING)
+    upstream = Upstream(dial, attach)
+    await mount(upstream, directory, ready, readonly=options.readonly)
 
 
 def _background(run: Callable[[Ready], int]) -> int:

@@ -187,6 +187,14 @@ class Nodes:
         """Whether what was seen then need not be asked for again."""
         return seen > max(self._changed, self._clock() - FRESH)
 
+    def renew(self, root: Entry) -> None:
+        """Believe nothing of what another server told, nor the octets kept of it."""
+        self._changed = self._clock()
+        self.root.entry = root
+        for node in self._nodes.values():
+            node.cached = None
+            node.listing = None
+
     def left(self, node: FuseNode) -> int:
         """Return how long a node may be believed still, in nanoseconds."""
         return max(0, int((node.seen + FRESH - self._clock()) * 1e9))

@@ -54,8 +54,11 @@ class OpenDir:
     async def fill(self, start: int) -> None:
         """Read until the entry at start is there, or there are no more.
 
-        From 0 the directory is listed anew, as rewinddir(3) has it.
+        From 0 the directory is listed anew, as rewinddir(3) has it.  Raises
+        MailfsError once the server has gone: half a listing is none.
         """
+        if self._tree.mux.lost.done():
+            raise self._tree.mux.lost.result()
         if start == 0 and self._used:
             self._begin()
         self._used = True

@@ -53,14 +53,29 @@ _WANTED = (
 class Ops:
     """The operations on one mounted tree."""
 
-    def __init__(self, tree: Tree, nodes: Nodes, expire: Expire, store: Store) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        nodes: Nodes,
+        expire: Expire,
+        store: Store,
+        handles: Handles | None = None,
+    ) -> None:
+        """Make them; handles are those of a tree before this one."""
         self.tree = tree
         self.nodes = nodes
         self._expire = expire
+        self._store = store
         self._expires = False  # what the kernel is told can be taken back
-        self._handles = Handles()
+        self._handles = handles or Handles()
         self._relist = Relist(tree)
         self._opening = Opening(tree, nodes, self._handles, store)
+
+    def renewed(self, tree: Tree) -> "Ops":
+        """Make the operations on the tree that takes this one's place."""
+        ops = Ops(tree, self.nodes, self._expire, self._store, self._handles)
+        ops._expires = self._expires
+        return ops
 
     # The session
 
@@ -140,7 +155,9 @@ class Ops:
     def getattr(self, request: Request) -> Answer:
         """Tell a node's attributes."""
         node = self.nodes.find(request.node)
-        if self.nodes.fresh(node.seen):
+        # Without a server the mount point is there still: programs must see a mount.
+        gone = node.parent is None and self.tree.mux.lost.done()
+        if gone or self.nodes.fresh(node.seen):
             return self._attr(node)
         return self._getattr(node)
 
@@ -153,6 +170,10 @@ class Ops:
         return abi.ATTR_OUT.pack(seconds, rest, 0) + node.entry.attr()
 
     def _told(self, node: FuseNode, entry: Entry) -> None:
+        """Note what the server tells of a node.  Raises OSError if it is another."""
+        known = node.entry
+        if node.parent and (entry.path, entry.kind) != (known.path, known.kind):
+            raise OSError(errno.ESTALE, "another file of that name")
         node.update(entry)
         self.nodes.saw(node)
 
@@ -301,7 +322,7 @@ class Ops:
         except BaseException:
             self.tree.mux.clunk(opened.fid)
             raise
-        self._change_soon()
+        self.doubt()
         return opened, self.nodes.enter(parent, entry)
 
     async def unlink(self, request: Request) -> bytes:
@@ -315,7 +336,7 @@ class Ops:
                 return b""
             raise Refused(EPERM)
         await self.tree.remove(parent, abi.name(request.body))
-        self._change_soon()
+        self.doubt()
         return b""
 
     async def rmdir(self, request: Request) -> bytes:
@@ -328,7 +349,7 @@ class Ops:
             if not refused or not self._recursive(parent, request.pid):
                 raise
             return b""
-        self._change_soon()
+        self.doubt()
         return b""
 
     def _recursive(self, directory: FuseNode | None, thread: int) -> bool:
@@ -347,10 +368,10 @@ class Ops:
         if names and self._expires:
             await asyncio.wait([self._expire(names)], timeout=FRESH)
 
-    def _change_soon(self) -> None:
-        """Do the same after the answer.
+    def doubt(self) -> None:
+        """Do the same, waiting for nobody.
 
-        While the kernel waits for that, it lets nobody else at the directory.
+        While the kernel waits for an answer, it lets nobody else at the directory.
         """
         names = list(self.nodes.change())
         if names and self._expires:
@@ -374,7 +395,7 @@ class Ops:
         finally:
             self.tree.mux.clunk(fid)
         self.nodes.rename(parent, old, new)
-        self._change_soon()
+        self.doubt()
         return b""
 
     async def _rename(

@@ -10,6 +10,7 @@ from mailfs.errors import MailfsError
 from mailfs.fuse import abi
 from mailfs.fuse.abi import Op, Request
 from mailfs.fuse.device import Device, Unmounted
+from mailfs.fuse.entry import Entry
 from mailfs.fuse.errstr import errno_of
 from mailfs.fuse.node import Nodes
 from mailfs.fuse.ops import HANDLERS, REFUSED, Ops
@@ -33,13 +34,32 @@ class FuseSession:
         self.device = device
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
-        self._mux = tree.mux
+        self._nodes = nodes
         self._ops = Ops(tree, nodes, self._expire, device.store)
         self._tasks: dict[int, asyncio.Task[None]] = {}  # by unique
         self._closing = False
         # The kernel makes whoever drops names wait for whoever holds a directory, and
         # that may be somebody we have to answer.
         self._expirer = ThreadPoolExecutor(1, "expire")
+
+    @property
+    def tree(self) -> Tree:
+        """The tree that is mounted; another once the server has come back."""
+        return self._ops.tree
+
+    def lost(self, error: MailfsError) -> None:
+        """Note that the server has gone: nothing that was seen is believed."""
+        self._ops.doubt()
+
+    def renew(self, tree: Tree, root: Entry) -> None:
+        """Go on with the tree of a server that has come back.
+
+        What was open before stays so, and answers EIO.
+        """
+        self.tree.abandon()
+        self._nodes.renew(root)
+        self._ops = self._ops.renewed(tree)
+        self._ops.doubt()
 
     def begin(self) -> None:
         """Answer from here on; ended is done when the file system is unmounted."""
@@ -55,7 +75,7 @@ class FuseSession:
             return
         if request is not None:
             self._take(request)
-            self._mux.push()
+            self.tree.mux.push()
 
     def _take(self, request: Request) -> None:
         """Answer a request, or see to it that it will be."""
@@ -131,7 +151,7 @@ class FuseSession:
         for task in self._tasks.values():
             task.cancel()
         await self._settle(FAREWELL)
-        self._mux.close()  # whoever waited for the server waits no more
+        self.tree.mux.close()  # whoever waited for the server waits no more
         await self._settle(None)
         await self._loop.run_in_executor(None, self._expirer.shutdown)
         self._loop.remove_reader(self.device.fd)

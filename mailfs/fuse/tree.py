@@ -272,6 +272,15 @@ class Tree:
         if fid is not None:
             self.mux.clunk(fid)
 
+    def abandon(self) -> None:
+        """Forget the fids kept; their line is lost."""
+        for node, _ in self._spare.values():
+            node.fid = None
+        self._spare.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _take(self, node: FuseNode) -> int | None:
         fid, node.fid = node.fid, None
         if fid is not None:

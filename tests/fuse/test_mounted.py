@@ -406,22 +406,40 @@ def test_unmounted_it_ends(mounted: Mounted) -> None:
     assert mounted.process.wait(WAIT) == 0
 
 
-def test_a_dead_server_ends_it(mounted: Mounted, served: Served) -> None:
+def test_a_dead_server_is_no_empty_directory(
+    mounted: Mounted, served: Served, tmp_path: Path
+) -> None:
+    """All is EIO until it is back, so no copy is emptied; and the mount stays."""
+    assert out(mounted, "ls box; cat hello").endswith("hello, world\n")
     reader = subprocess.Popen(["cat", mounted.path / "event"], stderr=subprocess.PIPE)
     served.until(lambda world: len(world.event.waiting) == 1)
     fd = os.open(mounted.path / "box", os.O_RDONLY)
+    file = (mounted.path / "odd").open("rb", buffering=0)
     try:
         served.stop()
-        assert mounted.process.wait(WAIT) == 1
         assert reader.wait(WAIT) == 1
         assert b": Input/output error\n" in reader.communicate()[1]
-        with refused(errno.ENOTCONN):
-            os.listdir(fd)
+        for use in (
+            lambda: os.listdir(mounted.path),
+            lambda: os.listdir(mounted.path / "box"),
+            lambda: (mounted.path / "hello").stat(),
+            lambda: (mounted.path / "new").write_bytes(b"x"),
+        ):
+            with refused(errno.EIO):
+                use()
+        assert mounted.path.is_mount()
+        with serving(tmp_path) as again:
+            assert _within(lambda: sh(mounted, "ls").returncode == 0)
+            assert out(mounted, "cat hello; ls box") == "hello, world\n1\n2\n3\n4\n5\n"
+            for broken in (lambda: os.listdir(fd), lambda: file.read(9)):
+                with refused(errno.EIO):
+                    broken()
+            (mounted.path / "new").write_bytes(b"x")
+            assert bytes(again.world.file("new").data) == b"x"
     finally:
         os.close(fd)
-    error = mounted.process.communicate()[1]
-    assert error == f"mailfs mount: {served.address}: hung up\n"
-    assert not mounted.path.is_mount()
+        file.close()
+    assert mounted.process.poll() is None
 
 
 def test_eight_mounts(served: Served, tmp_path: Path) -> None:

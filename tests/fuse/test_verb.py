@@ -284,10 +284,27 @@ class TestReal:
                 )
 
     def test_its_server_ends_with_it(self, mail: Mounted) -> None:
-        pid = mail.process.pid
-        tasks = Path(f"/proc/{pid}/task").glob("*/children")
-        children = [int(p) for task in tasks for p in task.read_text().split()]
-        names = {p: Path(f"/proc/{p}/cmdline").read_bytes() for p in children}
-        (server,) = [p for p, name in names.items() if b"\0fs\0" in name]
+        server = own_server(mail)
         assert mail.end(signal.SIGTERM) == 0
         assert not Path(f"/proc/{server}").exists()
+
+    def test_its_server_is_started_again(self, mail: Mounted) -> None:
+        before = out("ls mbox", mail.path)
+        for number in (signal.SIGKILL, signal.SIGTERM):
+            os.kill(own_server(mail), number)
+            end = time.monotonic() + WAIT
+            while (done := sh("ls mbox", mail.path)).returncode:
+                assert "Input/output error" in done.stderr
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            assert done.stdout == before
+        assert mail.end(signal.SIGTERM) == 0
+
+
+def own_server(mail: Mounted) -> int:
+    """Find the process that a mount has started to serve it."""
+    tasks = Path(f"/proc/{mail.process.pid}/task").glob("*/children")
+    children = [int(p) for task in tasks for p in task.read_text().split()]
+    names = {p: Path(f"/proc/{p}/cmdline").read_bytes() for p in children}
+    (server,) = [p for p, name in names.items() if b"\0fs\0" in name]
+    return server
