@@ -7,8 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 from mailfs import where
+from mailfs.cmd import logs
 from mailfs.cmd.args import Parser
-from mailfs.cmd.fs import start_log
 from mailfs.errors import MailfsError
 from mailfs.fs.root import attach
 from mailfs.mailbox.driver import Place
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
         "--port", type=int, help=f"TCP port; default {PORT}, or any if that is taken"
     )
     options = parser.parse_args(argv)
-    start_log(debug=False, trace=False)
+    logs.start("demo")
     with tempfile.TemporaryDirectory(prefix="mailfs-demo.") as scratch:
         run(_demo(Path(scratch), options.port, once=options.once))
     return 0

@@ -134,7 +134,7 @@ def _auth(*, needed: bool) -> Auth | None:
     from mailfs.factotum.client import Factotum
 
     try:
-        Factotum().close()
+        Factotum().reach().close()
     except MailfsError as e:
         if not needed:
             return None

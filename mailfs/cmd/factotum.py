@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mailfs import where
 from mailfs.attr import Attrs, lines, parse, value
-from mailfs.cmd import tty
+from mailfs.cmd import logs, tty
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
 from mailfs.factotum import guard, keeper
@@ -39,11 +39,7 @@ $NAMESPACE/factotum   the service: confirm conv ctl log needkey proto rpc
 def main(argv: list[str]) -> int:
     """Run the verb."""
     options = _parser().parse_args(argv)
-    logging.basicConfig(
-        level=logging.INFO if options.debug else logging.WARNING,
-        format="%(levelname).1s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logs.start("factotum", logging.INFO if options.debug else logging.WARNING)
     if not options.plain:
         for text in guard.guard():
             log.warning("%s", text)
@@ -130,10 +126,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add(service: str, ask: Callable[[], str]) -> None:
     from mailfs.factotum.client import Factotum
+    from mailfs.p9.dial import dial_soon
 
     # Reach it first: nobody should type a password for nothing.
-    with Factotum(service):
-        pass
+    Factotum(service, dial=dial_soon).reach().close()
     message = ask()
     with Factotum(service) as keys:
         keys.control(message)
@@ -145,17 +141,8 @@ def _asked(template: str) -> Callable[[], str]:
 
     found = wanted(template)
     return lambda: getkey(
-        found, where.user(), say=_say, ask=tty.ask, ask_secret=tty.password
+        found, where.user(), say=tty.say, ask=tty.ask, ask_secret=tty.password
     )
-
-
-def _say(text: str) -> None:
-    """Write a line on the terminal, where the questions are."""
-    try:
-        with open("/dev/tty", "w") as file:
-            print(text, file=file)
-    except OSError as e:
-        raise MailfsError("no terminal to ask on") from e
 
 
 def _granted(options: argparse.Namespace) -> Callable[[], str]:
@@ -179,7 +166,7 @@ def _grant(options: argparse.Namespace, more: Attrs) -> str:
     secret = tty.password("client secret (empty if it has none): ")
     client = oauth.OAuthClient(provider, options.clientid, secret)
     person = consent.ConsentPerson(
-        say=_say, ask=tty.ask, browse=webbrowser.open, fetch=fetch, random=os.urandom
+        say=tty.say, ask=tty.ask, browse=webbrowser.open, fetch=fetch, random=os.urandom
     )
     flow = options.flow or _flow(provider.device)
     tokens = consent.FLOWS[flow](client, options.user, person)
@@ -269,12 +256,12 @@ def _load_secstore(agent: "Agent", host: str) -> None:
         try:
             text = kept.load()
         except WrongPassword:
-            _say("password mistyped?")
+            tty.say("password mistyped?")
         except client.FileMissing:
             return
         except SecstoreError as e:
-            _say(f"secstorefetch: {e}")
-            _say("Enter an empty password to quit.")
+            tty.say(f"secstorefetch: {e}")
+            tty.say("Enter an empty password to quit.")
         else:
             _load(agent, text, f"secstore({keeper.NAME})", kept.source)
             return

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from mailfs import where
-from mailfs.cmd import door, net
+from mailfs.cmd import door, logs, net
 from mailfs.cmd.args import Parser
+from mailfs.cmd.keys import LoginKeys
 from mailfs.errors import EPERM, MailfsError, Refused, UsageError, reason
 from mailfs.fs import plumb
 from mailfs.fs.aname import KEYED
@@ -69,9 +70,12 @@ def main(argv: list[str]) -> int:
     net.add(parser)
     parser.add_root()
     options = parser.parse_args(argv)
-    start_log(debug=options.debug, trace=options.trace)
+    logs.start("fs", logging.DEBUG if options.debug else logging.WARNING)
+    if options.trace:
+        logging.getLogger("mailfs.p9").setLevel(logging.INFO)
     root = where.root(options.root)
-    remote = net.make(options, root, where.cache())
+    keys = LoginKeys()
+    remote = net.make(options, root, where.cache(), keys)
     place = Place(root, where.user(), options.readonly, remote)
     if options.users is not None:
         run(_serve_users(options, place))
@@ -81,7 +85,7 @@ def main(argv: list[str]) -> int:
         specs = named(listed.read(root, place.user))
     if not specs and not options.none:
         specs = [("mbox", default(place))]
-    run(_serve(options, _boxes(place), specs))
+    run(_serve(options, _boxes(place), specs, keys))
     return 0
 
 
@@ -116,17 +120,6 @@ def _boxes(place: Place) -> MailboxRegistry:
     return MailboxRegistry(place, where.cache(), ignored(place.root))
 
 
-def start_log(*, debug: bool, trace: bool) -> None:
-    """Log to standard error: warnings, and more if asked."""
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
-        format="%(levelname).1s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    if trace:
-        logging.getLogger("mailfs.p9").setLevel(logging.INFO)
-
-
 def default(place: Place) -> str:
     """Return the user's mailbox: the first that exists of the usual places.
 
@@ -145,7 +138,10 @@ def default(place: Place) -> str:
 
 
 async def _serve(
-    options: argparse.Namespace, boxes: MailboxRegistry, specs: list[tuple[str, str]]
+    options: argparse.Namespace,
+    boxes: MailboxRegistry,
+    specs: list[tuple[str, str]],
+    keys: LoginKeys,
 ) -> None:
     """Serve our own mailboxes."""
     sys.setswitchinterval(SWITCH)
@@ -158,9 +154,10 @@ async def _serve(
         outbox.post(boxes.place)  # sends what an earlier server was asked to
     try:
         # All at once, for some may be slow; listed in the order they were given.
-        failed = await asyncio.gather(
-            *(boxes.serve(path, name) for name, path in specs)
-        )
+        with keys.starting():
+            failed = await asyncio.gather(
+                *(boxes.serve(path, name) for name, path in specs)
+            )
         boxes.arrange([name for name, _ in specs if boxes.get(name) is not None])
         _tell(specs, failed, boxes.place.user)
         telling = [asyncio.ensure_future(one) for one in _tellers(options, ats, boxes)]
@@ -173,6 +170,7 @@ async def _serve(
         await asyncio.gather(*telling, return_exceptions=True)
         await asyncio.to_thread(outbox.settle)
         await boxes.close_all()
+        keys.close()
 
 
 def _tell(

@@ -2,16 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mailfs.cache.pack import Pack
 from mailfs.cmd.args import Parser
+from mailfs.cmd.keys import LoginKeys
 from mailfs.errors import UsageError
 from mailfs.mailbox.net import Network
 from mailfs.tls.trust import Policy, Trust
-
-if TYPE_CHECKING:
-    from mailfs.factotum.client import Factotum
 
 SIZE = "1G"  # of the cache; what fits of a mailbox is read once only
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -35,17 +32,15 @@ def add(parser: Parser) -> None:
     )
 
 
-def make(options: argparse.Namespace, root: Path, cache: Path) -> Network:
-    """Return what drivers need; cache is the directory of all caches."""
+def make(
+    options: argparse.Namespace,
+    root: Path,
+    cache: Path,
+    keys: LoginKeys | None = None,
+) -> Network:
+    """Make a network for drivers; cache is the directory of all caches."""
     trust = Trust(root, Policy(options.trust))
-    return Network(_keys, trust, Pack(cache / "pack", options.cache))
-
-
-def _keys() -> "Factotum":
-    """Return a connection to the agent; only who logs in somewhere loads it."""
-    from mailfs.factotum.client import Factotum
-
-    return Factotum()
+    return Network(keys or LoginKeys(), trust, Pack(cache / "pack", options.cache))
 
 
 def size(text: str) -> int:

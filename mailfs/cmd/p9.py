@@ -11,9 +11,10 @@ from typing import NoReturn
 
 from mailfs.attr import quote
 from mailfs.cmd.args import Parser, why
+from mailfs.cmd.posted import absent
 from mailfs.errors import MailfsError, Refused, UsageError
 from mailfs.p9.client import Client, Dial, OpenFile
-from mailfs.p9.dial import dial
+from mailfs.p9.dial import NoServer, dial_soon
 from mailfs.p9.fcall import (
     DMAPPEND,
     DMAUTH,
@@ -92,13 +93,14 @@ class Servers:
         if client is None:
             where = self._address or DialString("unix", str(namespace() / service))
             auth = None if where.net == "unix" else prove
-            client = self._clients[service] = Client(
-                where,
-                aname=self._aname,
-                uname=self._uname,
-                auth=auth,
-                dial=dialler(self._options) if where.net == "tls" else dial,
-            )
+            dial = dialler(self._options) if where.net == "tls" else dial_soon
+            try:
+                client = Client(
+                    where, aname=self._aname, uname=self._uname, auth=auth, dial=dial
+                )
+            except NoServer as e:
+                raise absent(where, e) from e
+            self._clients[service] = client
         return client, rest
 
 

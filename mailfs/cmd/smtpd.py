@@ -154,7 +154,7 @@ def _agent() -> "Agent | None":
     from mailfs.factotum.client import Factotum
 
     try:
-        Factotum().close()
+        Factotum().reach().close()
     except MailfsError as e:
         logging.info("no AUTH: %s", e)
         return None

@@ -19,6 +19,15 @@ def yes(question: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
+def say(text: str) -> None:
+    """Write a line on the terminal, where the questions are."""
+    try:
+        with open("/dev/tty", "w") as file:
+            print(text, file=file)
+    except OSError as e:
+        raise MailfsError("no terminal to ask on") from e
+
+
 def ask(prompt: str, default: str = "") -> str:
     """Ask for a line on the terminal; an empty answer is the default."""
     try:

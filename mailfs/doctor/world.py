@@ -7,19 +7,10 @@ from pathlib import Path
 
 from mailfs.attr import Attrs
 from mailfs.factotum.client import SERVICE, Factotum, RpcClient
-from mailfs.p9.client import Client
 from mailfs.tls.trust import Trust
 from mailfs.where import DialString
 
 TIMEOUT = 10.0  # seconds for each answer of a server
-
-
-class AgentProbe(Factotum):
-    """A factotum that is given so many seconds for each answer."""
-
-    def __init__(self, address: DialString | str, timeout: float) -> None:
-        self._client = Client(address, timeout=timeout)
-        self.getkey = None
 
 
 class Deferred(Factotum):
@@ -74,9 +65,8 @@ class DoctorWorld:
 
     def agent(self) -> Factotum:
         """Dial the factotum.  Raises MailfsError."""
-        return AgentProbe(
-            DialString("unix", str(self.namespace() / SERVICE)), self.timeout
-        )
+        address = DialString("unix", str(self.namespace() / SERVICE))
+        return Factotum(address, timeout=self.timeout).reach()
 
     def keys(self) -> Deferred:
         """Return the factotum, not yet dialled."""

@@ -14,7 +14,8 @@ from types import TracebackType
 from mailfs.attr import Attrs, lines, parse, quote, show, tokenize, value
 from mailfs.errors import MailfsError
 from mailfs.factotum.step import AuthInfo
-from mailfs.p9.client import Client, OpenFile
+from mailfs.p9.client import Client, Dial, OpenFile
+from mailfs.p9.dial import NoServer, dial
 from mailfs.p9.fcall import ORDWR
 from mailfs.secret import Secret
 from mailfs.where import DialString
@@ -29,6 +30,10 @@ GetKey = Callable[[str], None]
 
 class FactotumError(MailfsError):
     """The factotum's refusal."""
+
+
+class NoFactotum(MailfsError):
+    """Nobody serves keys at the address."""
 
 
 class NeedKey(FactotumError):
@@ -154,13 +159,30 @@ _REPLIES = ("ok", "done", "error", "needkey", "badkey", "phase", "toosmall")
 
 
 class Factotum:
-    """A connection to the agent."""
+    """A connection to the agent, dialled when it is first asked for something.
+
+    address   a service in the name space, or a dial string
+    getkey    asks a person for a key that is missing
+    timeout   seconds to wait for each answer; None waits for ever
+    instead   starts an agent of this run where none runs, and gives its address
+    dial      gives a socket connected to an address
+    """
 
     def __init__(
-        self, address: DialString | str = SERVICE, *, getkey: GetKey | None = None
+        self,
+        address: DialString | str = SERVICE,
+        *,
+        getkey: GetKey | None = None,
+        timeout: float | None = None,
+        instead: Callable[[], DialString] | None = None,
+        dial: Dial = dial,
     ) -> None:
-        self._client = Client(address)
         self.getkey = getkey
+        self._address = address
+        self._timeout = timeout
+        self._instead = instead
+        self._connect = dial
+        self._dialled: Client | None = None
 
     def __enter__(self) -> "Factotum":
         return self
@@ -175,7 +197,31 @@ class Factotum:
 
     def close(self) -> None:
         """Hang up; conversations end."""
-        self._client.close()
+        if self._dialled is not None:
+            self._dialled.close()
+
+    def reach(self) -> "Factotum":
+        """Dial now.  Raises NoFactotum if there is none, else MailfsError."""
+        if self._dialled is None:
+            try:
+                self._dialled = self._client_of(self._address)
+            except NoServer as e:
+                if self._instead is not None:
+                    self._dialled = self._client_of(self._instead())
+                elif self._address == SERVICE:
+                    raise NoFactotum("no factotum runs: mailfs factotum &") from e
+                else:
+                    raise NoFactotum(str(e)) from e
+        return self
+
+    def _client_of(self, address: DialString | str) -> Client:
+        return Client(address, timeout=self._timeout, dial=self._connect)
+
+    @property
+    def _client(self) -> Client:
+        self.reach()
+        assert self._dialled is not None
+        return self._dialled
 
     def rpc(self) -> RpcClient:
         """Open a conversation."""

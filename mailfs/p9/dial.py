@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
@@ -22,23 +23,36 @@ BACKLOG = 128  # connections that may wait to be accepted
 KEEP_IDLE = 60  # seconds of silence before a TCP peer is asked whether it lives
 KEEP_INTERVAL = 15  # seconds between such questions
 KEEP_COUNT = 4  # questions without an answer before it is taken for dead
+WAIT = 2.0  # seconds in which a server that was just started makes its socket
+LOOK = 0.02  # seconds between two looks for it
+
+_ABSENT = (errno.ENOENT, errno.ECONNREFUSED)
 
 
-def dial(address: DialString, timeout: float | None = None) -> socket.socket:
-    """Return a socket connected to address; timeout is seconds for each try.
+class NoServer(MailfsError):
+    """Nobody listens on a Unix socket, or it does not exist."""
 
-    Raises MailfsError with the address in it.
+
+def dial(
+    address: DialString, timeout: float | None = None, wait: float = 0.0
+) -> socket.socket:
+    """Connect a socket to an address; timeout is seconds for each try.
+
+    wait is seconds in which a Unix socket may come into being.  Raises NoServer if it
+    does not, else MailfsError, with the address in it.
     """
+    end = time.monotonic() + wait
     try:
         if address.net == "unix":
-            sock = socket.socket(socket.AF_UNIX)
-            try:
-                sock.settimeout(timeout)
-                sock.connect(address.host)
-            except BaseException:
-                sock.close()
-                raise
-            return sock
+            while True:
+                try:
+                    return _dial_unix(address.host, timeout)
+                except OSError as e:
+                    if e.errno not in _ABSENT:
+                        raise
+                    if time.monotonic() >= end:
+                        raise NoServer(str(_failure(address, e))) from e
+                time.sleep(LOOK)
         if address.net == "tcp":
             sock = socket.create_connection((address.host, address.port), timeout)
             keep_alive(sock)
@@ -47,6 +61,22 @@ def dial(address: DialString, timeout: float | None = None) -> socket.socket:
     except OSError as e:
         raise _failure(address, e) from e
     raise MailfsError(f"{address}: cannot be dialled")
+
+
+def dial_soon(address: DialString, timeout: float | None = None) -> socket.socket:
+    """Connect as dial does, to a server that may just have been started."""
+    return dial(address, timeout, WAIT)
+
+
+def _dial_unix(path: str, timeout: float | None) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def keep_alive(sock: socket.socket) -> None:

@@ -8,11 +8,12 @@ from mailfs.attr import Attr, Attrs, lines, parse, reveal, value
 from mailfs.errors import MailfsError
 from mailfs.factotum import consent, keyfile, oauth
 from mailfs.factotum.keyfile import KeyFile
+from mailfs.factotum.private import PrivateFactotum
 from mailfs.secret import Secret
 from mailfs.setup.person import Interview
 from mailfs.setup.provider import OAUTH, PASSWORD, Provider
 from mailfs.setup.server import MailServer
-from mailfs.setup.trial import Keys, Trial, TrialRefused
+from mailfs.setup.trial import Keys, TrialRefused
 from mailfs.setup.world import SetupWorld
 
 KEY = "key"  # log in by one that is there
@@ -34,7 +35,7 @@ class Logins:
 
     interview: Interview
     world: SetupWorld
-    trial: Trial
+    trial: PrivateFactotum
     provider: Provider
     servers: tuple[MailServer, ...]
     lines: list[Secret] = field(default_factory=list)

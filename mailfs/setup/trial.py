@@ -1,36 +1,19 @@
 """Logging in to an account's servers before anything is written.
 
-The keys that are tried are held by a factotum of this process, which nobody else can
-ask and which ends with the trial.
+The keys that are tried are held by a factotum of this process.
 """
 
-import asyncio
-import os
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
 
-from mailfs import where
 from mailfs.errors import MailfsError
-from mailfs.factotum.agent import Agent
-from mailfs.factotum.authsrv import asker
 from mailfs.factotum.client import Factotum, FactotumError
-from mailfs.factotum.fetch import Fetch
-from mailfs.factotum.proto import PROTOS
-from mailfs.factotum.step import Env
-from mailfs.factotum.tree import FactotumService
 from mailfs.imap import account as imap_account
 from mailfs.imap.error import LoginRefused as ImapRefused
 from mailfs.imap.session import ImapSession
-from mailfs.p9.srv import Server as P9Server
 from mailfs.pop import account as pop_account
 from mailfs.pop.error import LoginRefused as PopRefused
 from mailfs.pop.session import Pop3Session
-from mailfs.secret import Secret
 from mailfs.setup.server import MailServer
 from mailfs.site.site import Site
 from mailfs.smtp.auth import AuthError
@@ -44,55 +27,10 @@ TIMEOUT = 30.0  # seconds for each wait; a person sits there
 _TIMEOUTS = Timeouts(TIMEOUT, TIMEOUT, TIMEOUT)
 
 Keys = Callable[[], Factotum]
-T = TypeVar("T")
 
 
 class TrialRefused(MailfsError):
     """The server does not take the key."""
-
-
-class Trial:
-    """A factotum of our own while entered."""
-
-    def __init__(self, fetch: Fetch) -> None:
-        env = Env(os.urandom, time.time, asker(lambda dom: ""), fetch)
-        self._agent = Agent(where.user(), PROTOS, env)
-        self._loop = asyncio.new_event_loop()
-
-    def __enter__(self) -> "Trial":
-        self._folder = tempfile.TemporaryDirectory(prefix="mf")
-        self._address = where.DialString("unix", f"{self._folder.name}/f")
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        service = FactotumService(self._agent)
-        self._server = P9Server(lambda uname, aname: service.root(uname))
-        self._do(self._server.listen(self._address))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._do(self._server.close())
-        self._do(self._agent.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        self._folder.cleanup()
-
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def keys(self) -> Factotum:
-        """Return a connection to it."""
-        return Factotum(self._address)
-
-    def add(self, line: Secret) -> None:
-        """Take a key, ``key ...``, in the place of one it equals."""
-        with self.keys() as agent:
-            agent.control(line.text())
 
 
 def vouching(agreed: Sequence[tuple[bytes, str]], usual: Vouch) -> Vouch:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from mailfs.attr import parse, show
 from mailfs.errors import UsageError
 from mailfs.factotum import keeper
+from mailfs.factotum.private import PrivateFactotum
 from mailfs.imap.account import ALL
 from mailfs.ndb import install
 from mailfs.setup import answer, keep, plan, provider, servers, trial
@@ -24,7 +25,6 @@ from mailfs.setup.present import Present, present
 from mailfs.setup.server import MailServer
 from mailfs.setup.servers import Certificates, Places
 from mailfs.setup.text import DOMAIN, LOCAL
-from mailfs.setup.trial import Trial
 from mailfs.setup.world import SetupWorld
 from mailfs.site import site as sites
 from mailfs.site.site import Site
@@ -58,7 +58,7 @@ class Warlock:
         places = servers.ask(interview, certificates, now, found, address)
         if not (places.incoming or places.outgoing or places.direct):
             raise UsageError("no server to read from and none to send to")
-        with Trial(world.fetch) as private:
+        with PrivateFactotum(world.fetch) as private:
             used = tuple(one for one in (places.incoming, places.outgoing) if one)
             logins = Logins(interview, world, private, found.provider, used)
             settings = self._settled(

@@ -23,6 +23,14 @@ def describe(cert: bytes) -> list[tuple[str, str]]:
     return [*rows, ("key sha256", hashlib.sha256(key).hexdigest())]
 
 
+def summary(cert: bytes) -> str:
+    """Say in a few words whose a DER certificate is, and until when it is good."""
+    rows = dict(_names(cert))
+    if "subject" not in rows:
+        return "it cannot be read"
+    return f"of {rows['subject'] or 'nobody'}, until {rows['until'][:10]}"
+
+
 def _names(cert: bytes) -> list[tuple[str, str]]:
     from cryptography import x509
 

@@ -106,14 +106,21 @@ class Trust:
             ) from e
 
     def refusal(self, cert: bytes, peer: Peer, why: str) -> Untrusted:
-        """Return the error for a certificate that nothing speaks for."""
+        """Make the error for a certificate that nothing speaks for.
+
+        It shows the certificate, and two commands either of which trusts it.
+        """
+        from mailfs.tls.describe import summary
+
         file = store.trusted(self.root, peer.service.file)
         line = thumb.line(cert, peer.host)
         words = ["mailfs", "trust"]
         if self.root != where.root():
             words += ["--root", str(self.root)]
         command = shlex.join([*words, *peer.words()])
-        text = f"cert for {peer.host} not recognized: {why}; to trust it run: {command}"
-        return Untrusted(
-            f"{text}, or append to {file} the line: {line}", line, file, command
+        text = (
+            f"cert for {peer.host} not recognized: {why} ({summary(cert)}); "
+            f"to trust it run: {command}, or: echo {shlex.quote(line)} >>"
+            f"{shlex.quote(str(file))}"
         )
+        return Untrusted(text, line, file, command)

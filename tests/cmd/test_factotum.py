@@ -240,7 +240,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: Secret) -> list[str]:
         return left.pop(0)
 
     monkeypatch.setattr(tty, "password", ask)
-    monkeypatch.setattr(factotum, "_say", said.append)
+    monkeypatch.setattr(tty, "say", said.append)
     return said
 
 

@@ -11,8 +11,8 @@ from tests.tls.pki import DAY, Pki, leaf
 @pytest.mark.parametrize(
     ("who", "words", "remedy"),
     [
-        ("expired", ("expired; valid from", "and today is"), "mailfs trust "),
-        ("early", ("not yet valid; valid from",), "date; sudo timedatectl"),
+        ("expired", ("has expired", "; valid from", "and today is"), "mailfs trust "),
+        ("early", ("not yet valid", "; valid from"), "date; sudo timedatectl"),
         ("wrong", ("mismatch", "; it names other.example"), "mailfs trust "),
         ("unknown", ("unable to get local issuer",), "mailfs trust "),
         ("alone", ("self-signed",), "mailfs trust "),

@@ -12,6 +12,7 @@ from mailfs.factotum import keyfile
 from mailfs.factotum.client import Factotum
 from mailfs.factotum.fetch import Fetch, fetcher
 from mailfs.factotum.keyfile import KeyFile
+from mailfs.factotum.private import PrivateFactotum
 from mailfs.mailboxes import listed
 from mailfs.secret import Secret
 from mailfs.setup import answer, change, keep
@@ -21,7 +22,7 @@ from mailfs.setup.person import QUESTIONS, Interview
 from mailfs.setup.provider import OWN, PROVIDERS
 from mailfs.setup.server import incoming, outgoing
 from mailfs.setup.srv import Srv
-from mailfs.setup.trial import Keys, Trial, TrialRefused, vouching
+from mailfs.setup.trial import Keys, TrialRefused, vouching
 from mailfs.setup.warlock import Warlock
 from mailfs.setup.world import SetupWorld
 from mailfs.tls.vouch import Unvouched
@@ -215,7 +216,7 @@ def test_keys_kept_in_a_secstore(stored: Running) -> None:
 
 
 def logins(
-    trial: Trial,
+    trial: PrivateFactotum,
     root: Path,
     interview: Interview,
     fetch: Fetch = no_fetch,
@@ -252,7 +253,7 @@ def test_one_password_for_both_servers_if_both_take_it(tmp_path: Path) -> None:
                 if any(value(attrs, "server") == server for attrs in listed):
                     assert agent.getuserpasswd(template).password == Secret("o p'en")
 
-    with Trial(no_fetch) as trial:
+    with PrivateFactotum(no_fetch) as trial:
         made = logins(trial, tmp_path, Interview(Quiet(), {}, {"imap": read}))
         for one in made.servers:
             made.login(one, "glenda", attempt)
@@ -266,7 +267,7 @@ def test_a_refused_password_is_not_kept(tmp_path: Path) -> None:
     def attempt(keys: Keys) -> None:
         raise TrialRefused("no")
 
-    with Trial(no_fetch) as trial:
+    with PrivateFactotum(no_fetch) as trial:
         given = {"imap": lambda: Secret("x")}
         made = logins(trial, tmp_path, Interview(Quiet(), {}, given))
         with pytest.raises(TrialRefused):
@@ -284,7 +285,7 @@ def test_keys_in_the_file_will_do(tmp_path: Path) -> None:
             login = agent.getuserpasswd("proto=pass server=imap.x.org user=glenda")
             tried.append(login.password.text())
 
-    with Trial(no_fetch) as trial:
+    with PrivateFactotum(no_fetch) as trial:
         made = logins(trial, tmp_path, Interview(Quiet()))
         made.login(made.servers[0], "glenda", attempt)
         assert (tried, made.lines) == (["b"], [])
@@ -312,7 +313,7 @@ def test_a_token_instead_of_a_password(tmp_path: Path) -> None:
                     template = f"proto=oauth server={server} user=glenda"
                     tokens.append(agent.message(template))
 
-        with Trial(fetch) as trial:
+        with PrivateFactotum(fetch) as trial:
             made = logins(trial, tmp_path, interview, fetch)
             for one in made.servers:
                 made.login(one, "glenda", attempt)

@@ -196,6 +196,11 @@ class Talk:
         self._at = len(self.shown)
         return before
 
+    @property
+    def terminal(self) -> int:
+        """The descriptor of our side of the terminal."""
+        return self._ours
+
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 

@@ -123,7 +123,8 @@ def test_refusal_carries_line_and_command(root: Path, pki: Pki) -> None:
     assert "\n" not in text
     file = root / "sys/lib/tls/mail"
     assert e.value.file == file
-    assert text.endswith(f"or append to {file} the line: {e.value.line}")
+    assert text.endswith(f"or: echo '{e.value.line}' >>{file}")
+    assert "(of CN=" in text
     command = f"mailfs trust --root {root} imaps 'tcp!mail.example.org!1993'"
     assert e.value.command == command
     assert f"run: {command}," in text
