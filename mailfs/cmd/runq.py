@@ -40,13 +40,19 @@ def run(options: argparse.Namespace) -> int:
         drain = runq.drain(site, order, trace)
     except OSError as e:
         raise MailfsError(f"{order.command}: {e.strerror}") from e
+    came: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        came.append(number)
+        drain.stop()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: drain.stop())
+        signal.signal(number, stop)
     if options.watch:
         _watch(drain, order)
     else:
         drain.once()
-    return 0
+    return 128 + signal.SIGINT if signal.SIGINT in came else 0
 
 
 def _watch(drain: "Drain", order: "RunqOrder") -> None:

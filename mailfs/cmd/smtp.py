@@ -85,8 +85,7 @@ def _filter(site: "Site", options: "Options", octets: bytes, sender: str) -> int
         now=int(site.clock()),
         local=options.local,
     )
-    data = wire.stuffed(letter.form(eight=True, utf8=True).octets)
-    sys.stdout.buffer.write(data.removesuffix(wire.END))
+    sys.stdout.buffer.write(wire.stuffed(letter.form(eight=True, utf8=True).octets))
     return 0
 
 

@@ -1,6 +1,7 @@
 """One attempt at one message: claimed, delivered, and what follows from the outcome."""
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +16,7 @@ from mailfs.runq.report import Action, Heading, report
 from mailfs.runq.transport import Outcome, Transport, recipients
 from mailfs.site.site import Site
 from mailfs.smtp.fate import DeliveryError, Fate
+from mailfs.smtp.limit import DeliveryLimit
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +94,17 @@ class QueueWorker:
     rules: RetryRules = RULES
     # Recipients served whom no disk would remember, by message.
     served: dict[Job, frozenset[str]] = field(default_factory=dict)
+    ending: threading.Event = field(default_factory=threading.Event)  # we are to end
 
-    def __call__(self, job: Job, down: str = "") -> AttemptVerdict:
+    def __call__(
+        self, job: Job, down: str = "", limit: DeliveryLimit | None = None
+    ) -> AttemptVerdict:
         """Attempt a message.
 
         down, if not empty, says why its host is known to be down: then nothing is
-        tried, but what has waited too long is given up.
+        tried, but what has waited too long is given up.  limit is for the delivery.
         """
+        limit = limit or DeliveryLimit()
         now = self.site.clock()
         try:
             claim = spool.claim(job)
@@ -112,7 +118,7 @@ class QueueWorker:
                 else AttemptVerdict(AttemptState.BUSY, now + BUSY)
             )
         try:
-            return self._claimed(claim, now, down)
+            return self._claimed(claim, now, down, limit)
         finally:
             claim.close()
 
@@ -122,7 +128,9 @@ class QueueWorker:
         job.path("C").rename(job.path("h"))
         return AttemptVerdict(AttemptState.GONE)
 
-    def _claimed(self, claim: Claim, now: float, down: str) -> AttemptVerdict:
+    def _claimed(
+        self, claim: Claim, now: float, down: str, limit: DeliveryLimit
+    ) -> AttemptVerdict:
         job = claim.job
         times = spool.times(job, now)
         if times is None:
@@ -146,10 +154,13 @@ class QueueWorker:
                 return AttemptVerdict(AttemptState.LATER, now)
         else:
             self._execing(claim)
-            outcome = self._deliver(claim)
+            outcome = self._deliver(claim, limit)
+            if self.ending.is_set() and outcome.idle:
+                # We ended it: that is no attempt to note or to wait after.
+                return AttemptVerdict(AttemptState.LATER, now)
         return self._settle(claim, outcome, times, None if down else not outcome.down)
 
-    def _deliver(self, claim: Claim) -> Outcome:
+    def _deliver(self, claim: Claim, limit: DeliveryLimit) -> Outcome:
         """Deliver to all who have not been served; a fault of ours is temporary.
 
         So it is noted, and comes to an end as any other failure does.
@@ -161,7 +172,7 @@ class QueueWorker:
                 return Outcome(tuple(Fate(r, True) for r in done))
             claim.words = (*claim.words[:3], *left)
         try:
-            return self.transport(claim)
+            return self.transport(claim, limit)
         except Exception as e:
             log.exception("%s: unexpected", claim.job.ident)
             why = f"{type(e).__name__}: {e}"[:MAX_WHY]

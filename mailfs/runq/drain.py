@@ -1,7 +1,9 @@
 """Draining a queue: which message when, in how many threads; runq(8).
 
-One thread schedules; workers deliver, each a message at a time.  What is due waits by
-host, hosts take turns, and a host that is down is left alone for a while.
+One thread schedules; others deliver, each a message.  What is due waits by host, hosts
+take turns, and a host that is down is left alone for a while.  Deliveries that have
+become slow do not count among those under way, up to a number of their own: beyond it
+the oldest that can be cut are, so silent hosts never keep others waiting for long.
 """
 
 import heapq
@@ -11,7 +13,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +25,17 @@ from mailfs.queue.spool import Job
 from mailfs.runq.attempt import AttemptState, AttemptVerdict, QueueWorker
 from mailfs.runq.hosts import HostRecord, Hosts
 from mailfs.runq.transport import host
+from mailfs.smtp.limit import DeliveryLimit
 
 log = logging.getLogger(__name__)
 
-WORKERS = 20  # messages under way at once
+WORKERS = 20  # messages under way at once, slow ones not counted
 PER_HOST = 5  # of them to one host; its other clients want their turn too
-MAX_WORKERS = 500  # threads; what -n may ask for
+MAX_WORKERS = 500  # what -n may ask for
 ORPHANED = 86400.0  # seconds after which files without a control file are nobody's
 SYNC = 1.0  # seconds between syncs of the directories while messages leave them
+GRACE = 4.0  # seconds at the end for what a server has but has not answered to
+TURN = 5.0  # seconds a slow delivery has when others wait and no more may be slow
 LOOK = 30.0  # seconds between looks at the queue and at idle connections
 
 
@@ -41,6 +45,9 @@ class DrainLimits:
 
     workers: int = WORKERS
     per_host: int = PER_HOST
+    slow: int = 0  # 0: as many as the transport allows
+    grace: float = GRACE
+    turn: float = TURN
 
 
 LIMITS = DrainLimits()
@@ -76,7 +83,8 @@ class Drain:
         self._later: list[tuple[float, int, HostRecord]] = []  # a heap
         self._count = 0  # breaks ties in it
         self._hosts = Hosts(limits.per_host)
-        self._active = 0
+        self._most_slow = limits.slow or worker.transport.slow
+        self._active: dict[Job, DeliveryLimit] = {}
         self._done: queue.SimpleQueue[tuple[HostRecord, AttemptVerdict] | None] = (
             queue.SimpleQueue()
         )
@@ -87,7 +95,10 @@ class Drain:
         self.summary = Summary()
 
     def stop(self) -> None:
-        """Let once() or watch() return when what is under way has ended; any thread."""
+        """Let once() or watch() return soon; from any thread, and from a signal.
+
+        What can be cut is; what a server may have taken gets GRACE.
+        """
         self._stop.set()
         self.wake()
 
@@ -97,36 +108,38 @@ class Drain:
 
     def once(self) -> Summary:
         """Attempt every message that is due, and return when all have been."""
-        with self._workers() as pool:
-            self._scan()
-            while not self._stop.is_set():
-                self._dispatch(pool)
-                if not self._active and not self._give_up(pool):
-                    break
-                self._collect(None)
-            self._finish()
+        self._scan()
+        while not self._stop.is_set():
+            self._dispatch()
+            if not self._active and not self._give_up():
+                break
+            self._collect(self._crowded())
+        self._finish()
         return self.summary
 
     def watch(self) -> Summary:
         """Attempt messages as they come and come due, until stop()."""
         self._watching = True
-        with self._workers() as pool:
-            while not self._stop.is_set():
-                self._scan()
-                self._give_up(pool)
-                self._dispatch(pool)
-                while not self._stop.is_set() and self._collect(self._pause()):
-                    self._dispatch(pool)
-            self._finish()
+        while not self._stop.is_set():
+            self._scan()
+            self._give_up()
+            self._dispatch()
+            while not self._stop.is_set() and self._collect(self._pause()):
+                self._dispatch()
+        self._finish()
         return self.summary
 
-    def _workers(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._limits.workers, "runq")
-
     def _finish(self) -> None:
-        """Wait for what is under way, and put what was removed on disk."""
-        while self._active:
-            self._collect(None)
+        """Cut what is under way, or wait a little for it; put removals on disk.
+
+        An attempt that is still busy then ends with the process: its message stays.
+        """
+        self._worker.ending.set()
+        end = time.monotonic() + self._limits.grace
+        for limit in self._active.values():
+            limit.cut("runq ends")
+        while self._active and (left := end - time.monotonic()) > 0:
+            self._collect(left)
         self._sync(force=True)
         self._worker.transport.close()
 
@@ -166,38 +179,71 @@ class Drain:
         self._count += 1
         heapq.heappush(self._later, (entry.due, self._count, entry))
 
-    def _dispatch(self, pool: ThreadPoolExecutor) -> None:
+    def _dispatch(self) -> None:
         """Start what may start."""
         now = self._clock()
         while self._later and self._later[0][0] <= now:
             entry = heapq.heappop(self._later)[2]
             if self._known.get(entry.job) is entry:
                 self._hosts.put(entry)
-        while self._active < self._limits.workers:
+        while self._room():
             taken = self._hosts.take(now)
             if taken is None:
                 return
-            self._start(pool, taken, "")
+            self._start(taken, "")
 
-    def _give_up(self, pool: ThreadPoolExecutor) -> bool:
+    def _room(self) -> bool:
+        """Whether another delivery may begin.
+
+        If too many are slow and others wait, the older half is cut: then there is room
+        when one has ended.
+        """
+        now = time.monotonic()
+        slow = [limit for limit in self._active.values() if limit.slow_at <= now]
+        if len(slow) < self._most_slow:
+            return len(self._active) - len(slow) < self._limits.workers
+        late = [limit for limit in slow if now - limit.began >= self._limits.turn]
+        if late and self._hosts.ready(self._clock()):
+            late.sort(key=lambda limit: limit.began)
+            for limit in late[: len(slow) // 2 + 1]:
+                limit.cut("too slow while others wait")
+        return False
+
+    def _crowded(self) -> float | None:
+        """Return the seconds until there may be room, None if nothing waits for any."""
+        if not self._hosts.ready(self._clock()):
+            return None
+        now = time.monotonic()
+        turn = self._limits.turn
+        times = [limit.slow_at for limit in self._active.values()]
+        times += [limit.began + turn for limit in self._active.values()]
+        return min((when - now for when in times if when > now), default=turn)
+
+    def _give_up(self) -> bool:
         """Return what has waited too long for a host that is down; True if any has."""
         now, rules = self._clock(), self._worker.rules
         forlorn = self._hosts.forlorn(lambda e: rules.over(Times(e.queued), now))
         for entry, why in forlorn:
-            self._start(pool, entry, why)
+            self._start(entry, why)
         return bool(forlorn)
 
-    def _start(self, pool: ThreadPoolExecutor, entry: HostRecord, down: str) -> None:
-        self._active += 1
-        pool.submit(self._attempt, entry, down).add_done_callback(_report)
+    def _start(self, entry: HostRecord, down: str) -> None:
+        """Begin the work of one entry, in a thread that dies with the process."""
+        limit = DeliveryLimit(quiet=self._worker.transport.quiet)
+        self._active[entry.job] = limit
+        threading.Thread(
+            target=self._attempt, args=(entry, down, limit), daemon=True, name="runq"
+        ).start()
 
-    def _attempt(self, entry: HostRecord, down: str) -> None:
-        """Do the work of one entry, in a worker; its verdict always arrives."""
+    def _attempt(self, entry: HostRecord, down: str, limit: DeliveryLimit) -> None:
+        """Do the work of one entry; its verdict always arrives."""
         verdict = AttemptVerdict(AttemptState.BUSY, self._clock() + retry.LONGEST)
         try:
-            verdict = self._worker(entry.job, down)
+            verdict = self._worker(entry.job, down, limit)
         except (MailfsError, OSError) as e:
             log.warning("%s: %s", entry.job.ident, e)
+        except Exception:
+            log.exception("%s: unexpected", entry.job.ident)
         finally:
             self._done.put((entry, verdict))
 
@@ -212,7 +258,7 @@ class Drain:
             return False
         entry, verdict = item
         now = self._clock()
-        self._active -= 1
+        del self._active[entry.job]
         self._hosts.ended(entry, now, up=verdict.host, why=_why(verdict))
         if verdict.state is AttemptState.GONE:
             self.summary.gone += 1
@@ -234,7 +280,9 @@ class Drain:
             times.append(self._later[0][0])
         if self._hosts.wakes is not None:
             times.append(self._hosts.wakes)
-        return max(0.0, min(times) - now)
+        pause = max(0.0, min(times) - now)
+        crowded = self._crowded()
+        return pause if crowded is None else min(pause, crowded)
 
     def _sync(self, *, force: bool = False) -> None:
         now = time.monotonic()
@@ -244,13 +292,6 @@ class Drain:
         for folder in self._unsynced:
             if os.path.isdir(folder):
                 sync_dir(str(folder))
-
-
-def _report(work: Future[None]) -> None:
-    """Log what no attempt should raise; its message is tried again later."""
-    error = work.exception()
-    if error is not None:
-        log.error("runq: unexpected", exc_info=error)
 
 
 def _why(verdict: AttemptVerdict) -> str:

@@ -68,10 +68,22 @@ class Hosts:
                 heapq.heappush(self._resting, (host.until, host.name))
                 continue
             self._turns.append(host)
-            if host.active < (1 if host.failures else self._most):
+            if host.active < self._share(host):
                 host.active += 1
                 return host.waiting.popleft()
         return None
+
+    def ready(self, now: float) -> bool:
+        """Whether take() would find a message."""
+        if self._resting and self._resting[0][0] <= now:
+            return True
+        return any(
+            host.waiting and now >= host.until and host.active < self._share(host)
+            for host in self._turns
+        )
+
+    def _share(self, host: Host) -> int:
+        return 1 if host.failures else self._most
 
     def ended(
         self, entry: HostRecord, now: float, *, up: bool | None, why: str

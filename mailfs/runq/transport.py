@@ -1,10 +1,12 @@
 """How a queued message leaves: by our own client, or by the command runq was given."""
 
 import os
+import signal
 import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -16,17 +18,20 @@ from mailfs.send import command
 from mailfs.site.site import Site
 from mailfs.smtp.client import HostUnreachable, SmtpClient, SmtpMail
 from mailfs.smtp.fate import DeliveryError, Fate, failed, read
+from mailfs.smtp.limit import QUIET, Cut, DeliveryLimit
 from mailfs.smtp.options import Options
 
 REPORT = "MAILFS_REPORT"  # in a command's environment: the descriptor to tell fates on
 RETRY = (2, 75)  # exit statuses that ask for another try: plan9port's, sysexits(3)'s
 MAX_REPORT = 1 << 20  # octets of what a command tells
+COMMAND = 1800.0  # seconds a command may take
+ENDING = 3.0  # seconds it has to end once it is told to
 MAX_ERRORS = 4096  # octets of what it says on standard error that go into a report
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an attempt led to: a fate for each recipient.
+    """The result of an attempt: a fate for each recipient.
 
     down says that the host could not be talked to at all, so that others for it need
     not be tried now.
@@ -35,12 +40,33 @@ class Outcome:
     fates: tuple[Fate, ...]
     down: bool = False
 
+    @property
+    def idle(self) -> bool:
+        """Whether no recipient's fate is settled."""
+        return all(fate.temporary for fate in self.fates)
+
 
 class Transport(Protocol):
-    """What delivers messages; safe in any thread."""
+    """A way to deliver messages; safe in any thread.
 
-    def __call__(self, claim: Claim) -> Outcome:
-        """Deliver a message to all its recipients, and say what became of it."""
+    quiet  seconds of an attempt without a word from the other side, after which it is
+           slow: then it no longer counts as one of the messages under way
+    slow   attempts of that kind there may be besides
+    """
+
+    @property
+    def quiet(self) -> float:
+        """See above."""
+
+    @property
+    def slow(self) -> int:
+        """See above."""
+
+    def __call__(self, claim: Claim, limit: DeliveryLimit) -> Outcome:
+        """Deliver a message to all its recipients within limit.
+
+        Raises nothing that is to be expected.
+        """
 
     def prune(self) -> None:
         """Let go of what has been idle."""
@@ -62,13 +88,16 @@ def host(words: Sequence[str]) -> str:
 class Direct:
     """Our own client, in this process, with the options remotemail would give it."""
 
+    quiet = QUIET
+    slow = 100  # a thread and a socket each
+
     def __init__(self, client: Callable[[], SmtpClient]) -> None:
         """Take what makes the client, once a message needs it."""
         self._make = client
         self._client: SmtpClient | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, claim: Claim) -> Outcome:
+    def __call__(self, claim: Claim, limit: DeliveryLimit) -> Outcome:
         """Deliver a message."""
         words = claim.words
         rcpts = recipients(words)
@@ -76,9 +105,8 @@ class Direct:
             client = self._client = self._client or self._make()
         octets = claim.job.data()
         try:
-            return Outcome(
-                tuple(client.deliver(SmtpMail(octets, words[2], words[1], rcpts)))
-            )
+            mail = SmtpMail(octets, words[2], words[1], rcpts)
+            return Outcome(tuple(client.deliver(mail, limit)))
         except HostUnreachable as e:
             return Outcome(tuple(failed(rcpts, e)), down=not e.permanent)
         except DeliveryError as e:
@@ -103,11 +131,14 @@ class Foreign:
     ``mailfs smtp`` in it tells each recipient's fate through REPORT.
     """
 
+    quiet = 10.0  # it says nothing to us, so this is its time
+    slow = 10  # a process each
+
     def __init__(self, site: Site, path: Path) -> None:
         self._site = site
         self._path = path
 
-    def __call__(self, claim: Claim) -> Outcome:
+    def __call__(self, claim: Claim, limit: DeliveryLimit) -> Outcome:
         """Run the command and wait for it."""
         rcpts = recipients(claim.words)
         errors = claim.job.path("E")
@@ -119,7 +150,7 @@ class Foreign:
         ):
             said = err.tell()
             try:
-                status = self._run(claim, data, err, report)
+                status = self._run(claim, limit, data, err, report)
             except OSError as e:
                 error = DeliveryError(f"{self._path}: {reason(e)}", permanent=False)
                 return Outcome(tuple(failed(rcpts, error)), down=True)
@@ -134,7 +165,12 @@ class Foreign:
         return Outcome(tuple(fates), down=not error.permanent and not told)
 
     def _run(
-        self, claim: Claim, data: BinaryIO, err: BinaryIO, report: BinaryIO
+        self,
+        claim: Claim,
+        limit: DeliveryLimit,
+        data: BinaryIO,
+        err: BinaryIO,
+        report: BinaryIO,
     ) -> int:
         env = command.environment(self._site, **{REPORT: str(report.fileno())})
         argv = command.resolve(self._site, [str(self._path), *claim.words])
@@ -148,13 +184,44 @@ class Foreign:
             pass_fds=(report.fileno(), claim.fd),
             start_new_session=True,
         ) as process:
-            return process.wait()
+            return _wait(process, limit)
 
     def prune(self) -> None:
         """Nothing is kept."""
 
     def close(self) -> None:
         """Nothing is kept."""
+
+
+def _wait(process: "subprocess.Popen[bytes]", limit: DeliveryLimit) -> int:
+    """Wait for a command; what limit ends is told to end, and made to after ENDING."""
+    timers: list[threading.Timer] = []
+
+    def later(seconds: float, act: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, act)
+        timer.daemon = True
+        timers.append(timer)
+        timer.start()
+
+    def send(number: int) -> None:
+        with suppress(ProcessLookupError):
+            if process.returncode is None:
+                os.killpg(process.pid, number)
+
+    def end() -> None:
+        send(signal.SIGTERM)
+        later(ENDING, lambda: send(signal.SIGKILL))
+
+    try:
+        with limit.interruptible(end):
+            later(limit.left(COMMAND), end)
+            return process.wait()
+    except Cut:
+        end()
+        return process.wait()
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 def _told(report: BinaryIO) -> dict[str, Fate]:

@@ -11,6 +11,7 @@ from mailfs.smtp.dialogue import Opener
 from mailfs.smtp.dkim import Signers
 from mailfs.smtp.fate import DeliveryError, Fate, failed
 from mailfs.smtp.letter import SmtpLetter, TooLong
+from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.options import Options
 from mailfs.smtp.path import EMPTY, NOBODY, BadPath, Dial, Path, dial, envelope, literal
 from mailfs.smtp.pool import Pool
@@ -80,13 +81,14 @@ class SmtpClient:
         """End the connections that are kept."""
         self.pool.close()
 
-    def deliver(self, mail: SmtpMail) -> list[Fate]:
-        """Return the fate of each recipient, in their order.
+    def deliver(self, mail: SmtpMail, limit: DeliveryLimit | None = None) -> list[Fate]:
+        """Deliver a message and tell the fate of each recipient, in their order.
 
-        Raises Unreachable if no server could be talked to.
+        limit bounds the whole of it.  Raises HostUnreachable if no server could be
+        talked to.
         """
         try:
-            fates = self._deliver(mail)
+            fates = self._deliver(mail, limit or DeliveryLimit())
         except DeliveryError as e:
             self.log.write("smtp.fail", f"{mail.dest}: {e}")
             raise
@@ -99,7 +101,7 @@ class SmtpClient:
                 )
         return fates
 
-    def _deliver(self, mail: SmtpMail) -> list[Fate]:
+    def _deliver(self, mail: SmtpMail, limit: DeliveryLimit) -> list[Fate]:
         dest, gateway = self._destination(mail.dest)
         local, domain = self.options.local, literal(dest.host)
         bad: list[Fate] = []
@@ -127,7 +129,9 @@ class SmtpClient:
             error = DeliveryError(str(e), permanent=True, enhanced=enhanced)
             return failed(mail.rcpts, error)
         transfer = Transfer(letter, sender, rcpts, self.options, whole=mail.whole)
-        fates = bad + (self._try(dest, transfer, gateway=gateway) if rcpts else [])
+        fates = bad
+        if rcpts:
+            fates = bad + self._try(dest, transfer, limit, gateway=gateway)
         self._sent(mail, letter, fates)
         by = {fate.rcpt: fate for fate in fates}
         return [by[word] for word in mail.rcpts]
@@ -159,23 +163,29 @@ class SmtpClient:
         why = f"no {attr}= in ndb for {self.names.sysname}"
         raise DeliveryError(why, permanent=False, enhanced="4.3.5")
 
-    def _try(self, dest: Dial, transfer: Transfer, *, gateway: bool) -> list[Fate]:
+    def _try(
+        self, dest: Dial, transfer: Transfer, limit: DeliveryLimit, *, gateway: bool
+    ) -> list[Fate]:
         """Try servers in turn until one can be talked to."""
         error: DeliveryError | None = None
-        for target in self._chain(dest, gateway=gateway):
+        for target in self._chain(dest, limit, gateway=gateway):
             try:
                 if isinstance(target, DeliveryError):
                     raise target
-                return self._at(target, transfer)
+                return self._at(target, transfer, limit)
             except DeliveryError as e:
                 if error is None or error.permanent:
                     error = e
         raise HostUnreachable(error or DeliveryError("no mail server", permanent=True))
 
-    def _at(self, target: Target, transfer: Transfer) -> list[Fate]:
+    def _at(
+        self, target: Target, transfer: Transfer, limit: DeliveryLimit
+    ) -> list[Fate]:
         """Transfer at one server.  Raises DeliveryError if it cannot be talked to."""
+        limit.check()
         session = self.pool.take(target)
         if session is not None:
+            session.limit = limit
             try:
                 fates = transfer(session)
             except Broken:
@@ -183,7 +193,7 @@ class SmtpClient:
             else:
                 self.pool.give(target, session)
                 return fates
-        session = self.opener.open(target)
+        session = self.opener.open(target, limit)
         try:
             fates = transfer(session)
         except BaseException:
@@ -192,24 +202,28 @@ class SmtpClient:
         self.pool.give(target, session)
         return fates
 
-    def _chain(self, dest: Dial, *, gateway: bool) -> Iterator[Target | DeliveryError]:
+    def _chain(
+        self, dest: Dial, limit: DeliveryLimit, *, gateway: bool
+    ) -> Iterator[Target | DeliveryError]:
         """Yield the servers of a destination, then the gateway of ``-g``."""
         try:
-            yield from self._targets(dest, gateway=gateway)
+            yield from self._targets(dest, limit, gateway=gateway)
         except DeliveryError as e:
             yield e
         if self.options.gateway:
             try:
                 other, _ = self._destination(self.options.gateway)
-                yield from self._targets(other, gateway=True)
+                yield from self._targets(other, limit, gateway=True)
             except DeliveryError as e:
                 yield e
 
-    def _targets(self, dest: Dial, *, gateway: bool) -> list[Target]:
-        """Return the servers to try; no MX leads to a gateway."""
+    def _targets(
+        self, dest: Dial, limit: DeliveryLimit, *, gateway: bool
+    ) -> list[Target]:
+        """List the servers to try; no MX leads to a gateway."""
         if gateway and not named(dest):
             return [Target(dest.host, dest.port)]
-        return self.router.targets(dest, busted=self.options.busted)
+        return self.router.targets(dest, busted=self.options.busted, limit=limit)
 
 
 def _sendable(path: Path) -> Path:

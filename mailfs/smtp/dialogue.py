@@ -11,6 +11,7 @@ from mailfs.errors import reason
 from mailfs.site.log import SysLog
 from mailfs.smtp import auth, dane, route
 from mailfs.smtp.fate import DeliveryError
+from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.options import DEFAULT, PING, Options
 from mailfs.smtp.route import Dialer, Target
 from mailfs.smtp.session import (
@@ -56,24 +57,24 @@ class Opener:
     keys: auth.Keys
     options: Options = DEFAULT
     timeouts: Timeouts = TIMEOUTS
-    dialer: Dialer = route.connect
+    dialer: Dialer | None = None  # route.connect
     vouch: Vouch = authorities
     trace: Trace = lambda line: None
 
-    def open(self, target: Target) -> SmtpSession:
-        """Return a session with a target, greeted, over TLS and logged in as needed.
+    def open(self, target: Target, limit: DeliveryLimit | None = None) -> SmtpSession:
+        """Begin a session with a target: greeted, over TLS and logged in as needed.
 
-        Raises DeliveryError: what a person can mend, such as a certificate that is not
-        trusted or a key that is missing, is temporary.
+        limit bounds the whole of it.  Raises DeliveryError, a temporary one for
+        what a person can mend: a certificate that is not trusted, a missing key.
         """
-        demand = self._demand(target)
+        demand, limit = self._demand(target), limit or DeliveryLimit()
         try:
-            return self._open(target, demand)
+            return self._open(target, demand, limit)
         except (TlsError, StarttlsRefused) as e:
             if demand.tls:
                 raise _unable(str(e), "4.7.5") from e
             self.log.write("smtp", f"{e}; going on without TLS")
-        return self._open(target, CLEAR)
+        return self._open(target, CLEAR, limit)
 
     def _demand(self, target: Target) -> Demand:
         """Return what a target must prove."""
@@ -101,13 +102,15 @@ class Opener:
             raise _unable(f"bad thumbprints: {e}", "4.7.5") from e
         return any(plain(target.host) in line.servers for line in lines)
 
-    def _open(self, target: Target, demand: Demand) -> SmtpSession:
+    def _open(
+        self, target: Target, demand: Demand, limit: DeliveryLimit
+    ) -> SmtpSession:
         timeouts = self.timeouts
         if self.options.ping:
             timeouts = timeouts.divided(PING)
-        sock = route.reach(target, timeouts.connect, self.dialer)
+        sock = route.reach(target, timeouts.connect, self.dialer, limit)
         name = greeting_name(self.helo, sock)
-        session = SmtpSession(sock, target.host, name, timeouts, self.trace)
+        session = SmtpSession(sock, target.host, name, timeouts, self.trace, limit)
         try:
             self._prepare(session, target, demand)
         except Untrusted as e:

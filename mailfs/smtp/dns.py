@@ -19,6 +19,7 @@ from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TLSA import TLSA
 
 from mailfs.smtp.fate import DeliveryError
+from mailfs.smtp.limit import DeliveryLimit
 
 LIFETIME = 30.0  # seconds for one question, over all resolvers
 MAX_RECORDS = 100  # of one answer; who has more means harm
@@ -109,9 +110,11 @@ class Dns:
         self._resolver.use_edns(0, dns.flags.DO, PAYLOAD)
         self._resolver.flags = dns.flags.RD | dns.flags.AD
 
-    def mx(self, domain: str) -> Answer[tuple[int, str]]:
-        """Return (preference, host) pairs; the host is empty for a null MX."""
-        found = self._ask(domain, "MX")
+    def mx(
+        self, domain: str, limit: DeliveryLimit | None = None
+    ) -> Answer[tuple[int, str]]:
+        """Ask for (preference, host) pairs; the host is empty for a null MX."""
+        found = self._ask(domain, "MX", limit)
         return Answer(
             tuple(
                 (r.preference, _text(r.exchange))
@@ -122,8 +125,8 @@ class Dns:
             found.secure,
         )
 
-    def addresses(self, host: str) -> Answer[str]:
-        """Return the addresses of a host, IPv6 first.
+    def addresses(self, host: str, limit: DeliveryLimit | None = None) -> Answer[str]:
+        """Ask for the addresses of a host, IPv6 first.
 
         Raises DnsError only if neither kind could be asked for.  A failure of one kind
         leaves fewer addresses, and those as proven as they are: who can suppress an
@@ -132,7 +135,7 @@ class Dns:
         answers, error = [], None
         for kind in ("AAAA", "A"):
             try:
-                answers.append(self._ask(host, kind))
+                answers.append(self._ask(host, kind, limit))
             except DnsError as e:
                 error = e
         records = tuple(str(r) for a in answers for r in a.records)
@@ -144,15 +147,17 @@ class Dns:
             all(a.secure for a in answers),
         )
 
-    def tlsa(self, host: str, port: int) -> Answer[TLSA]:
-        """Return the TLSA records of a host's port; RFC 6698 section 3."""
-        found = self._ask(f"_{port}._tcp.{host}", "TLSA")
+    def tlsa(
+        self, host: str, port: int, limit: DeliveryLimit | None = None
+    ) -> Answer[TLSA]:
+        """Ask for the TLSA records of a host's port; RFC 6698 section 3."""
+        found = self._ask(f"_{port}._tcp.{host}", "TLSA", limit)
         records = tuple(r for r in found.records if isinstance(r, TLSA))
         return Answer(records, found.exists, found.secure)
 
-    def txt(self, name: str) -> Answer[str]:
-        """Return the texts of a name, the strings of each joined."""
-        found = self._ask(name, "TXT")
+    def txt(self, name: str, limit: DeliveryLimit | None = None) -> Answer[str]:
+        """Ask for the texts of a name, the strings of each joined."""
+        found = self._ask(name, "TXT", limit)
         return Answer(
             tuple(
                 b"".join(r.strings).decode(errors="replace")  # type: ignore[attr-defined]
@@ -162,7 +167,11 @@ class Dns:
             found.secure,
         )
 
-    def _ask(self, name: str, kind: str) -> Answer[dns.rdata.Rdata]:
+    def _ask(
+        self, name: str, kind: str, limit: DeliveryLimit | None
+    ) -> Answer[dns.rdata.Rdata]:
+        """Ask one question; limit, if given, ends it before LIFETIME does."""
+        lifetime = LIFETIME if limit is None else limit.left(LIFETIME)
         try:
             asked = dns.name.from_text(name)
         except dns.exception.DNSException as e:
@@ -175,7 +184,7 @@ class Dns:
                 kind,
                 raise_on_no_answer=False,
                 search=False,
-                lifetime=LIFETIME,
+                lifetime=lifetime,
             )
         except dns.resolver.NXDOMAIN as e:
             responses = e.kwargs.get("responses", {}).values()
@@ -186,6 +195,8 @@ class Dns:
             raise DnsError(name, _why(e)) from e
         except OSError as e:
             raise DnsError(name, e.strerror or str(e)) from e
+        if limit is not None:
+            limit.heard()
         records = tuple(answer.rrset or ())[:MAX_RECORDS]
         return Answer(records, True, self._proven(answer.response))
 

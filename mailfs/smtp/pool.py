@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 
+from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.session import SmtpSession
 
 IDLE = 20.0  # seconds after which a server may have hung up on us
@@ -19,7 +20,7 @@ class Pool:
         self._idle: dict[Hashable, list[tuple[float, SmtpSession]]] = {}
 
     def take(self, key: Hashable) -> SmtpSession | None:
-        """Return a session for a destination, the one used last, or None."""
+        """Take a session for a destination, the one used last; None if none is kept."""
         while True:
             with self._lock:
                 kept = self._idle.get(key, [])
@@ -37,6 +38,7 @@ class Pool:
 
     def give(self, key: Hashable, session: SmtpSession) -> None:
         """Keep a session, or end it if it is not fit for another message."""
+        session.limit = DeliveryLimit()
         if not session.alive or session.sent >= MOST:
             session.finish()
             return

@@ -3,17 +3,21 @@
 RFC 5321 section 5.1, RFC 7505 (null MX), RFC 7672 (DANE), RFC 8461 (MTA-STS).
 """
 
+import errno
 import ipaddress
 import random
 import socket
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from dns.rdtypes.ANY.TLSA import TLSA
 
 from mailfs.smtp import dane
 from mailfs.smtp.dns import Dns
 from mailfs.smtp.fate import DeliveryError
+from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.path import SMTP, BadPath, Dial, ascii_domain
 from mailfs.smtp.sts import Policies
 
@@ -109,10 +113,17 @@ class MxRouter:
         self._shuffle = shuffle
         self._ours = ours
 
-    def targets(self, dest: Dial, *, busted: Collection[str] = ()) -> list[Target]:
-        """Return the servers for a destination in the order to try them.
+    def targets(
+        self,
+        dest: Dial,
+        *,
+        busted: Collection[str] = (),
+        limit: DeliveryLimit | None = None,
+    ) -> list[Target]:
+        """List the servers for a destination in the order to try them.
 
-        Raises DeliveryError: permanent where the domain has none.
+        limit bounds the look-ups.  Raises DeliveryError: permanent where the domain
+        has none.
         """
         if named(dest):
             return [Target(dest.host.strip("[]"), dest.port)]
@@ -120,14 +131,14 @@ class MxRouter:
             domain = ascii_domain(dest.host).lower()
         except BadPath as e:
             raise _none(f"{dest.host[:80]!a}", "illegal address", "5.1.2") from e
-        hosts, secure = self._hosts(domain, dest.port)
+        hosts, secure = self._hosts(domain, dest.port, limit)
         skipped = {name.lower() for name in busted}
         hosts = [host for host in hosts if host not in skipped]
         if not hosts:
             raise _none(
                 domain, "all mail servers are skipped", "4.4.4", permanent=False
             )
-        policy = self._policies.find(domain) if self._policies else None
+        policy = self._policies.find(domain, limit) if self._policies else None
         enforced = policy is not None and policy.mode == "enforce"
         found, error = [], None
         for host in hosts[:MAX_HOSTS]:
@@ -140,7 +151,7 @@ class MxRouter:
                 )
                 continue
             try:
-                target = self._target(host, domain, dest.port, secure=secure)
+                target = self._target(host, domain, dest.port, limit, secure=secure)
             except DeliveryError as e:
                 error = e
                 continue
@@ -151,9 +162,11 @@ class MxRouter:
             raise error or _none(domain, "no mail server", "5.4.4")
         return found
 
-    def _hosts(self, domain: str, port: int) -> tuple[list[str], bool]:
-        """Return the hosts of a domain by preference, and whether that is proven."""
-        answer = self._dns.mx(domain)
+    def _hosts(
+        self, domain: str, port: int, limit: DeliveryLimit | None
+    ) -> tuple[list[str], bool]:
+        """List the hosts of a domain by preference, and say whether that is proven."""
+        answer = self._dns.mx(domain, limit)
         if not answer.exists:
             raise _none(domain, "unknown domain", "5.1.2")
         if not answer.records:
@@ -173,9 +186,15 @@ class MxRouter:
         return list(dict.fromkeys(host for _, host in records)), answer.secure
 
     def _target(
-        self, host: str, domain: str, port: int, *, secure: bool
+        self,
+        host: str,
+        domain: str,
+        port: int,
+        limit: DeliveryLimit | None,
+        *,
+        secure: bool,
     ) -> tuple[str, int, tuple[str, ...], tuple[TLSA, ...]]:
-        answer = self._dns.addresses(host)
+        answer = self._dns.addresses(host, limit)
         if not answer.records:
             raise _none(domain, f"{host} has no address", "5.4.4")
         records = answer.records
@@ -186,7 +205,7 @@ class MxRouter:
                 raise _none(domain, why, "5.4.6")
         tlsa: tuple[TLSA, ...] = ()
         if secure and answer.secure:
-            found = self._dns.tlsa(host, port)  # no answer is no delivery
+            found = self._dns.tlsa(host, port, limit)  # no answer is no delivery
             tlsa = found.records if found.secure else ()
         return host, port, order(records)[:MAX_ADDRESSES], tlsa
 
@@ -213,22 +232,56 @@ Dialer = Callable[[str, int, float], socket.socket]
 """Connect to an address or host and a port, within so many seconds; raises OSError."""
 
 
-def connect(host: str, port: int, timeout: float) -> socket.socket:
-    """Dial, without waiting for company before a short segment is sent."""
-    sock = socket.create_connection((host, port), timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+def connect(
+    host: str, port: int, timeout: float, limit: DeliveryLimit | None = None
+) -> socket.socket:
+    """Dial, without waiting for company before a short segment is sent.
+
+    limit may cut it.  Raises OSError.
+    """
+    limit = limit or DeliveryLimit()
+    error: OSError = OSError(errno.EADDRNOTAVAIL, "no address")
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, proto, _, address in found[:MAX_ADDRESSES]:
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.settimeout(timeout)
+            with limit.interruptible(partial(_sever, sock)):
+                sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as e:
+            sock.close()
+            error = e
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise error
 
 
-def reach(target: Target, seconds: float, dialer: Dialer = connect) -> socket.socket:
-    """Return a connection to the first address that answers.
+def _sever(sock: socket.socket) -> None:
+    """Have another thread's connect() on a socket fail."""
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def reach(
+    target: Target,
+    seconds: float,
+    dialer: Dialer | None = None,
+    limit: DeliveryLimit | None = None,
+) -> socket.socket:
+    """Connect to the first address that answers; the dialer is connect() by default.
 
     Raises DeliveryError: temporary, with the reason of the last one.
     """
+    limit = limit or DeliveryLimit()
+    dialer = dialer or partial(connect, limit=limit)
     error: OSError | None = None
     for address in target.addresses or (target.host,):
         try:
-            return dialer(address, target.port, seconds)
+            sock = dialer(address, target.port, limit.left(seconds))
         except UnicodeError as e:  # a name that no resolver can be asked for
             raise DeliveryError(
                 f"smtp: {target.host[:80]!a}: illegal address",
@@ -237,6 +290,9 @@ def reach(target: Target, seconds: float, dialer: Dialer = connect) -> socket.so
             ) from e
         except OSError as e:
             error = e
+        else:
+            limit.heard()
+            return sock
     why = "timed out" if isinstance(error, TimeoutError) else _reason(error)
     raise DeliveryError(
         f"smtp: tcp!{target.host}!{target.port} ({why})",

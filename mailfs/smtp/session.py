@@ -8,12 +8,14 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from mailfs import where
 from mailfs.remote.deadline import Deadline
 from mailfs.smtp.fate import DeliveryError, Reply, refused
+from mailfs.smtp.limit import Cut, DeliveryLimit
+from mailfs.smtp.wire import END
 from mailfs.tls import dial
 from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
@@ -22,6 +24,7 @@ MAX_LINE = 4096  # octets of one line of a reply; RFC 5321 section 4.5.3.1.5 say
 MAX_LINES = 200  # of one reply; servers with many extensions have 30
 BLOCK = 64 << 10  # octets sent before the clock begins anew
 CLOSING = 421  # the server is about to hang up; RFC 5321 section 3.8
+SLOWEST = 4096  # octets a second of data; 60 MB then may take four hours
 GROUP = 100  # recipients in one flight, so neither side's buffers fill
 
 Trace = Callable[[str], None]
@@ -86,9 +89,15 @@ class SmtpSession:
         helo: str,
         timeouts: Timeouts,
         trace: Trace = lambda line: None,
+        limit: DeliveryLimit | None = None,
     ) -> None:
-        """Take a connected socket; host is the server's name for TLS and messages."""
+        """Take a connected socket; host is the server's name for TLS and messages.
+
+        limit bounds all waits until another one takes its place.
+        """
         self.sock: socket.socket | None = sock  # None: closed
+        self.limit = limit or DeliveryLimit()
+        self._whole = sock.dup()  # TLS takes the other; this one can be shut down
         self.name = helo  # what we say EHLO with
         self.host = host
         self.extensions: dict[str, str] = {}
@@ -121,30 +130,46 @@ class SmtpSession:
         """Hang up."""
         self.alive = False
         sock, self.sock = self.sock, None
+        self._whole.close()
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.close()
 
+    def _sever(self) -> None:
+        """End whatever wait another thread is in."""
+        with contextlib.suppress(OSError):
+            self._whole.shutdown(socket.SHUT_RDWR)
+
     def _sendall(self, octets: bytes, deadline: Deadline) -> bool:
         """Send octets; False if the server hung up but left words to be read."""
-        assert self.sock is not None
         try:
             with deadline.waiting() as seconds:
-                self.sock.settimeout(seconds)
-                self.sock.sendall(octets)
-        except OSError as e:
-            if not isinstance(e, TimeoutError) and self._waiting():
+                sock = self._ready(seconds)
+                with self.limit.interruptible(self._sever):
+                    sock.sendall(octets)
+        except (OSError, Cut) as e:
+            if not isinstance(e, TimeoutError | Cut) and self._waiting():
                 return False
             raise self._broken(e) from e
         deadline.got(len(octets))
+        self.limit.heard()
         return True
+
+    def _ready(self, seconds: float) -> socket.socket:
+        """Return the socket, ready to wait so long, or as long as the limit allows.
+
+        Raises OSError and Cut.
+        """
+        if self.sock is None:
+            raise ConnectionResetError("not connected")
+        self.sock.settimeout(self.limit.left(seconds))
+        return self.sock
 
     def _waiting(self) -> bool:
         """Whether octets have come that are not read yet."""
-        if self._rest:
-            return True
+        if self._rest or self.sock is None:
+            return bool(self._rest)
         try:
-            assert self.sock is not None
             self.sock.settimeout(0)
             self._rest = self.sock.recv(8192)
         except OSError:
@@ -165,8 +190,14 @@ class SmtpSession:
             pass
         return False
 
-    def _broken(self, e: OSError) -> Broken:
+    def _broken(self, e: OSError | Cut) -> Broken:
         self.close()
+        try:
+            self.limit.check()
+        except Cut as cut:
+            e = cut
+        if isinstance(e, Cut):
+            return Broken(f"{self.host}: {e}")
         if isinstance(e, TimeoutError):
             return Broken(f"smtp timeout: connection to {self.host} timed out")
         return Broken(f"connection closed to {self.host}: {e.strerror or e}")
@@ -202,16 +233,16 @@ class SmtpSession:
                 raise self._senseless("line too long in a reply")
             left = end - time.monotonic()
             try:
-                if self.sock is None:
-                    raise ConnectionResetError("not connected")
                 if left <= 0:
                     raise TimeoutError
-                self.sock.settimeout(left)
-                more = self.sock.recv(8192)
+                sock = self._ready(left)
+                with self.limit.interruptible(self._sever):
+                    more = sock.recv(8192)
                 if not more:
                     raise ConnectionResetError("hung up")
-            except OSError as e:
+            except (OSError, Cut) as e:
                 raise self._broken(e) from e
+            self.limit.heard()
             self._rest += more
         line, _, self._rest = self._rest.partition(b"\n")
         return line.removesuffix(b"\r")
@@ -258,10 +289,11 @@ class SmtpSession:
 
     def wrap(self, peer: Peer, trust: Trust) -> None:
         """Do the TLS handshake and check the peer."""
-        sock, self.sock = self.sock, None
-        assert sock is not None
-        sock.settimeout(self._timeouts.greeting)
-        self.sock = dial.wrap(sock, peer, trust)
+        sock = self._ready(self._timeouts.greeting)
+        self.sock = None
+        with self.limit.interruptible(self._sever):
+            self.sock = dial.wrap(sock, peer, trust)
+        self.limit.heard()
         self.tls = True
         self.extensions = {}
 
@@ -308,7 +340,7 @@ class SmtpSession:
         """Carry out one transaction; raises DeliveryError if no recipient was judged.
 
         mail and rcpts are the arguments, brackets included; data is ready for the
-        wire, with its end.  proceed looks at the replies to the recipients and says
+        wire, without its end.  proceed looks at the replies to the recipients and says
         whether to go on; without it, one that is accepted suffices.  At most GROUP
         recipients.
         """
@@ -380,16 +412,28 @@ class SmtpSession:
 
     def _data(self, data: Iterable[bytes]) -> Reply:
         self._trace("-> (message)")
-        deadline = Deadline(self._timeouts.block)
-        whole = all(
-            self._sendall(octets[at : at + BLOCK], deadline)
-            for octets in data
-            for at in range(0, len(octets), BLOCK)
-        )
-        reply = self.reply(self._timeouts.end)
+        deadline = Deadline(self._timeouts.block, slowest=SLOWEST)
+        with self.limit.paused():
+            whole, last = True, b""
+            for block in _blocks(data):
+                if last and not self._sendall(last, deadline):
+                    whole = False
+                    break
+                last = block
+            if whole:
+                self._seal()
+                whole = self._sendall(last + END, deadline)
+            reply = self.reply(self._timeouts.end)
         if not whole and reply.ok:
             raise self._senseless("reply to a message that was not sent to its end")
         return reply
+
+    def _seal(self) -> None:
+        """Go beyond the point where the delivery can be cut.  Raises Broken."""
+        try:
+            self.limit.seal()
+        except Cut as e:
+            raise self._broken(e) from e
 
     def _retract(self, go: Reply | None) -> None:
         """End a transaction whose DATA a server took although nobody is to get it.
@@ -398,7 +442,7 @@ class SmtpSession:
         """
         if go is not None and go.code == 354:
             self._trace("-> .")
-            self._sendall(b".\r\n", Deadline(self._timeouts.command))
+            self._sendall(END, Deadline(self._timeouts.command))
             self.reply(self._timeouts.end)
 
     def _reset(self) -> None:
@@ -418,6 +462,12 @@ class SmtpSession:
             pass  # what was accepted is accepted
         finally:
             self.close()
+
+
+def _blocks(data: Iterable[bytes]) -> Iterator[bytes]:
+    for octets in data:
+        for at in range(0, len(octets), BLOCK):
+            yield octets[at : at + BLOCK]
 
 
 def extensions(lines: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from mailfs.disk.replace import replace
 from mailfs.errors import MailfsError
 from mailfs.smtp.dns import Dns
 from mailfs.smtp.fate import DeliveryError
+from mailfs.smtp.limit import DeliveryLimit
 
 MAX_POLICY = 64 << 10  # octets; RFC 8461 section 3.3
 MAX_AGE = 31557600  # seconds; section 3.2
@@ -23,6 +24,7 @@ TIMEOUT = 60.0  # seconds for all of fetching one; section 3.3
 RENEW = 3 * 86400.0  # seconds before its end a policy is fetched anew, though unchanged
 REFRESH = 86400.0  # seconds for which a cached policy needs no look at DNS's id
 AGAIN = 300.0  # seconds to leave a server alone that gave none; section 3.3
+MAX_ADDRESSES = 8  # of the host that has a policy
 PATH = "/.well-known/mta-sts.txt"
 
 Fetch = Callable[[str], bytes]
@@ -102,7 +104,7 @@ class _Connection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         """Dial, and have a timer hang up at the end."""
-        sock = socket.create_connection((self.host, self.port), _left(self._end))
+        sock = _dial(self.host, self.port, self._end)
         whole = sock.dup()  # TLS takes the other
 
         def hang_up() -> None:
@@ -122,6 +124,23 @@ class _Connection(http.client.HTTPSConnection):
             self._cut.cancel()
             self._cut.join()
             self._whole.close()
+
+
+def _dial(host: str, port: int, end: float) -> socket.socket:
+    """Connect to the first address that answers before the end; raises OSError."""
+    error: OSError = TimeoutError("timed out")
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, proto, _, address in found[:MAX_ADDRESSES]:
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.settimeout(_left(end))
+            sock.connect(address)
+        except OSError as e:
+            sock.close()
+            error = e
+        else:
+            return sock
+    raise error
 
 
 def _left(end: float) -> float:
@@ -173,8 +192,8 @@ class Policies:
         self._clock = clock
         self._known: dict[str, tuple[StsPolicy | None, float]] = {}  # and till when
 
-    def find(self, domain: str) -> StsPolicy | None:
-        """Return the policy in force for a domain, None if it has none.
+    def find(self, domain: str, limit: DeliveryLimit | None = None) -> StsPolicy | None:
+        """Find the policy in force for a domain, None if it has none.
 
         One that cannot be fetched is none, unless an old one still holds.
         """
@@ -185,15 +204,19 @@ class Policies:
         old = self._load(domain)
         if old is not None and now >= old.until:
             old = None
-        found, till = self._fresh(domain, old, now)
+        found, till = self._fresh(domain, old, now, limit)
         self._known[domain] = found, till
         return found
 
     def _fresh(
-        self, domain: str, old: StsPolicy | None, now: float
+        self,
+        domain: str,
+        old: StsPolicy | None,
+        now: float,
+        limit: DeliveryLimit | None,
     ) -> tuple[StsPolicy | None, float]:
         try:
-            records = self._dns.txt(f"_mta-sts.{domain}").records
+            records = self._dns.txt(f"_mta-sts.{domain}", limit).records
         except DeliveryError:
             return old, now + AGAIN
         idents = [m[1] for m in map(_RECORD.match, records) if m]

@@ -12,7 +12,7 @@ _ANY = re.compile(rb"\r\n|\n|\r")
 
 
 def lines(octets: bytes) -> bytes:
-    """Return text with CRLF after every line, whatever ended it, and after the last."""
+    """Give every line of a text CRLF, whatever ended it, the last one too."""
     if b"\r" in octets:
         octets = _ANY.sub(b"\n", octets)
     octets = octets.replace(b"\n", b"\r\n")
@@ -20,6 +20,6 @@ def lines(octets: bytes) -> bytes:
 
 
 def stuffed(octets: bytes) -> bytes:
-    """Return what lines() gave with dots doubled and the end of the data after it."""
+    """Double the dots that begin lines of octets in wire form."""
     octets = octets.replace(b"\r\n.", b"\r\n..")
-    return (b"." if octets.startswith(b".") else b"") + octets + END
+    return b"." + octets if octets.startswith(b".") else octets

@@ -138,7 +138,8 @@ def test_watch(world: World) -> None:
         world.fake.down.add("net!b.com")
         job = world.put()
         started.wake()
-        until(lambda: job.path("E").exists())
+        until(lambda: started.summary.later == 1)
+        assert job.path("E").exists()
         world.fake.down.clear()
         world.now += 3600
         started.wake()
@@ -227,3 +228,74 @@ def test_a_failed_host_rests_and_is_probed_alone() -> None:
     hosts.ended(probe, 40.0, up=True, why="")
     assert hosts.take(40.0) is not None
     assert hosts.take(40.0) is None  # no more are waiting
+
+
+def test_silent_hosts_take_no_workers(world: World) -> None:
+    """Four workers, thirty hosts that never answer: the others are served."""
+    for i in range(30):
+        world.fake.silent.add(f"net!silent{i}")
+        world.put(host=f"net!silent{i}")
+    for i in range(5):
+        world.put(host=f"net!live{i}")
+    started = drain(world, limits=DrainLimits(4, 1, slow=8, turn=0.2))
+    assert started.once().gone == 5
+    assert len(world.fake.given) == 35
+    kept = spool.jobs(world.queue / "glenda")
+    assert len(kept) == 30
+    assert "too slow while others wait" in kept[0].path("E").read_text()
+
+
+def test_silent_hosts_have_their_time_if_nobody_waits(world: World) -> None:
+    world.fake.patience = 60.0
+    world.fake.silent |= {"net!a", "net!b"}
+    world.put(host="net!a")
+    world.put(host="net!b")
+    started = drain(world, limits=DrainLimits(1, 1, slow=2, turn=0.0))
+    thread = threading.Thread(target=started.watch)
+    thread.start()
+    try:
+        until(lambda: len(world.fake.given) == 2)
+        started.wake()
+        until(lambda: len(started._active) == 2)
+    finally:
+        started.stop()
+        thread.join()
+    assert [job.path("E").exists() for job in spool.jobs(world.queue / "glenda")] == [
+        False,
+        False,
+    ]
+
+
+def test_the_end_cuts_what_can_be_cut(world: World) -> None:
+    """It is no attempt that anybody has to wait after."""
+    world.fake.patience = 60.0
+    world.fake.silent.add("net!silent")
+    job = world.put(host="net!silent")
+    started, thread = watching(world)
+    until(lambda: world.fake.given)
+    started.stop()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert spool.jobs(job.folder) == [job]
+    assert not job.path("E").exists()
+
+
+def test_the_end_leaves_what_hangs(world: World) -> None:
+    """An attempt that nothing can cut does not keep the process from ending."""
+    hung = threading.Event()
+
+    def hang(words: tuple[str, ...]) -> list[Fate]:
+        hung.wait(60)
+        return later(words)
+
+    world.fake.answers["net!hung"] = hang
+    world.put(host="net!hung")
+    started = drain(world, limits=DrainLimits(4, 1, grace=0.1))
+    thread = threading.Thread(target=started.once)
+    thread.start()
+    until(lambda: world.fake.given)
+    started.stop()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    hung.set()
+    until(lambda: not started._done.empty())

@@ -14,6 +14,7 @@ from mailfs.runq import script
 from mailfs.runq.transport import Direct, Foreign, choose
 from mailfs.smtp.client import SmtpClient
 from mailfs.smtp.fate import Fate
+from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.options import Options
 from tests.queue.world import World
 
@@ -109,7 +110,7 @@ def held(world: World) -> Claim:
 
 
 def fates(world: World, held: Claim, text: str) -> tuple[tuple[Fate, ...], bool]:
-    outcome = Foreign(world.site, written(world.root, text))(held)
+    outcome = Foreign(world.site, written(world.root, text))(held, DeliveryLimit())
     return outcome.fates, outcome.down
 
 
@@ -173,7 +174,7 @@ def test_lock_lives_with_the_command(world: World, held: Claim) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            Foreign(world.site, path)(held)
+            Foreign(world.site, path)(held, DeliveryLimit())
         finally:
             os._exit(0)
     held.close()

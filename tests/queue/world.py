@@ -12,7 +12,8 @@ from mailfs.runq.attempt import RULES, QueueWorker, RetryRules
 from mailfs.runq.transport import Outcome, recipients
 from mailfs.site.log import SysLog
 from mailfs.site.site import Site
-from mailfs.smtp.fate import Fate
+from mailfs.smtp.fate import Fate, failed
+from mailfs.smtp.limit import Cut, DeliveryLimit
 
 DATA = b"From glenda Sun Nov 22 12:45:08 2026 remote from gnot\nSubject: x\n\nhello\n"
 LOGS = ("runq", "smtp", "smtp.fail", "mail")
@@ -47,17 +48,25 @@ def never(words: tuple[str, ...]) -> list[Fate]:
 
 @dataclass
 class Fake:
-    """A transport: answers by host, remembers what it was given."""
+    """A transport: answers by host, remembers what it was given.
+
+    A silent host it waits for until it is cut, or for its patience in seconds.
+    """
+
+    quiet = 0.1
+    slow = 8
+    patience = 2.0
 
     answers: dict[str, Answer] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
     given: list[tuple[str, ...]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     active: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
     gate: threading.Barrier | None = None
 
-    def __call__(self, claim: Claim) -> Outcome:
+    def __call__(self, claim: Claim, limit: DeliveryLimit) -> Outcome:
         words = claim.words
         host = words[2]
         with self.lock:
@@ -67,6 +76,8 @@ class Fake:
         try:
             if self.gate is not None:
                 self.gate.wait(20)
+            if host in self.silent:
+                return self._wait(words, limit)
             if host in self.down:
                 fates = [
                     Fate(r, False, enhanced="4.4.1", line="connection refused")
@@ -77,6 +88,16 @@ class Fake:
         finally:
             with self.lock:
                 self.active[host] -= 1
+
+    def _wait(self, words: tuple[str, ...], limit: DeliveryLimit) -> Outcome:
+        cut, why = threading.Event(), Cut("timed out")
+        try:
+            with limit.interruptible(cut.set):
+                cut.wait(limit.left(self.patience))
+                limit.check()
+        except Cut as e:
+            why = e
+        return Outcome(tuple(failed(recipients(words), why)), down=True)
 
     def prune(self) -> None:
         pass

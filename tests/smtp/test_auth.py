@@ -12,6 +12,7 @@ from mailfs.factotum.client import Factotum
 from mailfs.smtp.client import HostUnreachable, SmtpClient
 from mailfs.smtp.dialogue import CLEAR
 from mailfs.smtp.fate import DeliveryError, Fate
+from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.route import Target
 from tests.factotum.serving import Served
 from tests.factotum.serving import serving as serving_factotum
@@ -226,7 +227,7 @@ def test_no_way_to_show_a_password(tmp_path: Path, served: Served) -> None:
     with Scripted(serving("PLAIN")) as server:
         opener = client(tmp_path, "-a", keys=served.keys, dialer=elsewhere).opener
         with pytest.raises(DeliveryError, match="no login without TLS"):
-            opener._open(Target("127.0.0.1", server.port), CLEAR)
+            opener._open(Target("127.0.0.1", server.port), CLEAR, DeliveryLimit())
 
 
 def test_in_clear_if_asked(tmp_path: Path, served: Served) -> None:

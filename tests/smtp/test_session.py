@@ -2,15 +2,18 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailfs.smtp.client import HostUnreachable
+from mailfs.smtp.client import HostUnreachable, SmtpClient
 from mailfs.smtp.fate import Fate, Reply
+from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.session import (
     MAX_LINE,
     MAX_LINES,
@@ -19,7 +22,7 @@ from mailfs.smtp.session import (
     Timeouts,
     extensions,
 )
-from tests.net.scripted import Play, Scripted, Talk
+from tests.net.scripted import Gone, Play, Scripted, Talk
 from tests.smtp.world import QUICK, client, mail
 
 HELLO = ("250-mx greets you", "250-PIPELINING", "250-SIZE 1000000", "250 DSN")
@@ -589,3 +592,67 @@ def test_an_optional_starttls_that_is_refused(tmp_path: Path, reply: str) -> Non
 )
 def test_extensions(lines: tuple[str, ...], found: dict[str, str]) -> None:
     assert extensions(lines) == found
+
+
+def drip(talk: Talk) -> None:
+    """Answer every command, an octet at a time, as if there were no end to it."""
+    talk.send("220 mx")
+    assert talk.line()
+    talk.send("250 mx")
+    with suppress(OSError):
+        for _ in range(4000):
+            talk.send(b"250-")
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("act", [drip, lambda talk: talk.line()])
+def test_a_delivery_ends_in_time(tmp_path: Path, act: Play) -> None:
+    """However patient each wait is."""
+    with Scripted(act) as server:
+        sender = client(tmp_path, timeouts=Timeouts())
+        limit = DeliveryLimit(0.5)
+        with pytest.raises(HostUnreachable, match=r"timed out|gave up") as told:
+            sender.deliver(mail(server.port), limit)
+        assert not told.value.permanent
+        sender.close()
+
+
+def test_a_delivery_is_cut_in_any_wait(tmp_path: Path) -> None:
+    for heard in (0, 1, 2, 3):
+        asked = threading.Event()
+
+        def act(talk: Talk, heard: int = heard, asked: threading.Event = asked) -> None:
+            answers = ["220 mx", "250 mx", "250 ok", "250 ok"][:heard]
+            for i, answer in enumerate(answers):
+                talk.send(answer)
+                assert talk.line()
+                if i == 3:
+                    break
+            asked.set()
+            with suppress(Gone, ConnectionError):
+                talk.line()
+
+        with Scripted(act) as server:
+            sender = client(tmp_path, timeouts=Timeouts())
+            limit = DeliveryLimit()
+            told: list[object] = []
+
+            def deliver(
+                sender: SmtpClient = sender,
+                port: int = server.port,
+                limit: DeliveryLimit = limit,
+                told: list[object] = told,
+            ) -> None:
+                try:
+                    told.extend(sender.deliver(mail(port), limit))
+                except HostUnreachable as e:
+                    told.append(e)
+
+            thread = threading.Thread(target=deliver)
+            thread.start()
+            assert asked.wait(20)
+            assert limit.cut("runq ends")
+            thread.join(20)
+            assert not thread.is_alive()
+            sender.close()
+        assert "runq ends" in str(told[0])

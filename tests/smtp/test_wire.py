@@ -23,7 +23,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "want"), CASES)
 def test_wire(text: bytes, want: bytes) -> None:
-    assert wire.stuffed(wire.lines(text)) == want
+    assert wire.stuffed(wire.lines(text)) + wire.END == want
 
 
 def unstuffed(data: bytes) -> bytes:
@@ -38,8 +38,7 @@ def unstuffed(data: bytes) -> bytes:
 
 @given(st.text(alphabet="a.\r\n", max_size=30).map(str.encode))
 def test_nothing_is_smuggled(text: bytes) -> None:
-    data = wire.stuffed(wire.lines(text))
-    assert data.endswith(wire.END)
+    data = wire.stuffed(wire.lines(text)) + wire.END
     assert not re.search(rb"(?<!\r)\n|\r(?!\n)", data)
     assert data.count(b"\r\n.\r\n") + data.startswith(b".\r\n") == 1
     plain = re.sub(rb"\r\n|\r|\n", b"\n", text)

@@ -13,7 +13,6 @@ from mailfs.factotum.client import Factotum
 from mailfs.ndb.db import open_ndb
 from mailfs.ndb.sysname import SystemNames
 from mailfs.site.log import SysLog
-from mailfs.smtp import route
 from mailfs.smtp.client import SmtpClient, SmtpMail
 from mailfs.smtp.dialogue import Opener
 from mailfs.smtp.dkim import Signers
@@ -53,7 +52,7 @@ def client(
     resolvers: Resolvers | None = None,
     keys: Callable[[], Factotum] = no_factotum,
     timeouts: Timeouts = QUICK,
-    dialer: Dialer = route.connect,
+    dialer: Dialer | None = None,
     trace: Callable[[str], None] = lambda line: None,
     cache: Path | None = None,
     fetch: Callable[[str], bytes] | None = None,
