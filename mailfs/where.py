@@ -44,6 +44,19 @@ def cache() -> Path:
     return Path(platformdirs.user_cache_dir("mailfs", appauthor=False))
 
 
+def plan9(name: str) -> Path:
+    """Find a file that a person named as Plan 9 does.
+
+    A path that does not exist, but does below the root of Plan 9 paths, is that one.
+    """
+    path = Path(name)
+    if path.is_absolute() and not os.path.lexists(path):
+        below = root() / path.relative_to("/")
+        if os.path.lexists(below):
+            return below
+    return path
+
+
 def box(root: Path, name: str, login: str) -> str:
     """Return the path a control message means by name: upasfs(4), section FILES.
 

@@ -3,6 +3,8 @@
 import sys
 from typing import TYPE_CHECKING
 
+from mailfs import where
+from mailfs.attr import lines
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError
 from mailfs.secret import no_core
@@ -19,32 +21,42 @@ def add_file(parser: Parser) -> None:
 
 
 def read(name: str | None) -> bytes:
-    """Return what is in a file, or on standard input if none is named."""
+    """Read a file, or standard input if none is named.
+
+    A Plan 9 path, such as /sys/lib/tls/key.pem, that does not exist as it stands is
+    looked for below the root.
+    """
     no_core()  # it may be a secret key
     if name is None:
         data = sys.stdin.buffer.read(MAX_INPUT + 1)
     else:
-        with open(name, "rb") as f:
+        with open(where.plan9(name), "rb") as f:
             data = f.read(MAX_INPUT + 1)
     if len(data) > MAX_INPUT:
         raise MailfsError(f"{name or 'standard input'}: over {MAX_INPUT} octets")
     return data
 
 
-def text(name: str | None) -> str:
-    """Return a file's text, or standard input's."""
-    try:
-        return read(name).decode()
-    except UnicodeDecodeError as e:
-        raise MailfsError(f"{name or 'standard input'}: not text") from e
-
-
 def key(name: str | None) -> "RsaKey":
-    """Read an RSA key line, the first of the file; tell on stderr what was mended."""
+    """Read an RSA key: a key line, the first of a file, or a key in PEM."""
     from mailfs.tls import rsa
 
-    lines = text(name).splitlines()
-    found = rsa.read(lines[0] if lines else "")
+    data = read(name)
+    return rsa.RsaKey(rsa.load(data)) if rsa.is_pem(data) else key_line(data, name)
+
+
+def key_line(data: bytes, name: str | None) -> "RsaKey":
+    """Read the key of a file's first line; what was mended is told on standard error.
+
+    name is the file's, None for standard input.
+    """
+    from mailfs.tls import rsa
+
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as e:
+        raise MailfsError(f"{name or 'standard input'}: not text") from e
+    found = rsa.read(lines(text)[0] if text else "")
     for complaint in found.complaints:
         print(f"warning: {complaint}", file=sys.stderr)
     return found

@@ -5,8 +5,12 @@ prime of PKCS #1 and !q the first, so that !c2 = 1/!p mod !q.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mailfs.attr import Attr, Attrs, parse, reveal, value
@@ -100,6 +104,70 @@ def read(text: str) -> RsaKey:
     except ValueError as err:
         raise RsaError("bad rsa key") from err
     return RsaKey(key, others, _complaints(value(attrs, "size"), n.bit_length()))
+
+
+_BEGIN = re.compile(rb"(?m)^-----BEGIN ([A-Z0-9 ]{1,40})-----[ \t\r]*$")
+
+
+def is_pem(data: bytes) -> bool:
+    """Whether the octets hold a section of PEM; RFC 7468."""
+    return _BEGIN.search(data) is not None
+
+
+def load(data: bytes) -> Private | Public:
+    """Load a key from PEM or DER: PKCS #1, PKCS #8 or a public key.
+
+    Of several sections of PEM the first that holds a key counts.  Raises RsaError for
+    an encrypted key, and for a key that is not RSA with its kind.
+    """
+    if is_pem(data):
+        return _of_pem(data)
+    return _loaded(
+        partial(serialization.load_der_private_key, data, None),
+        partial(serialization.load_der_public_key, data),
+        otherwise="couldn't parse asn1 key",
+    )
+
+
+def _of_pem(data: bytes) -> Private | Public:
+    for found in _BEGIN.finditer(data):
+        section = found[1].decode()
+        if not section.endswith(("PRIVATE KEY", "PUBLIC KEY")):
+            continue
+        if section == "EC PRIVATE KEY":  # the parameters may be a section of their own
+            raise RsaError(_kind("EC"))
+        return _loaded(
+            partial(serialization.load_pem_private_key, data[found.start() :], None),
+            partial(serialization.load_pem_public_key, data[found.start() :]),
+            otherwise=f"couldn't parse {section} in pem",
+        )
+    raise RsaError("no key in the pem: want PRIVATE KEY or RSA PRIVATE KEY")
+
+
+def _loaded(*ways: Callable[[], object], otherwise: str) -> Private | Public:
+    for way in ways:
+        try:
+            key = way()
+        except TypeError as e:  # it wants a password
+            raise RsaError(
+                "the key is encrypted: openssl pkey -in FILE decrypts it"
+            ) from e
+        except UnsupportedAlgorithm as e:
+            raise RsaError(_kind("unknown")) from e
+        except ValueError:
+            continue
+        if isinstance(key, (Private, Public)):
+            return key
+        kind = type(key).__name__.removesuffix("PrivateKey").removesuffix("PublicKey")
+        raise RsaError(_kind(kind.removeprefix("_").replace("EllipticCurve", "EC")))
+    raise RsaError(otherwise)
+
+
+def _kind(kind: str) -> str:
+    return (
+        f"not an RSA key: it is {kind}, and the factotum's proto=rsa knows no other; "
+        "make one with mailfs rsagen, or openssl req -newkey rsa:2048"
+    )
 
 
 def _private(attrs: Attrs, public: rsa.RSAPublicNumbers) -> Private:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from mailfs.errors import MailfsError, UsageError
+from mailfs.factotum.key import Ring
+from mailfs.factotum.proto import rsa
 from tests.tls.pki import openssl
 
 Run = Callable[..., bytes]
@@ -114,6 +116,74 @@ def test_secret_key_goes_out_and_comes_back(run: Run, key: bytes) -> None:
         assert b"ok" in openssl("rsa", "-check", "-noout", data=text)
         der = run("pemdecode", section, data=b"junk\n" + text)
         assert run("asn12rsa", "-t", tag, data=der) == key
+
+
+PAGE = "req -x509 -nodes -newkey rsa:1024 -subj /CN=a"  # the page's own line
+KEYS = {  # as openssl has written them over the years: sections, old and new
+    "PRIVATE KEY": [],
+    "RSA PRIVATE KEY": ["-traditional"],
+}
+
+
+@pytest.mark.parametrize("section", KEYS)
+def test_key_pem_gives_the_line_of_the_factotum(
+    run: Run, tmp_path: Path, section: str
+) -> None:
+    file, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    openssl(*PAGE.split(), "-keyout", file, "-out", cert)
+    text = openssl("rsa", "-in", file, *KEYS[section])
+    assert text.startswith(f"-----BEGIN {section}-----\n".encode())
+    file.write_bytes(
+        b"Bag Attributes\n" + cert.read_bytes() + text.replace(b"\n", b"\r\n")
+    )
+    line = run("secretpem", str(file)).decode()
+    assert line.startswith("key proto=rsa service=tls role=client owner=* size=1024 ")
+    assert line.endswith("\n")
+    ring = Ring({"rsa": rsa.RSA.check})
+    ring.add(line.removeprefix("key ").rstrip("\n"))
+    modulus = openssl("x509", "-in", cert, "-noout", "-modulus").decode().strip()
+    assert f" n={modulus.partition('=')[2].lower()} " in line
+    flags = [] if KEYS[section] else ["-8"]
+    assert run("secretpem", *flags, data=line.encode()) == text
+    other = run("asn12rsa", "-t", "a=b", str(file))
+    assert other.startswith(b"key proto=rsa a=b size=")
+    assert run("rsa2x509", "CN=a", str(file))
+
+
+def test_a_path_of_plan9(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """/sys/lib/tls/key.pem is below the root, as every Plan 9 path is."""
+    monkeypatch.setenv("MAILFS_ROOT", str(tmp_path))
+    file = tmp_path / "sys/lib/tls/key.pem"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(openssl("genrsa", "2048"))
+    assert run("secretpem", "/sys/lib/tls/key.pem").startswith(b"key proto=rsa ")
+
+
+REFUSED = {
+    "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1": "it is EC, ",
+    "ecparam -name prime256v1 -genkey": "it is EC, ",
+    "genpkey -algorithm ED25519": "it is Ed25519, ",
+    "genpkey -algorithm RSA -aes128 -pass pass:x": "the key is encrypted: openssl ",
+    "genrsa -traditional -aes128 -passout pass:x": "the key is encrypted: openssl ",
+    "req -x509 -nodes -newkey rsa:2048 -subj /CN=a -keyout /dev/null": "no key in the",
+}
+
+
+@pytest.mark.parametrize("made", REFUSED)
+def test_pem_that_gives_no_key(run: Run, made: str) -> None:
+    with pytest.raises(MailfsError, match=re.escape(REFUSED[made])):
+        run("secretpem", data=openssl(*made.split()))
+
+
+def test_half_a_key(run: Run) -> None:
+    text = openssl("rsa", "-pubout", data=openssl("genrsa", "2048"))
+    with pytest.raises(MailfsError, match="the key is public"):
+        run("secretpem", data=text)
+    assert run("asn12rsa", data=text).startswith(b"key proto=rsa size=2048 ek=")
+    with pytest.raises(MailfsError, match="couldn't parse RSA PRIVATE KEY in pem"):
+        run("secretpem", data=b"-----BEGIN RSA PRIVATE KEY-----\nAAAA\n")
 
 
 def test_key_of_openssl(run: Run) -> None:
