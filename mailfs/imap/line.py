@@ -221,10 +221,16 @@ class Transport:
         """Return the socket's descriptor, -1 once closed."""
         return self._sock.fileno()
 
+    def finish(self) -> None:
+        """Send no more, so that the server hangs up; from any thread."""
+        with contextlib.suppress(OSError):
+            # SSLSocket's own would have its reader take what comes for clear text.
+            socket.socket.shutdown(self._sock, socket.SHUT_WR)
+
     def shut(self) -> None:
         """End the connection under whoever waits on it; from any thread."""
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Hang up without a word."""

@@ -176,8 +176,17 @@ def _body_row(message: Message, shape: Shape) -> tuple[object, ...]:
 class Build:
     """The process that builds one mailbox's index, seen from the server."""
 
-    def __init__(self, path: str, place: Place, cache: Path) -> None:
-        """Start it for the mailbox at path, whose index lies below cache."""
+    def __init__(
+        self,
+        path: str,
+        place: Place,
+        cache: Path,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start it for the mailbox at path, whose index lies below cache.
+
+        ended is called on a thread of its own when the process has ended.
+        """
         command = [sys.executable, "-P", "-m", "mailfs", "index", "--report"]
         command += ["--root", str(place.root), "--indexes", str(cache)]
         if place.net is not None:
@@ -197,7 +206,7 @@ class Build:
         self.progress = Progress("list")
         self.error: str | None = None
         self._listed = threading.Event()
-        self._ended: Callable[[], None] = lambda: None
+        self._ended = ended
         self._reader = threading.Thread(target=self._follow, daemon=True)
         self._reader.start()
 
@@ -214,6 +223,7 @@ class Build:
         status = self._process.wait()
         if status and self.error is None:
             self.error = f"index process ended with status {status}"
+        self._ended()
         self._listed.set()
 
     def wait_listed(self) -> None:

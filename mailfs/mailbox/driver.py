@@ -197,6 +197,13 @@ class RemoteDriver(Driver):
         Messages that have gone are passed over.  Raises OSError if the line broke.
         """
 
+    def lend(self) -> Callable[[], None] | None:
+        """Count a connection for another process, until the result is called.
+
+        None if there is no room for one, and the work had better be done here.
+        """
+        return lambda: None
+
     @abstractmethod
     def listen(self, timeout: float, wake: int) -> bool:
         """Wait for news; True if the store may have changed.

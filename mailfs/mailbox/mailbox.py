@@ -165,10 +165,17 @@ class Mailbox:
         """Return the view of a store that the index has as it is."""
         return state.view
 
+    def _new_build(self) -> Build | None:
+        """Start an index process; None if the mailbox can have none now."""
+        return Build(self.driver.path, self.place, self._cache)
+
     def _list_apart(self, state: MailboxState) -> None:
         """Have a process of its own list the store and go on to build the index."""
         first = state.first
-        self._build = build = Build(self.driver.path, self.place, self._cache)
+        build = self._new_build()
+        if build is None:
+            return
+        self._build = build
         try:
             build.wait_listed()
         except MailfsError as e:
@@ -198,7 +205,7 @@ class Mailbox:
         if self._build is not None and self._build.running:
             return
         if not derive_few(state) and state.index.path is not None:
-            self._build = Build(self.driver.path, self.place, self._cache)
+            self._build = self._new_build()
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailfs.cache.pack import Pack
-from mailfs.mailbox.lines import ConnectionLimit
+from mailfs.remote.limit import ConnectionLimit
 from mailfs.tls.trust import Trust
 
 if TYPE_CHECKING:

@@ -90,6 +90,16 @@ class RemoteMailbox(Mailbox):
 
     # Opening.
 
+    def _new_build(self) -> Build | None:
+        ended = self._remote.lend()
+        if ended is None:
+            return None
+        try:
+            return Build(self.driver.path, self.place, self._cache, ended)
+        except BaseException:
+            ended()
+            raise
+
     def _resumed(self, state: MailboxState) -> View:
         """List a store whose messages the index knows; it may be out of reach."""
         try:
@@ -104,8 +114,12 @@ class RemoteMailbox(Mailbox):
         self._unsliced = list(state.unsliced(FEW_HEADERS))[::-1]
         if len(self._unsliced) < FEW_HEADERS or state.index.path is None:
             return
+        build = self._new_build()
+        if build is None:  # then here, little by little
+            self._unsliced = list(state.unsliced(-1))[::-1]
+            return
         self._unsliced = []
-        self._build = Build(self.driver.path, self.place, self._cache)
+        self._build = build
 
     # News.
 

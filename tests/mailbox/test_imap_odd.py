@@ -1,8 +1,10 @@
 """IMAP folders on servers that count, refuse and hang up as no server should."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,12 +14,16 @@ from mailfs.cache.pack import Pack
 from mailfs.mailbox.driver import Place
 from mailfs.mailbox.drivers.imap.driver import Imap, claim
 from mailfs.mailbox.drivers.imap.later import WaitingChange
+from mailfs.mailbox.drivers.imap.link import Link, ServerUnreachable
 from mailfs.mailbox.kinds import Flag
 from mailfs.mailbox.net import Network
+from mailfs.poll import readable
+from mailfs.remote.limit import ConnectionLimit
 from mailfs.tls.trust import Policy, Trust
 from tests.factotum.serving import Served
 from tests.net.scripted import Gone, Play, Scripted, Talk, imap
 
+FREE = 6  # connections that the server allows us: fewer than we would make
 Start = Callable[[Play], tuple[Imap, Scripted]]
 
 
@@ -217,3 +223,78 @@ def test_a_date_that_is_none(start: Start, told: str) -> None:
     )
     assert list(driver.list().dates) == [1577836800, 1143604690, 1577836800]
     assert len(server.said("UID FETCH 12 .*HEADER.*")) == 1
+
+
+def serve(driver: Imap, wake: int) -> list[int]:
+    """List, and wait for news until wake, as a mailbox's worker does; the uids."""
+    found: list[int] | None = None
+    end = time.monotonic() + 60
+    while time.monotonic() < end and not (found is not None and readable([wake], 0)):
+        try:
+            if found is None:
+                found = [int(key) for key in driver.list().keys]
+            driver.listen(0.2, wake)
+        except OSError:
+            time.sleep(0.1)
+    driver.close()
+    return found or []
+
+
+@pytest.mark.parametrize("refusal", ["* BYE too many connections", "LIMIT", ""])
+def test_sixty_folders_on_a_server_that_allows_six(start: Start, refusal: str) -> None:
+    """However it refuses; all are listed, and then no more are asked for."""
+    lock, there, refused = threading.Lock(), [0], [0]
+    usual = {**USUAL, "SELECT .*": opened(), "UID FETCH .*": [*ROWS, "$ OK done"]}
+    denied = {"AUTHENTICATE .*": ["$ NO [LIMIT] Maximum number exceeded"]}
+
+    def play(talk: Talk) -> None:
+        with lock:
+            there[0] += 1
+            full = there[0] > FREE
+            refused[0] += full
+        try:
+            if not full:
+                imap(usual)(talk)
+            elif refusal == "LIMIT":
+                imap({**usual, **denied})(talk)
+            elif refusal:
+                talk.send(refusal)
+        finally:
+            with lock:
+                there[0] -= 1
+
+    first, _ = start(play)
+    drivers = [
+        Imap(f"{first.path}/f{n}", first.place, first._net, first.account, f"f{n}")
+        for n in range(60)
+    ]
+    wake, waker = os.pipe()
+    with ThreadPoolExecutor(60) as pool:
+        listed = [pool.submit(serve, driver, wake) for driver in drivers]
+        end = time.monotonic() + 60
+        while not all(driver.line.since for driver in drivers):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        os.close(waker)
+        assert [one.result() for one in listed] == [[11, 12, 13]] * 60
+    os.close(wake)
+    assert refused[0] <= 10
+
+
+def test_no_connection_is_free(start: Start) -> None:
+    """It is not made all the same, and had when one has left."""
+    first, server = start(imap({**USUAL, "SELECT .*": opened()}))
+    one = ConnectionLimit(1)
+    net = Network(first._net.keys, first._net.trust, first._net.pack, one)
+    used = Link(first.account, "INBOX", net)
+    link = Link(first.account, "Work", net, room=0.05)
+    used.open(lambda: None, readonly=False)
+    with pytest.raises(ServerUnreachable, match="no connection is free"):
+        link.open(lambda: None, readonly=False)
+    assert server.connections == 1
+    used.close()
+    with link.apart() as session:
+        session.noop()
+    used.end()
+    with pytest.raises(ServerUnreachable, match="the mailbox is closed"):
+        used.open(lambda: None, readonly=False)

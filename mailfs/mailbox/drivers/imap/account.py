@@ -34,18 +34,16 @@ def members(path: str, place: Place) -> list[Member] | None:
         raise MailfsError(f"{path}: {ENONET}")
     account, stem = found[0], path.removesuffix(ALL)
     line = Link(account, INBOX, place.net)
+    infos: dict[str, FolderInfo] = {}
     try:
-        session = line.login()
-    except OSError as e:
-        known = _remembered(path, place.net)
-        if known is None:
-            raise line.unreachable(e) from e
-        infos: dict[str, FolderInfo] = {}
-    else:
-        try:
+        with line.apart() as session:
             infos = {one.name: one for one in session.folders() if one.selectable}
-        finally:
-            session.logout()
+    except OSError as e:
+        remembered = _remembered(path, place.net)
+        if remembered is None:
+            raise line.unreachable(e) from e
+        known = remembered
+    else:
         known = [*called([*infos.values()]).items()]
         _remember(path, place.net, known)
     out = []

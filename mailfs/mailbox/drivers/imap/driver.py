@@ -172,7 +172,7 @@ class Imap(RemoteDriver):
         """Take what another connection was told of this folder; any thread."""
         assert isinstance(counts, FolderStatus)
         self.counts = counts
-        if self.line.session is None:
+        if not self.line.connected:
             self._news = True
             if self.on_news is not None:
                 self.on_news()
@@ -180,11 +180,21 @@ class Imap(RemoteDriver):
     # Listing.
 
     def heavy(self, old: Listing | None) -> bool:
-        """Whether there are thousands of messages that old does not know."""
+        """Whether there are thousands of messages that old does not know.
+
+        Then the connection is left to the process that is to list them.
+        """
         self._open(old)
         selected = self.line.selected
         known = 0 if old is None else len(old)
-        return selected is not None and selected.exists - known > MANY
+        many = selected is not None and selected.exists - known > MANY
+        if many:
+            self.line.close()
+        return many
+
+    def lend(self) -> Callable[[], None] | None:
+        """Count a connection for another process, where there is room for one soon."""
+        return self.line.lend()
 
     def _open(self, old: Listing | None) -> ImapSession:
         return self.line.open(lambda: _known(old), readonly=self.place.readonly)
@@ -194,19 +204,23 @@ class Imap(RemoteDriver):
         self._news = False
         fresh = self.line.session is None
         try:
-            return self._list(old)
-        except OSError as e:
-            self.line.drop(reason(e))
-            if fresh:
-                raise
-        return self._list(old)  # once more, on a new connection
+            try:
+                return self._list(old)
+            except OSError as e:
+                self.line.drop(reason(e))
+                if fresh:
+                    raise
+            return self._list(old)  # once more, on a new connection
+        except MailfsError:
+            self.line.close()  # nobody waits on it: others may have the connection
+            raise
 
     def _list(self, old: Listing | None) -> Listing:
         session = self._open(old)
         selected, self.line.selected = self.line.selected, None
         if selected is None:  # nothing but time has passed since it was listed
             if self._hurry or not session.pending:
-                self.line.ask()
+                self.line.ask(session)
             self._hurry = False
             selected = session.selected
             assert selected is not None
@@ -330,17 +344,18 @@ class Imap(RemoteDriver):
 
         A connection made anew is listed first, or its uids could mean other messages.
         """
-        if self.line.session is None:
-            before = self._state
-            self._news = True
-            session = self._open(None)
-            selected = self.line.selected
-            if before is None or selected is None:
-                raise Stale(EIO)
-            if selected.uidvalidity != before.validity:
-                raise Stale(EIO)
+        self.line.give_way()
+        if (session := self.line.session) is not None:
             return session
-        return self.line.session
+        before = self._state
+        self._news = True
+        session = self._open(None)
+        selected = self.line.selected
+        if before is None or selected is None:
+            raise Stale(EIO)
+        if selected.uidvalidity != before.validity:
+            raise Stale(EIO)
+        return session
 
     def listen(self, timeout: float, wake: int) -> bool:
         """Wait for news, by IDLE where the server has it."""
@@ -467,8 +482,8 @@ class Imap(RemoteDriver):
         self.check_writable()
         octets = network(whole(message))
         words = Flags(System(int(flags) & int(_SETTABLE)))
-        if self.line.session is not None:
-            self.line.session.append(self.folder, octets, words, date)
+        if (session := self.line.session) is not None:
+            session.append(self.folder, octets, words, date)
             self.hurry()  # what is pending may be other news, and not this message
             return
         with self._apart() as session:
@@ -480,12 +495,8 @@ class Imap(RemoteDriver):
     def _apart(self) -> Iterator[ImapSession]:
         """Give a session of its own, for what concerns the folder as a whole."""
         self.check_writable()
-        self.line.close()
-        session = self.line.login()
-        try:
+        with self.line.apart() as session:
             yield session
-        finally:
-            session.logout()
 
     def make(self) -> None:
         """Create the folder on the server."""
