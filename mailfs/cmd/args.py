@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -37,6 +38,7 @@ class Parser(argparse.ArgumentParser):
         """
         self.example = example.strip()
         self.files = files.strip()
+        self._fills_root = False
         epilog = ""
         for title, text in (("example", example), ("files", files)):
             if text:
@@ -63,14 +65,34 @@ class Parser(argparse.ArgumentParser):
         else:
             ask(self)
 
-    def add_root(self) -> None:
-        """Add --root, where Plan 9 paths lie."""
+    def add_root(self, *, fill: bool = True) -> None:
+        """Add --root, where Plan 9 paths lie.
+
+        fill: once the arguments are understood, a new root gets its directories and
+        first files, so that people can write into what the manual names.
+        """
+        self._fills_root = fill
         self.add_argument(
             "--root",
             metavar="DIR",
             help="where Plan 9 paths lie; default $MAILFS_ROOT, else "
             "~/.local/share/mailfs",
         )
+
+    def parse_known_args(  # type: ignore[override]  # the overloads all come to this
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, and fill a new root if the verb has one."""
+        parsed, rest = super().parse_known_args(args, namespace)
+        if self._fills_root and not rest:
+            from mailfs import where
+            from mailfs.ndb import install
+
+            with suppress(OSError):  # the verb tells what it cannot do without it
+                install.install(where.root(parsed.root), where.user())
+        return parsed, rest
 
 
 def why(err: Exception) -> str:

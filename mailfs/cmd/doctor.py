@@ -75,7 +75,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         default="ca",
         help="what may speak for a certificate, as mailfs fs is told; default ca",
     )
-    parser.add_root()
+    parser.add_root(fill=False)
     options = parser.parse_args(argv)
     if not 0 < options.timeout <= MAX_TIMEOUT:
         raise UsageError(f"--timeout wants up to {MAX_TIMEOUT:.0f} seconds")

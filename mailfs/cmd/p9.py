@@ -131,7 +131,7 @@ def add_cert(parser: Parser) -> None:
         help="its key, in PEM or as rsagen prints it; default sys/lib/tls/client.key, "
         "or in the file of --cert",
     )
-    parser.add_root()
+    parser.add_root(fill=False)
 
 
 def prove(ask: Callable[[Request], Reply], afid: int, uname: str, aname: str) -> bool:

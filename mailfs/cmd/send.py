@@ -146,7 +146,10 @@ def _failed(
     """Say what was refused and keep the message; return the exit status."""
     from mailfs.send import complaint, deadletter
 
-    status = 1 if any(r.permanent for r in refused) else EX_TEMPFAIL
+    final = any(r.permanent for r in refused)
+    if not options.relayed:  # a program tries again; a person has to edit a file first
+        final = final or any(r.unconfigured for r in refused)
+    status = 1 if final else EX_TEMPFAIL
     text = complaint.compose(sender, refused)
     if options.relayed:
         word = "mail refused:" if status == 1 else "Mail"

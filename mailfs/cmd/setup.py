@@ -194,7 +194,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         action="store_true",
         help="log in and show what would be written, and write nothing",
     )
-    parser.add_root()
+    parser.add_root(fill=False)
     return parser.parse_args(argv)
 
 

@@ -33,7 +33,7 @@ class NotSent(MailfsError):
     def permanent(self) -> bool:
         """Whether trying again is no use, or would double what somebody got."""
         return not self.results or any(
-            one.permanent or not one.refused for one in self.results
+            one.permanent or one.unconfigured or not one.refused for one in self.results
         )
 
 

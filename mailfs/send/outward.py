@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from mailfs.ndb import shipped
 from mailfs.queue import spool
-from mailfs.send import command, mail
+from mailfs.send import command, mail, settings
 from mailfs.send.local import Pipeto
 from mailfs.send.mail import Mail
 from mailfs.send.refusal import BROKEN_PIPE
@@ -55,6 +55,9 @@ def pipe(site: Site, letter: Mail, programs: Sequence[Program]) -> bool:
     Raises Refusal if it ends otherwise than well.
     """
     argv = words(programs)
+    settings.check_attributes(site, programs[0].shown[0])
+    if argv[0].rpartition("/")[2] in _QUEUES:
+        settings.check_default_domain(site, letter)
     data = mail.envelope(letter, site, remote=True) + letter.text
     if argv[0] in _SCRIPTS and _ours(site, argv[0]):
         queue = site.root / "mail" / "queue"

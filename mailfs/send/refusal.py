@@ -16,10 +16,17 @@ class Refusal(MailfsError):
         self.status = status  # of the program that refused
 
 
-NO_RULES = (
-    "no mail rules configured;"
-    " copy mail/lib/rewrite.gateway or rewrite.direct to mail/lib/rewrite"
-)
+class Unconfigured(Refusal):
+    """Mail that cannot be delivered before the user has edited a file of ours.
+
+    For a person that is final, and told at once; mail of programs and strangers is
+    refused for now.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, permanent=False)
+
+
 UNDEFINED = "Invalid address"  # no rule takes it; capital, unlike the next
 SYNTAX = "invalid address"
 UNKNOWN = "unknown user"

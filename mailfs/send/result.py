@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from mailfs.send.refusal import Refusal
+from mailfs.send.refusal import Refusal, Unconfigured
 
 
 class State(Enum):
@@ -29,6 +29,7 @@ class Result:
     text: str = ""  # of a refusal: why, maybe in several lines
     program: str = ""  # the command that took or refused it
     status: int = 0  # with which that ended
+    unconfigured: bool = False  # a file of ours has to be edited first
 
     @property
     def refused(self) -> bool:
@@ -37,5 +38,16 @@ class Result:
 
 
 def all_refused(recipients: Sequence[str], why: Refusal) -> list[Result]:
-    """Return the results for a message that nobody can have."""
-    return [Result(to, to, State.REFUSED, why.permanent, why.text) for to in recipients]
+    """Make the results of a message that was refused as a whole."""
+    unconfigured = isinstance(why, Unconfigured)
+    return [
+        Result(
+            to,
+            to,
+            State.REFUSED,
+            why.permanent,
+            why.text,
+            unconfigured=unconfigured,
+        )
+        for to in recipients
+    ]

@@ -14,7 +14,6 @@ from mailfs.send.refusal import (
     BAD_ALIAS,
     FORBIDDEN,
     LOOP,
-    NO_RULES,
     SYNTAX,
     TRANSLATION,
     UNDEFINED,
@@ -134,8 +133,6 @@ class Router:
         systems = text.lower().split("!")[1:-1]
         if systems.count(self._site.names.site.lower()) >= _MAX_SELF:
             raise permanent(LOOP)
-        if not len(self._rules):
-            raise temporary(NO_RULES)
         match = self._rules.match(
             text, self._sender, bulk=self._bulk, auth=not node.allowed
         )

@@ -12,9 +12,9 @@ from mailfs.errors import EFBIG, MailfsError, reason
 from mailfs.msg import date
 from mailfs.msg.escape import unescape
 from mailfs.ndb import install
-from mailfs.send import complaint, local, mail, outward, rewrite
+from mailfs.send import complaint, local, mail, outward, rewrite, settings
 from mailfs.send.mail import Mail
-from mailfs.send.refusal import NO_RULES, Refusal, temporary
+from mailfs.send.refusal import Refusal, Unconfigured, temporary
 from mailfs.send.result import Result, State
 from mailfs.send.rewrite import Rules
 from mailfs.send.route import Leaf, Program, RouteNode, Router
@@ -74,22 +74,26 @@ def submit(
 def load_rules(site: Site) -> Rules:
     """Read mail/lib/rewrite; complaints of its lines go to the log.
 
-    Raises Refusal, temporary, if it cannot be read; no file has no rules.
+    Raises Refusal, temporary, if it cannot be read, and Unconfigured if it has no rules
+    or still has YOURDOMAIN.DOM.
     """
     path = site.lib / RULES
     try:
         with open(path, "rb") as f:
             raw = f.read(MAX_RULES_FILE + 1)
     except FileNotFoundError:
-        raise temporary(NO_RULES) from None
+        raise Unconfigured(settings.no_rules(site)) from None
     except OSError as e:
         raise temporary(f"{path}: {reason(e)}") from e
     if len(raw) > MAX_RULES_FILE:
         raise temporary(f"{path}: {EFBIG}")
     text = raw.decode("utf-8", "replace")
+    settings.check_edited(site, path, text)
     rules = rewrite.parse(text, (site.names.site, site.names.sysname))
     for complained in rules.complaints:
         site.log.write("mail", f"error in rewrite: {complained}")
+    if not len(rules):
+        raise Unconfigured(settings.no_rules(site, rules.complaints))
     return rules
 
 
@@ -188,7 +192,14 @@ def _result(recipient: str, node: RouteNode, fate: _Fate) -> Result:
     if why is None:
         return Result(recipient, node.address, state, program=program)
     return Result(
-        recipient, node.address, state, why.permanent, why.text, program, why.status
+        recipient,
+        node.address,
+        state,
+        why.permanent,
+        why.text,
+        program,
+        why.status,
+        isinstance(why, Unconfigured),
     )
 
 

@@ -126,11 +126,8 @@ def _network(site: Site, how: Sending) -> FileChange:
 
 
 def _rules(domain: str, how: Sending) -> str:
-    direct = _shipped("rewrite.direct")
-    if how.gateway is None:
-        return text.direct_rules(direct, domain, bare=how.bare, later=how.later)
-    gateway = _shipped("rewrite.gateway")
-    return text.rules(gateway, direct, domain, bare=how.bare, later=how.later)
+    ships = _shipped(f"rewrite.{how.routing}")
+    return text.rules(ships, how.routing, domain, bare=how.bare, later=how.later)
 
 
 def _shipped(name: str) -> str:

@@ -12,10 +12,10 @@ from mailfs.mailboxes.listed import split
 from mailfs.msg import address as addresses
 from mailfs.msg.address import Address
 from mailfs.ndb.parse import records
+from mailfs.site import placeholder
 
 GATEWAY, DIRECT = "gateway", "direct"  # where mail for others goes
 LOCAL, DOMAIN = "local", "domain"  # what a name without a domain means
-SAMPLE = "YOURDOMAIN.DOM"  # the domain in the rules that ship
 
 _ANY_CALL = re.compile(r'^exec mailfs smtp.* "\$host" "\$sender" "\$@"$', re.MULTILINE)
 HEAD = "# What addresses mean; rewrite(6).  Made by mailfs setup from %s."
@@ -92,43 +92,24 @@ def unqualified(line: str) -> bool:
     return _ADDED.match(line) is not None
 
 
-def rules(shipped: str, direct: str, domain: str, *, bare: str, later: bool) -> str:
-    """Return rewrite from the gateway rules that ship.
+def rules(
+    shipped: str, routing: str, domain: str, *, bare: str, later: bool = False
+) -> str:
+    """Make rewrite from the rules that ship for a routing, GATEWAY or DIRECT.
 
-    bare says what a name without a domain means, LOCAL or DOMAIN; the rules of direct
-    deliver it.  later queues without trying at once.
+    bare says what a name without a domain means: LOCAL, a mailbox here, or DOMAIN,
+    somebody at domain.  later queues without trying at once.
     """
-    if bare == LOCAL:
-        own = [line for line in direct.split("\n") if unqualified(line)]
-        lines = [line for line in shipped.split("\n") if not unqualified(line)]
-        last = next(
-            i for i, line in enumerate(lines) if line.startswith("# everything")
-        )
-        shipped = "\n".join([*lines[:last], *own, "", *lines[last:]])
-    return _told(shipped, domain, GATEWAY, later=later)
-
-
-def direct_rules(shipped: str, domain: str, *, bare: str, later: bool) -> str:
-    """Return rewrite from the direct rules that ship."""
-    if bare == DOMAIN:
-        shipped = "\n".join(
-            f"{line.partition('>>')[0]}alias      \\1@{domain.lower()}"
-            if unqualified(line)
-            else line
-            for line in shipped.split("\n")
-        )
-    return _told(shipped, domain, DIRECT, later=later)
-
-
-def _told(text: str, domain: str, routing: str, *, later: bool) -> str:
-    text = HEAD % f"rewrite.{routing}" + "\n\n" + text.partition("\n\n")[2]
     name = domain.lower()
     escaped = re.escape(name).replace(r"\-", "-")
+    text = HEAD % f"rewrite.{routing}" + "\n\n" + shipped.partition("\n\n")[2]
     out = []
     for line in text.split("\n"):
         if not line.startswith("#"):
-            line = line.replace(SAMPLE.replace(".", r"\."), escaped)
-            line = line.replace(SAMPLE, name)
+            if bare == DOMAIN and unqualified(line):
+                line = f"{line.partition('>>')[0]}alias      \\1@{name}"
+            line = line.replace(placeholder.SAMPLE.replace(".", r"\."), escaped)
+            line = line.replace(placeholder.SAMPLE, name)
             if later:
                 line = line.replace("/mail/lib/qmail ", "/mail/lib/justqmail ")
         out.append(line)

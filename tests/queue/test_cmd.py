@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailfs.cmd.main import main
-from mailfs.ndb import shipped
+from mailfs.ndb import install, shipped
 from mailfs.queue import spool, status
 from mailfs.queue.spool import Job, jobs
 from mailfs.runq import runq
@@ -127,6 +127,8 @@ def test_bounce_reaches_the_sender(world: World, lib: Path) -> None:
 
 
 def test_runq_without_remotemail(world: World) -> None:
+    install.install(world.root, login())
+    (world.root / "mail/lib/remotemail").unlink()
     done = run(world, "runq")
     assert done.returncode == 1
     assert b"remotemail: No such file or directory" in done.stderr

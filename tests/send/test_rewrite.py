@@ -209,13 +209,26 @@ def test_direct(address: str, kind: Kind, args: str) -> None:
 @pytest.mark.parametrize(
     ("address", "args"),
     [
-        ("local!bob", "/mail/lib/qmail 'me' 'net!$smtp' 'bob@example.org'"),
         ("a@b.com", "/mail/lib/qmail 'me' 'net!$smtp' 'a@b.com'"),
         ("b.com!a", "/mail/lib/qmail 'me' 'net!$smtp' 'a@b.com'"),
     ],
 )
 def test_gateway(address: str, args: str) -> None:
     assert route("rewrite.gateway", address) == (Kind.PIPE, args)
+
+
+def test_gateway_leaves_names_without_a_domain_here() -> None:
+    assert route("rewrite.gateway", "local!bob") == (Kind.APPEND, "/mail/box/bob/mbox")
+    text = shipped.path("rewrite.gateway").read_text()
+    assert "YOURDOMAIN" not in text
+
+
+def test_direct_has_a_place_for_a_default_domain() -> None:
+    text = shipped.path("rewrite.direct").read_text()
+    edited = text.replace("\n#local!", "\nlocal!").replace("YOURDOMAIN.DOM", "x.org")
+    found = rules(edited).match("local!bob", "me")
+    assert found is not None
+    assert (found.rule.kind, found.plain(found.rule.arg1)) == (Kind.ALIAS, "bob@x.org")
 
 
 def test_auth_rules_are_for_programs() -> None:

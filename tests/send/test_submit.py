@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailfs.send import command, local, mail, preview, submit
-from mailfs.send.refusal import Refusal
+from mailfs.send.refusal import Refusal, Unconfigured
 from mailfs.send.result import State
 from tests.mailbox.contract import small_files
 from tests.send.world import DATE, PIPETO, World, fates
@@ -327,12 +327,14 @@ def test_what_cannot_be_opened_is_no_end(tmp_path: Path) -> None:
 
 def test_without_rules_all_is_refused_for_now(tmp_path: Path) -> None:
     world = World(tmp_path)
-    world.lib("rewrite", "# nothing\n")
-    (result,) = world.send(["bob"])
-    assert "no mail rules configured" in result.text
-    assert not result.permanent
-    (world.root / "mail/lib/rewrite").unlink()
-    with pytest.raises(Refusal, match="no mail rules configured"):
+    path = world.lib("rewrite", "# nothing\n")
+    with pytest.raises(Unconfigured, match=f"configured: {path} is empty; run: "):
+        world.send(["bob"])
+    path.unlink()
+    with pytest.raises(Unconfigured, match=f"configured: there is no {path}; run: "):
+        world.send(["bob"])
+    world.lib("rewrite", "[ alias x\n")
+    with pytest.raises(Unconfigured, match="line 1: malformed"):
         world.send(["bob"])
 
 

@@ -106,10 +106,20 @@ def test_a_program_refuses(world: World) -> None:
 
 
 def test_later_is_another_status(world: World) -> None:
-    (world.root / "mail/lib/rewrite").unlink()
+    (world.box("bob") / "mbox").symlink_to(world.root / "none")
     status, _, err = send(world, "bob")
     assert status == 75
-    assert "no mail rules configured" in err
+    assert "mail file cannot be opened" in err
+    assert len(world.mailbox(ME, deadletter.NAME)) == 1
+
+
+def test_no_rules(world: World) -> None:
+    rules = world.root / "mail/lib/rewrite"
+    rules.unlink()
+    status, _, err = send(world, "bob")
+    assert status == 1
+    assert f"no mail rules configured: there is no {rules}; run: " in err
+    assert f"or: cp {rules}.gateway {rules}'" in err
     assert len(world.mailbox(ME, deadletter.NAME)) == 1
     status, _, err = send(world, "-x", "bob")
     assert (status, err.startswith("mailfs send: no mail rules")) == (1, True)
@@ -304,14 +314,14 @@ def test_the_first_sending_fills_a_root(tmp_path: Path) -> None:
     assert "no mail rules configured" in done.stderr
     for name in ("rewrite.direct", "rewrite.gateway", "namefiles", "ignore"):
         assert (made / "mail/lib" / name).is_file()
-    assert not (made / "mail/lib/rewrite").exists()
+    assert (made / "mail/lib/rewrite").read_bytes() == b""
     assert (made / "lib/ndb/local").is_file()
     assert (made / f"mail/box/{ME}").stat().st_mode & 0o777 == 0o700
     for name in ("mail", "smtp", "smtp.fail", "runq"):
         assert (made / "sys/log" / name).is_file()
     lib = made / "mail/lib"
     assert re.search(rf"^postmaster\t{ME}$", (lib / "names.local").read_text(), re.M)
-    (lib / "rewrite").write_text((lib / "rewrite.direct").read_text())
+    (lib / "rewrite").write_text((lib / "rewrite.gateway").read_text())
     (lib / "ignore").unlink()
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "unknown user: local!x\n"

@@ -50,6 +50,9 @@ class World:
         self.lib("names.local", ALIASES)
         self.rules()
         self.lib("qmail", RECORDER, program=True)
+        remote = shipped.path("remotemail").read_text()
+        remote = remote.replace("-h yourdomain.dom ", "-h kremvax.org ")
+        self.lib("remotemail", remote, program=True)
 
     def box(self, user: str) -> Path:
         return self.root / "mail" / "box" / user
@@ -66,7 +69,8 @@ class World:
 
     def rules(self, first: str = "") -> None:
         """Use the direct rules, after those given."""
-        self.lib("rewrite", first + shipped.path("rewrite.direct").read_text())
+        direct = shipped.path("rewrite.direct").read_text()
+        self.lib("rewrite", first + direct.replace(r"YOURDOMAIN\.DOM", r"kremvax\.org"))
 
     @property
     def site(self) -> Site:

@@ -10,7 +10,8 @@ from mailfs.ndb.parse import records
 from mailfs.runq import script
 from mailfs.send import rewrite
 from mailfs.setup import text
-from mailfs.setup.text import DOMAIN, LOCAL
+from mailfs.setup.text import DIRECT, DOMAIN, GATEWAY, LOCAL
+from mailfs.site import placeholder
 
 SMTP = {"smtp": "net!h!465"}
 BOTH = {"dom": "gnot.x.org", **SMTP}
@@ -89,11 +90,11 @@ DIRECT_RULES = shipped.path("rewrite.direct").read_text()
 @pytest.mark.parametrize("bare", [LOCAL, DOMAIN])
 def test_rules(bare: str, *, later: bool) -> None:
     queue = "/mail/lib/justqmail" if later else "/mail/lib/qmail"
-    gateway = text.rules(GATEWAY_RULES, DIRECT_RULES, "X-y.ORG", bare=bare, later=later)
-    direct = text.direct_rules(DIRECT_RULES, "X-y.ORG", bare=bare, later=later)
+    gateway = text.rules(GATEWAY_RULES, GATEWAY, "X-y.ORG", bare=bare, later=later)
+    direct = text.rules(DIRECT_RULES, DIRECT, "X-y.ORG", bare=bare, later=later)
     for made, dest in ((gateway, "net!$smtp"), (direct, r"net!\1")):
         assert not rewrite.parse(made, ("gnot", "gnot")).complaints
-        assert "YOURDOMAIN" not in made
+        assert not placeholder.left(made)
         assert f"\"{queue} '\\s' '{dest}'\"" in made
         local = [line for line in made.split("\n") if text.unqualified(line)]
         assert len(local) == 2
