@@ -210,6 +210,8 @@ def test_help_lists_each_verb() -> None:
         ("auth/secretpem", "secretpem"),
         ("warlock_mail", "setup"),
         ("upas/warlock_mail", "setup"),
+        ("/bin/upas/fs", "fs"),
+        ("ndb/query", "ndbquery"),
     ],
 )
 def test_names_of_plan9(

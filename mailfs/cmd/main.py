@@ -58,12 +58,12 @@ GROUPS: dict[str, dict[str, str]] = {
 VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}
 
 
-PLAN9 = ("upas/", "auth/")  # where Plan 9 keeps the programs of these names
-ALIASES = {"warlock_mail": "setup"}
+PLAN9 = ("/bin/", "upas/", "auth/")  # where Plan 9 keeps the programs of these names
+ALIASES = {"warlock_mail": "setup", "ndb/query": "ndbquery"}
 
 
-def _verb(name: str) -> str:
-    """Map upas/X and auth/X to X, and a name of old to its verb."""
+def plain(name: str) -> str:
+    """Map upas/X and auth/X to X, and another name of Plan 9's to its verb."""
     for folder in PLAN9:
         name = name.removeprefix(folder)
     return ALIASES.get(name, name)
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] in ("-V", "--version"):
         print(f"mailfs {__version__}")
         return 0
-    verb = _verb(argv[0])
+    verb = plain(argv[0])
     if verb not in VERBS:
         print(
             f"mailfs: {shown(argv[0])}: unknown verb (try mailfs --help)",

@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     from mailfs.secstore.error import SecstoreRefused
 
     connect = dial(options.server or HOST)
-    if not options.piped:
+    if not options.piped or not options.server:
         _reach(connect, options)
     if options.change:
         return _change(connect, options)

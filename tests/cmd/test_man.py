@@ -15,7 +15,7 @@ from mailfs.cmd.args import Parser, asking
 from mailfs.cmd.main import VERBS
 from mailfs.cmd.main import main as command
 from mailfs.cmd.man import main
-from mailfs.errors import MailfsError
+from mailfs.errors import MailfsError, UsageError
 from mailfs.fs import aname, boxctl, files, rootctl
 from mailfs.fs.keyed import boxctl as keyedctl
 from mailfs.fs.keyed import files as keyed
@@ -152,14 +152,28 @@ def test_verb_shows_the_file(capsys: pytest.CaptureFixture[str]) -> None:
         ("7", "mailfs.7"),
         ("rewrite", "mailfs-rewrite.6"),
         ("ndb", "mailfs-ndb.6"),
-        ("smtpd.conf", "mailfs-smtpd.1"),
+        ("smtpd.conf", "mailfs-smtpd.6"),
+        ("smtpd", "mailfs-smtpd.1"),
+        ("6 smtpd", "mailfs-smtpd.6"),
+        ("6 rewrite", "mailfs-rewrite.6"),
+        ("6 ndb", "mailfs-ndb.6"),
+        ("8 smtp", "mailfs-smtp.1"),
+        ("4 upasfs", "mailfs.4"),
+        ("4 fs", "mailfs.4"),
+        ("4 factotum", "mailfs-factotum.1"),
+        ("upas/fs", "mailfs-fs.1"),
+        ("auth/secretpem", "mailfs-secretpem.1"),
+        ("warlock_mail", "mailfs-setup.1"),
         ("mailfs", "mailfs.1"),
     ):
-        assert main(["-w", name]) == 0
+        assert main(["-w", *name.split()]) == 0
         assert capsys.readouterr().out == f"{path(file)}\n"
     for name in ("nonesuch", "../../man4/mailfs", "/etc/passwd"):
         with pytest.raises(MailfsError, match="no such page"):
             main([name])
+    for words in (["1", "fs", "x"], ["fs", "smtp"]):
+        with pytest.raises(UsageError, match="want PAGE, or SECTION PAGE"):
+            main(words)
 
 
 def test_asking_for_a_parser_is_free() -> None:
