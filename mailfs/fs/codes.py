@@ -22,6 +22,7 @@ class Code(IntEnum):
     STATUS = 44
     MESSAGE = 45
     EVENT = 46
+    CHANGES = 47
     OUTBOX = 56
     LETTERS = 57  # the table of all letters
     LETTER = 58

@@ -6,6 +6,10 @@ Opened, it tells what happens from then on.  A read waits until there is somethi
 and returns as many whole lines as fit; the offset is not looked at.  Of events that a
 reader leaves unread, so many are kept; the line ``lost N`` then stands for the next N.
 Zero octets are read when the mailbox has been closed.
+
+The file changes of the root tells the same at once, with - in the place of each digest,
+and no message is read for it: who keeps what the tree has told, as a mount does, learns
+what to ask again.
 """
 
 import asyncio
@@ -29,10 +33,20 @@ Begin = Callable[["EventHandle"], Awaitable[Callable[[], None]]]
 class EventFile(File):
     """The file in one directory."""
 
-    __slots__ = ("_begin", "_path", "_user")
+    __slots__ = ("_begin", "_digests", "_name", "_path", "_user")
 
-    def __init__(self, path: int, user: str, begin: Begin) -> None:
+    def __init__(  # a node's parts
+        self,
+        path: int,
+        user: str,
+        begin: Begin,
+        *,
+        name: str = "event",
+        digests: bool = True,
+    ) -> None:
         """Make the node with a qid.path."""
+        self._name = name
+        self._digests = digests
         self._path = path
         self._user = user
         self._begin = begin
@@ -45,13 +59,13 @@ class EventFile(File):
     def stat(self) -> Stat:
         """Return its entry; there is no telling how long it will be."""
         now = int(time.time())
-        return plain("event", self._path, 0, now, self._user, 0o444, 0)
+        return plain(self._name, self._path, 0, now, self._user, 0o444, 0)
 
     async def open(self, mode: int) -> Handle:
         """Open it to be read."""
         if mode & 3 != OREAD or mode & OTRUNC:
             raise Refused(EPERM)
-        handle = EventHandle()
+        handle = EventHandle(digests=self._digests)
         handle.stop = await self._begin(handle)
         return handle
 
@@ -59,10 +73,20 @@ class EventFile(File):
 class EventHandle(Handle):
     """One reader: the lines it has not read yet, and the reads that wait."""
 
-    __slots__ = ("_ended", "_lines", "_lost", "_room", "_waiting", "many", "stop")
+    __slots__ = (
+        "_ended",
+        "_lines",
+        "_lost",
+        "_room",
+        "_waiting",
+        "digests",
+        "many",
+        "stop",
+    )
 
-    def __init__(self, room: int = MAX_UNREAD) -> None:
+    def __init__(self, room: int = MAX_UNREAD, *, digests: bool = True) -> None:
         """Listen to nothing yet; room is how many lines are kept."""
+        self.digests = digests
         self._room = room
         self._lines: deque[bytes] = deque()
         self._lost = 0

@@ -176,27 +176,38 @@ class MessageFile(Writable):
         return Qid(QTFILE, self.dir.vers, self.dir.id(self.row.code))
 
     def known(self) -> Stat:
-        """Tell the file's entry; length 0 where a server would have to be asked."""
+        """Tell the file's entry; untold where a server would have to be asked."""
         item = self.dir.item
         if item.message.store.immediate or item.ready(self.row.need):
             return self.entry()
-        return self._entry(0)
+        return self._untold()
 
     def entry(self) -> Stat:
-        """Tell the file's entry with its true length; 0 where that is far off."""
+        """Tell the file's entry with its true length; untold where that is far off."""
         item, row = self.dir.item, self.row
         if row.length is not None:
-            return self._entry(row.length(item))
+            length = row.length(item)  # 0 may mean that it is far off
+            return self._entry(length, self.dir.vers) if length else self._untold()
         octets = row.render(item)
-        return self._entry(0 if isinstance(octets, Streamed) else len(octets))
+        if isinstance(octets, Streamed):
+            return self._untold()
+        return self._entry(len(octets), self.dir.vers)
 
-    def _entry(self, length: int) -> Stat:
+    def _untold(self) -> Stat:
+        """Tell an entry of length 0 and without a version.
+
+        Clients that keep what they have read of a version would take the file for
+        empty.
+        """
+        return self._entry(0, 0)
+
+    def _entry(self, length: int, vers: int) -> Stat:
         of, row = self.dir, self.row
         item = of.item
         date, user = item.message.date, of.attachment.user
         mode = row.mode if item.top else row.mode & 0o444
         name, id_ = self.name, of.id(row.code)
-        return plain(name, id_, of.vers, date, user, mode, length)
+        return plain(name, id_, vers, date, user, mode, length)
 
     def stat(self) -> Later[Stat]:
         """Tell the file's entry; its true length may have to be worked out."""

@@ -12,7 +12,7 @@ from mailfs.fs.codes import Code
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
 from mailfs.fs.keyed.root import KeyedRoot
-from mailfs.fs.names import NameRow, always, controlled, everything
+from mailfs.fs.names import NameRow, always, controlled, everything, never
 from mailfs.fs.node import (
     Attach,
     DirListing,
@@ -66,6 +66,11 @@ class Root(File):
         """Make the file that tells what happens in any mailbox."""
         user = self.attachment.user
         return EventFile(path(0, 0, 0, Code.EVENT), user, self._begin)
+
+    def changes(self) -> EventFile:
+        """Make the file that tells the same at once, without digests."""
+        code, user = path(0, 0, 0, Code.CHANGES), self.attachment.user
+        return EventFile(code, user, self._begin, name="changes", digests=False)
 
     async def _begin(self, handle: EventHandle) -> Callable[[], None]:
         handle.many = True
@@ -122,6 +127,7 @@ NAMES: Mapping[str, NameRow[Root]] = {
     "ctl": NameRow(_ctl, controlled),
     # Who reads every file there is would wait there for the next mail.
     "event": NameRow(Root.event, always, everything),
+    "changes": NameRow(Root.changes, always, never),
     "outbox": NameRow(_outbox, may_send),
 }
 

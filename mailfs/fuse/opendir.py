@@ -30,12 +30,17 @@ class OpenDir:
         "_tree",
         "_unit",
         "_used",
+        "asked",
         "node",
         "pid",
     )
 
-    def __init__(self, tree: Tree, node: FuseNode, opened: Opened, pid: int) -> None:
+    def __init__(
+        self, tree: Tree, node: FuseNode, opened: Opened, pid: int, asked: float
+    ) -> None:
+        """Asked is when the beginning that came with the opening was asked for."""
         self.node = node
+        self.asked = asked
         self.pid = pid  # of who opened it
         self._tree = tree
         self._fid = opened.fid
@@ -61,6 +66,7 @@ class OpenDir:
             raise self._tree.mux.lost.result()
         if start == 0 and self._used:
             self._begin()
+            self.asked = self._tree.clock()
         self._used = True
         while start - len(_DOTS) >= len(self._entries) and not self._done:
             call, self._ahead = self._ahead or self._ask(), None
@@ -78,7 +84,7 @@ class OpenDir:
         self._octets += len(data)
         self._done = not data
         if self._done:
-            self._tree.keep_listing(self.node, self._entries)
+            self._tree.keep_listing(self.node, self._entries, self.asked)
         if data:
             self._ahead = self._ask()
 

@@ -34,7 +34,7 @@ class Opening:
     def open(self, node: FuseNode) -> bytes | Awaitable[bytes]:
         """Return the answer to the open of a file that has a version."""
         entry = node.entry
-        if not self._nodes.fresh(node.seen) or not entry.mode & 0o444:
+        if not self._nodes.fresh(node) or not entry.mode & 0o444:
             return self._open(node, None)
         if not entry.length or node.cached == entry.version:
             node.cached = entry.version

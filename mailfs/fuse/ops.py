@@ -17,7 +17,14 @@ from mailfs.fuse.device import MAX_WRITE
 from mailfs.fuse.entry import Entry, fit
 from mailfs.fuse.errstr import errno_of
 from mailfs.fuse.handles import Handles
-from mailfs.fuse.node import FRESH, FuseNode, Nodes, entry_out, text
+from mailfs.fuse.node import (
+    FRESH,
+    FuseNode,
+    Name,
+    Nodes,
+    entry_out,
+    text,
+)
 from mailfs.fuse.opendir import OpenDir
 from mailfs.fuse.openfile import FuseFile
 from mailfs.fuse.opening import Opening, Store
@@ -41,7 +48,6 @@ _WANTED = (
     | abi.Init.ATOMIC_O_TRUNC
     | abi.Init.BIG_WRITES
     | abi.Init.DO_READDIRPLUS
-    | abi.Init.READDIRPLUS_AUTO
     | abi.Init.PARALLEL_DIROPS
     | abi.Init.MAX_PAGES
     | abi.Init.INIT_EXT
@@ -124,8 +130,9 @@ class Ops:
             node = self.nodes.known(parent, name)
             if node is not None:
                 return self._given(node)
+        asked = self.tree.clock()
         entry, fid = await self.tree.look(parent, name)
-        node = self.nodes.enter(parent, entry)
+        node = self.nodes.enter(parent, entry, asked)
         self.tree.keep(node, fid)
         return self._given(node)
 
@@ -157,25 +164,26 @@ class Ops:
         node = self.nodes.find(request.node)
         # Without a server the mount point is there still: programs must see a mount.
         gone = node.parent is None and self.tree.mux.lost.done()
-        if gone or self.nodes.fresh(node.seen):
+        if gone or self.nodes.fresh(node):
             return self._attr(node)
         return self._getattr(node)
 
     async def _getattr(self, node: FuseNode) -> bytes:
-        self._told(node, await self.tree.stat(node))
+        asked = self.tree.clock()
+        self._told(node, await self.tree.stat(node), asked)
         return self._attr(node)
 
     def _attr(self, node: FuseNode) -> bytes:
         seconds, rest = divmod(self._left(node), 10**9)
         return abi.ATTR_OUT.pack(seconds, rest, 0) + node.entry.attr()
 
-    def _told(self, node: FuseNode, entry: Entry) -> None:
+    def _told(self, node: FuseNode, entry: Entry, asked: float) -> None:
         """Note what the server tells of a node.  Raises OSError if it is another."""
         known = node.entry
         if node.parent and (entry.path, entry.kind) != (known.path, known.kind):
             raise OSError(errno.ESTALE, "another file of that name")
         node.update(entry)
-        self.nodes.saw(node)
+        self.nodes.saw(node, asked)
 
     async def setattr(self, request: Request) -> bytes:
         """Change length, permissions or times; owners are the server's affair."""
@@ -198,8 +206,9 @@ class Ops:
         fid = self._handles.file(fh).fid if valid & Valid.FH else None
         if changes != NOTOUCH:
             await self.tree.wstat(node, changes, fid)
-            await self._changed()
-        self._told(node, await self.tree.stat(node))
+            await self._changed(node)
+        asked = self.tree.clock()
+        self._told(node, await self.tree.stat(node), asked)
         return self._attr(node)
 
     def access(self, request: Request) -> bytes:
@@ -229,7 +238,7 @@ class Ops:
         """Open a file whose octets the kernel does not keep, nor knows how many."""
         opened = await self.tree.open(node, mode)
         if mode & OTRUNC:
-            await self._changed()
+            await self._changed(node)
         file = FuseFile(self.tree, node, opened, mode, direct=True)
         return self._handles.add_direct(file)
 
@@ -243,10 +252,11 @@ class Ops:
         fh, offset, size, *_ = abi.WRITE_IN.unpack_from(request.body)
         start = abi.WRITE_IN.size
         data = request.body[start : start + size]
+        file = self._handles.file(fh)
         try:
-            done = await self._handles.file(fh).write(offset, data)
+            done = await file.write(offset, data)
         finally:
-            await self._changed()
+            await self._changed(file.node)
         return abi.WRITE_OUT.pack(done, 0)
 
     async def fsync(self, request: Request) -> bytes:
@@ -273,9 +283,9 @@ class Ops:
 
     async def opendir(self, request: Request) -> bytes:
         """Open a directory, and read the beginning of it."""
-        node = self.nodes.find(request.node)
+        node, asked = self.nodes.find(request.node), self.tree.clock()
         opened = await self.tree.open(node, OREAD, self.tree.mux.unit)
-        handle = OpenDir(self.tree, node, opened, request.pid)
+        handle = OpenDir(self.tree, node, opened, request.pid, asked)
         return self._handles.add(handle)
 
     async def readdir(self, request: Request) -> bytes:
@@ -285,8 +295,9 @@ class Ops:
         await directory.fill(offset)
         if request.op == Op.READDIRPLUS:
             parent, enter = directory.node, self.nodes.enter
+            asked = directory.asked
             return directory.plus(
-                offset, size, lambda entry: self._given(enter(parent, entry))
+                offset, size, lambda entry: self._given(enter(parent, entry, asked))
             )
         return directory.dirents(offset, size)
 
@@ -322,8 +333,10 @@ class Ops:
         except BaseException:
             self.tree.mux.clunk(opened.fid)
             raise
-        self.doubt()
-        return opened, self.nodes.enter(parent, entry)
+        node = self.nodes.enter(parent, entry)
+        self.doubt(self.nodes.change(node))
+        self.nodes.saw(node)
+        return opened, node
 
     async def unlink(self, request: Request) -> bytes:
         """Remove a file, which takes a directory that may be written.
@@ -335,21 +348,23 @@ class Ops:
             if self._recursive(parent, request.pid):
                 return b""
             raise Refused(EPERM)
-        await self.tree.remove(parent, abi.name(request.body))
-        self.doubt()
+        await self._remove(parent, abi.name(request.body))
         return b""
+
+    async def _remove(self, parent: FuseNode, name: bytes) -> None:
+        node = parent.children.get(name)
+        await self.tree.remove(parent, name)
+        self.doubt(self.nodes.change(node))
 
     async def rmdir(self, request: Request) -> bytes:
         """Remove a directory; with what is in it, if the server does that."""
         parent = self.nodes.find(request.node)
         try:
-            await self.tree.remove(parent, abi.name(request.body))
+            await self._remove(parent, abi.name(request.body))
         except Refused as e:
             refused = errno_of(e) in (errno.EACCES, errno.EPERM)
             if not refused or not self._recursive(parent, request.pid):
                 raise
-            return b""
-        self.doubt()
         return b""
 
     def _recursive(self, directory: FuseNode | None, thread: int) -> bool:
@@ -358,22 +373,23 @@ class Ops:
             return False
         return recursion.opened_by(thread, self._handles.directories(directory))
 
-    async def _changed(self) -> None:
-        """Forget what may be so no more, and have the kernel forget it.
+    async def _changed(self, node: FuseNode) -> None:
+        """Doubt what a change at a node may have changed, here and in the kernel.
 
         The kernel is waited for, so that whoever made the change sees it; but not for
         longer than it would believe us anyway, for it may be held up by another.
         """
-        names = list(self.nodes.change())
+        names = self.nodes.change(node)
         if names and self._expires:
             await asyncio.wait([self._expire(names)], timeout=FRESH)
 
-    def doubt(self) -> None:
-        """Do the same, waiting for nobody.
+    def doubt(self, names: list[Name] | None = None) -> None:
+        """Have the kernel ask for names again, for all if none are given; wait not.
 
         While the kernel waits for an answer, it lets nobody else at the directory.
         """
-        names = list(self.nodes.change())
+        if names is None:
+            names = self.nodes.change()
         if names and self._expires:
             self._expire(names)
 
@@ -395,7 +411,7 @@ class Ops:
         finally:
             self.tree.mux.clunk(fid)
         self.nodes.rename(parent, old, new)
-        self.doubt()
+        self.doubt(self.nodes.change(parent.children.get(new)))
         return b""
 
     async def _rename(

@@ -45,6 +45,7 @@ class Relist:
 
     async def _list(self, node: FuseNode) -> None:
         tree, mux = self._tree, self._tree.mux
+        asked = tree.clock()
         opened = await tree.open(node, OREAD)
         entries: list[Entry] = []
         at = 0
@@ -58,4 +59,4 @@ class Relist:
                 at += len(data)
         finally:
             mux.clunk(opened.fid)
-        tree.keep_listing(node, entries)
+        tree.keep_listing(node, entries, asked)

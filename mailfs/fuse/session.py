@@ -12,6 +12,7 @@ from mailfs.fuse.abi import Op, Request
 from mailfs.fuse.device import Device, Unmounted
 from mailfs.fuse.entry import Entry
 from mailfs.fuse.errstr import errno_of
+from mailfs.fuse.news import News
 from mailfs.fuse.node import Nodes
 from mailfs.fuse.ops import HANDLERS, REFUSED, Ops
 from mailfs.fuse.tree import Tree
@@ -37,6 +38,7 @@ class FuseSession:
         self._nodes = nodes
         self._ops = Ops(tree, nodes, self._expire, device.store)
         self._tasks: dict[int, asyncio.Task[None]] = {}  # by unique
+        self._news: asyncio.Task[None] | None = None
         self._closing = False
         # The kernel makes whoever drops names wait for whoever holds a directory, and
         # that may be somebody we have to answer.
@@ -60,10 +62,17 @@ class FuseSession:
         self._nodes.renew(root)
         self._ops = self._ops.renewed(tree)
         self._ops.doubt()
+        self._listen()
 
     def begin(self) -> None:
         """Answer from here on; ended is done when the file system is unmounted."""
         self._loop.add_reader(self.device.fd, self._ready)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Hear what changes in the tree, if its server tells."""
+        news = News(self.tree, self._nodes, self._ops.doubt)
+        self._news = self._loop.create_task(news.run())
 
     def _ready(self) -> None:
         try:
@@ -148,11 +157,15 @@ class FuseSession:
         To be followed by the unmounting; until then, users get "not connected".
         """
         self._closing = True
+        if self._news is not None:
+            self._news.cancel()
         for task in self._tasks.values():
             task.cancel()
         await self._settle(FAREWELL)
         self.tree.mux.close()  # whoever waited for the server waits no more
         await self._settle(None)
+        if self._news is not None:
+            await asyncio.wait([self._news])
         await self._loop.run_in_executor(None, self._expirer.shutdown)
         self._loop.remove_reader(self.device.fd)
         self.device.close()

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from mailfs.errors import ENOENT, Refused
+from mailfs.errors import EISDIR, ENOENT, Refused
 from mailfs.fuse.entry import Entry, Owner, entries, entry
 from mailfs.fuse.node import FRESH, FuseNode, NodeListing, text
 from mailfs.p9.fcall import (
@@ -19,6 +19,7 @@ from mailfs.p9.fcall import (
     MAXWELEM,
     OREAD,
     QID,
+    QTDIR,
     FormatError,
     Qid,
     Rcreate,
@@ -141,6 +142,19 @@ class Tree:
             raise
         return Opened(fid, opened.qid, self._unit(opened.iounit), data)
 
+    async def open_name(self, name: str, mode: int) -> Opened:
+        """Open a file of the root.  Raises Refused if there is none, or a directory."""
+        fid, _ = await self._walk((name,))
+        try:
+            opened = await self.mux.rpc(Topen(fid, mode), Ropen)
+        except BaseException:
+            self.mux.clunk(fid)
+            raise
+        if opened.qid.type & QTDIR:
+            self.mux.clunk(fid)
+            raise Refused(EISDIR)
+        return Opened(fid, opened.qid, self._unit(opened.iounit))
+
     async def _ahead(self, calls: Sequence[Call]) -> bytes | None:
         for call in calls:
             try:
@@ -236,9 +250,9 @@ class Tree:
             if found.length or found.kind or found.name not in self._unlisted:
                 yield found
 
-    def keep_listing(self, node: FuseNode, entries: list[Entry]) -> None:
+    def keep_listing(self, node: FuseNode, entries: list[Entry], asked: float) -> None:
         """Let a listing just read answer for the names in a directory for a while."""
-        node.list(NodeListing(entries, self.clock()))
+        node.list(NodeListing(entries, asked, self.clock()))
         self.mux.loop.call_later(FRESH, node.unlist)
 
     def keep(self, node: FuseNode, fid: int) -> None:

@@ -49,6 +49,13 @@ class Event:
 class Listener(Protocol):
     """Who is told of events, on the event loop; must not block."""
 
+    @property
+    def digests(self) -> bool:
+        """Whether events are held back until their digests are known.
+
+        Where they are not, no message is read for the listener's sake.
+        """
+
     def put(self, events: Sequence[Event]) -> None:
         """Take events, in the order in which they happened."""
 
@@ -123,6 +130,10 @@ class EventSource:
             for listener, seen in self._listeners.items()
             if (change := seen(moved.change))
         ]
+        for listener, change in told:
+            if not listener.digests:
+                listener.put(list(_events(self._box.name, change, {})))
+        told = [one for one in told if one[0].digests]
         if not told:
             return
         self._queue.append((moved, told))

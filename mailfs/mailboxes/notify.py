@@ -23,6 +23,8 @@ T = TypeVar("T")
 class Notifier:
     """Listens to all mailboxes of a shelf and tells each event."""
 
+    digests = True
+
     def __init__(
         self, shelf: ScopedMailboxes, tell: Callable[[Event], Awaitable[None]]
     ) -> None:

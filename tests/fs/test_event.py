@@ -89,6 +89,22 @@ def test_new_mail_without_anybody_looking(
     assert root.next() == f"new mbox/6 {digest(client, 6)}"
 
 
+def test_changes_are_told_without_digests(
+    tree: Tree, client: Client, box: Path
+) -> None:
+    """No listing shows the file, and no message is read for its sake."""
+    reader = Reader(tree, "/changes")
+    try:
+        append(box, FIFTH)
+        assert reader.next() == "new mbox/5 -"
+        client.write("/ctl", b"flag mbox +s 5")
+        client.write("/ctl", b"delete mbox 1")
+        assert reader.take(2) == ["modify mbox/5 -", "delete mbox/1 -"]
+        assert "changes" not in [entry.name for entry in client.ls("/")]
+    finally:
+        reader.close()
+
+
 def test_what_we_do_ourselves(client: Client, root: Reader) -> None:
     first, second = digest(client, 1), digest(client, 2)
     client.write("/mbox/2/flags", b"+f")

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from mailfs.fuse.entry import Entry
-from mailfs.fuse.node import FRESH, FuseNode, NodeListing, Nodes
+from mailfs.fuse.node import FRESH, LASTING, FuseNode, NodeListing, Nodes
 from mailfs.p9.fcall import DMDIR, QTDIR
 
 
@@ -80,13 +80,14 @@ def test_what_is_seen_is_believed_for_a_while(nodes: Nodes, clock: Clock) -> Non
 
 def test_a_listing_answers_for_names(nodes: Nodes, clock: Clock) -> None:
     clock.now += 10
-    nodes.root.listing = NodeListing([a("f", 2), a("g", 3)], clock.now - FRESH / 2)
+    then = clock.now - FRESH / 2
+    nodes.root.listing = NodeListing([a("f", 2), a("g", 3)], then, then)
     node = nodes.known(nodes.root, b"g")
     assert node is not None
     assert node.entry == a("g", 3)
     assert nodes.left(node) == FRESH * 0.5e9
     assert nodes.known(nodes.root, b"h") is None
-    list(nodes.change())
+    nodes.change()
     assert nodes.known(nodes.root, b"f") is None
 
 
@@ -98,9 +99,78 @@ def test_a_change_names_what_the_kernel_believes(nodes: Nodes, clock: Clock) -> 
     new = given(nodes, nodes.root, a("new", 4))
     nodes.give(new)
     clock.now += FRESH / 2
-    assert list(nodes.change()) == [(1, b"again"), (1, b"new")]
-    assert list(nodes.change()) == []
-    assert not any(nodes.fresh(node.seen) for node in (old, again, new))
+    assert nodes.change() == [(1, b"new")]
+    assert nodes.change() == []
+    assert not any(map(nodes.fresh, (old, again, new)))
+
+
+@pytest.fixture
+def box(nodes: Nodes) -> FuseNode:
+    """Make a mailbox's directory, of a server that tells what changes."""
+    nodes.hear()
+    return given(nodes, nodes.root, a("box", 2, kind=QTDIR))
+
+
+def message(nodes: Nodes, box: FuseNode, number: int) -> FuseNode:
+    return given(nodes, box, a(f"{number}", 100 + number, 1, QTDIR))
+
+
+def test_messages_are_believed_until_there_is_news(
+    nodes: Nodes, box: FuseNode, clock: Clock
+) -> None:
+    first, second = (message(nodes, box, n) for n in (1, 2))
+    subject = given(nodes, first, a("subject", 1000, 1))
+    part = given(nodes, first, a("1", 1001, 1, QTDIR))
+    body = given(nodes, part, a("body", 1002, 1))
+    odd = given(nodes, first, a("odd", 1003))
+    ctl = given(nodes, box, a("ctl", 3))
+    clock.now += LASTING - 1
+    assert [nodes.fresh(n) for n in (box, ctl, odd)] == [False] * 3
+    assert all(map(nodes.fresh, (first, second, subject, part, body)))
+    assert nodes.stir(b"other", b"1") == nodes.stir(b"box", b"3") == []
+    asked = clock.now
+    clock.now += 0.1
+    assert set(nodes.stir(b"box", b"1")) == {
+        (box.id, b"1"),
+        (first.id, b"subject"),
+        (first.id, b"1"),
+        (part.id, b"body"),
+    }
+    assert not any(map(nodes.fresh, (first, subject, part, body)))
+    assert nodes.fresh(second)
+    assert nodes.stir(b"box", b"1") == []
+    nodes.saw(first, asked)  # the answer may be older than the news
+    assert nodes.left(first) == FRESH * 1e9
+    nodes.saw(first)
+    assert nodes.left(first) == LASTING * 1e9
+    assert (box.id, b"2") in nodes.deafen()
+    nodes.saw(first)
+    assert nodes.left(first) == FRESH * 1e9
+
+
+def test_a_change_in_a_message_changes_no_other(
+    nodes: Nodes, box: FuseNode, clock: Clock
+) -> None:
+    first, second = (message(nodes, box, n) for n in (1, 2))
+    flags = given(nodes, first, a("flags", 1000, 1))
+    ctl = given(nodes, nodes.root, a("ctl", 3))
+    letter = given(nodes, nodes.root, a("letter", 4, 7))
+    clock.now += 0.1
+    brief = {(1, b"ctl"), (1, b"letter"), (1, b"box")}
+    assert set(nodes.change(flags)) == brief | {(box.id, b"1"), (first.id, b"flags")}
+    assert nodes.fresh(second)
+    clock.now += 0.1
+    for node in (first, flags, letter):
+        nodes.saw(node)
+        nodes.give(node)
+    assert set(nodes.change(letter)) == {(1, b"letter")}
+    assert nodes.fresh(flags)
+    assert set(nodes.change(ctl)) == {
+        (box.id, b"1"),
+        (box.id, b"2"),
+        (first.id, b"flags"),
+    }
+    assert not any(map(nodes.fresh, (first, second, flags)))
 
 
 def test_a_renamed_file(nodes: Nodes) -> None:
