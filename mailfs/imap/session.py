@@ -25,7 +25,7 @@ from mailfs.imap.grammar.ranges import MAX_UID, BadRanges, Ranges
 from mailfs.imap.grammar.structure import Structure
 from mailfs.imap.grammar.structure import parse as parse_structure
 from mailfs.imap.grammar.tokens import Malformed
-from mailfs.imap.heads import FetchedHead, heads
+from mailfs.imap.heads import HeadFetch
 from mailfs.imap.transfer import StoredUids, append_limit, copied, header
 from mailfs.imap.window import MAX_SET
 from mailfs.imap.wire import named
@@ -182,14 +182,14 @@ class ImapSession(ImapConnection):
         fields: Sequence[str] = (),
         *,
         structure: bool = True,
-    ) -> Iterator[FetchedHead]:
-        """Give header fields (all, if none are named) and structures, newest first.
+    ) -> HeadFetch:
+        """Ask for header fields (all, if none are named) and structures, newest first.
 
-        Messages that have gone are passed over.
+        Iterated once, the result gives them; messages that have gone are passed over.
         """
         wanted = uids if isinstance(uids, Ranges) else Ranges.of(uids)
         self._much()
-        return heads(self.wire, wanted, fields, structure=structure)
+        return HeadFetch(self.wire, wanted, fields, structure=structure)
 
     def fetch(self, requests: Sequence[BodyRequest]) -> Iterator[FetchedPiece]:
         """Give the octets asked for, in pieces, in whatever order they come."""

@@ -41,13 +41,15 @@ class RemoteState(MailboxState):
         keys = {view.listing.keys[row]: view.numbers[row] for row in view.rows(numbers)}
         rows: list[tuple[int, bytes, bytes]] = []
         since = time.monotonic()
-        for one in self.remote.heads(list(keys)):
-            rows.append((keys[one.key], one.header, one.structure))
-            if time.monotonic() - since > SLICES:
-                self._put_slices(rows)
-                rows.clear()
-                since = time.monotonic()
-        self._put_slices(rows)
+        try:
+            for one in self.remote.heads(list(keys)):
+                rows.append((keys[one.key], one.header, one.structure))
+                if time.monotonic() - since > SLICES:
+                    self._put_slices(rows)
+                    rows.clear()
+                    since = time.monotonic()
+        finally:  # what came before the connection broke need not come again
+            self._put_slices(rows)
 
     def _put_slices(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
         with self.index.transaction():

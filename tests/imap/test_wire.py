@@ -224,7 +224,7 @@ def test_heads_given_up(play: Start) -> None:
 
     session, server = play(imap({"UID FETCH .*": some}))
     session.select("INBOX")
-    heads = session.heads(range(1, 1000), structure=False)
+    heads = iter(session.heads(range(1, 1000), structure=False))
     assert next(heads).uid > 800  # the newest come first
     heads.close()  # type: ignore[attr-defined]
     session.noop()

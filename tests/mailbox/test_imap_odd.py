@@ -11,17 +11,19 @@ from pathlib import Path
 import pytest
 
 from mailfs.cache.pack import Pack
+from mailfs.errors import MailfsError
+from mailfs.imap.grammar.ranges import Ranges
 from mailfs.mailbox.driver import Place
 from mailfs.mailbox.drivers.imap.driver import Imap, claim
 from mailfs.mailbox.drivers.imap.later import WaitingChange
 from mailfs.mailbox.drivers.imap.link import Link, ServerUnreachable
-from mailfs.mailbox.kinds import Flag
+from mailfs.mailbox.kinds import Flag, Listing, Want
 from mailfs.mailbox.net import Network
 from mailfs.poll import readable
 from mailfs.remote.limit import ConnectionLimit
 from mailfs.tls.trust import Policy, Trust
 from tests.factotum.serving import Served
-from tests.net.scripted import Gone, Play, Scripted, Talk, imap
+from tests.net.scripted import Answer, Gone, Play, Scripted, Talk, imap
 
 FREE = 6  # connections that the server allows us: fewer than we would make
 Start = Callable[[Play], tuple[Imap, Scripted]]
@@ -298,3 +300,132 @@ def test_no_connection_is_free(start: Start) -> None:
     used.end()
     with pytest.raises(ServerUnreachable, match="the mailbox is closed"):
         used.open(lambda: None, readonly=False)
+
+
+HEAD = b"A: 1\r\n\r\n"
+TEXT = HEAD + b"body\r\n"
+PARTS = '("text" "plain" NIL NIL NIL "7bit" 6 1)'
+CUT = ('("text" "plain" ("name" "a', 'b") NIL NIL "7bit" 6 1)')  # CR LF between them
+
+
+def uids_of(words: str) -> list[int]:
+    """Return the uids that a command names."""
+    return list(Ranges.parse(words.split()[2].replace("*", "999").encode()))
+
+
+def telling(bad: dict[int, str]) -> Answer:
+    """Answer for headers and bodies, but badly for some uids.
+
+    gone     hang up, whatever of it is asked
+    shape    hang up at BODYSTRUCTURE only
+    cut      a line end within the BODYSTRUCTURE
+    silence  the message is left out
+    refused  NO to every command that names it
+    """
+
+    def fetch(talk: Talk, tag: str, words: str) -> None:
+        shape = "BODYSTRUCTURE" in words
+        for uid in uids_of(words):
+            how, begin = bad.get(uid, ""), f"* {uid - 10} FETCH (UID {uid} "
+            if "HEADER" not in words:
+                octets = b"BODY[] {%d}\r\n%s)\r\n" % (len(TEXT), TEXT)
+                talk.send(begin.encode() + octets)
+                continue
+            if how == "gone" or (how == "shape" and shape):
+                raise Gone
+            if how == "refused":
+                talk.send(f"{tag} NO cannot read it")
+                return
+            if how == "silence":
+                continue
+            parts = CUT if how == "cut" else (PARTS,)
+            text = "BODYSTRUCTURE " + "\r\n".join(parts) + " " if shape else ""
+            text += f"BODY[HEADER] {{{len(HEAD)}}}"
+            talk.send(begin + text, HEAD + b")\r\n")
+        talk.send(f"{tag} OK done")
+
+    return fetch
+
+
+def folder_of(count: int, bad: dict[int, str]) -> dict[str, Answer]:
+    """Answer for a folder of so many messages from uid 11 on."""
+    rows = [row(n, n + 10) for n in range(1, count + 1)]
+
+    def flags(talk: Talk, tag: str, words: str) -> None:
+        for uid in uids_of(words):
+            if uid <= count + 10:
+                talk.send(f"* {uid - 10} FETCH (UID {uid} FLAGS ())")
+        talk.send(f"{tag} OK done")
+
+    return {
+        "SELECT .*": opened(count),
+        "UID SEARCH .*": [f"* ESEARCH UID ALL 11:{count + 10}", "$ OK done"],
+        "UID FETCH [^ ]* .UID FLAGS.": flags,
+        "UID FETCH .*BODY.*": telling(bad),
+        "UID FETCH .*": [*rows, "$ OK done"],
+    }
+
+
+BAD = {15: "gone", 33: "cut", 60: "silence", 61: "refused", 200: "gone", 299: "shape"}
+
+
+@pytest.mark.parametrize("way", ["all", *sorted(set(BAD.values()))])
+def test_one_bad_message_takes_no_header_along(start: Start, way: str) -> None:
+    """Whatever is wrong with it; it is remembered, and served by its body."""
+    bad = {uid: how for uid, how in BAD.items() if way in (how, "all")}
+    driver, server = start(imap(folder_of(300, bad)))
+    listing = driver.list()
+    found = {head.key: head.structure for head in driver.heads(range(11, 311))}
+    lost = {uid for uid, how in bad.items() if how in ("gone", "silence", "refused")}
+    assert found.keys() == set(range(11, 311)) - lost
+    assert {uid for uid, parts in found.items() if not parts} == bad.keys() - lost
+    names = dict(driver.state()).get("unreadable", "0 ")
+    assert names.partition(" ")[0] == str(len(lost))
+    before = len(server.heard), server.connections
+    assert not [*driver.heads(sorted(lost))]
+    assert (len(server.heard), server.connections) == before
+    for uid in bad:
+        key, size, ident, _, _ = listing_row(listing, uid)
+        assert listing.store.read(key, size, ident, 0, -1) == TEXT
+    driver.list(listing)  # the connection is of use
+    assert "connected" in dict(driver.state())["server"]
+
+
+def listing_row(listing: Listing, uid: int) -> Want:
+    i = list(listing.keys).index(uid)
+    return Want(listing.keys[i], listing.sizes[i], listing.idents[i], 0, -1)
+
+
+def test_messages_that_have_gone_are_not_called_unreadable(start: Start) -> None:
+    driver, _ = start(imap(folder_of(3, {14: "silence"})))
+    driver.list()
+    assert [head.key for head in driver.heads([11, 13, 14])] == [11, 13]
+    assert "unreadable" not in dict(driver.state())
+
+
+def test_a_hang_up_at_a_date_ends_no_listing(start: Start) -> None:
+    odd = "* 2 FETCH (UID 12 FLAGS () INTERNALDATE NIL RFC822.SIZE 9)"
+    answers = folder_of(3, {12: "gone"})
+    answers["UID FETCH .*"] = [ROWS[0], odd, ROWS[2], "$ OK"]
+    driver, _ = start(imap(answers))
+    assert list(driver.list().dates) == [1577836800, 0, 1577836800]
+
+
+def test_a_body_that_breaks_the_connection_takes_no_other_along(start: Start) -> None:
+    """An answer that cannot be framed is as bad as a hang-up."""
+
+    def fetch(talk: Talk, tag: str, words: str) -> None:
+        for uid in uids_of(words):
+            octets = "{99999999999}" if uid == 12 else f"{{{len(TEXT)}}}"
+            talk.send(f"* {uid - 10} FETCH (UID {uid} BODY[] {octets}", TEXT + b")\r\n")
+        talk.send(f"{tag} OK done")
+
+    driver, _ = start(imap({**folder_of(3, {}), "UID FETCH .*BODY.*": fetch}))
+    listing = driver.list()
+    wants = [listing_row(listing, uid) for uid in (11, 12, 13)]
+    driver.fetch(wants)
+    for uid in (11, 13):
+        assert listing.store.has(uid, listing_row(listing, uid).ident, 0, -1)
+    assert dict(driver.state())["unreadable"] == "1 messages: uid 12"
+    with pytest.raises(MailfsError, match="literal too large"):
+        driver.fetch(wants[1:2])

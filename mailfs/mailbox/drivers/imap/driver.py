@@ -25,7 +25,6 @@ from mailfs.imap.error import ImapError
 from mailfs.imap.folder import Known
 from mailfs.imap.grammar.flags import Flags, System
 from mailfs.imap.grammar.ranges import MAX_UID, Ranges
-from mailfs.imap.heads import FetchedHead
 from mailfs.imap.session import ImapSession
 from mailfs.mailbox.driver import Place, RemoteDriver
 from mailfs.mailbox.drivers.imap import edit, listings
@@ -44,7 +43,7 @@ AGAIN = 60.0  # seconds until messages that were not listed are asked for again
 FIRST = 1.0  # seconds until a waiting change is tried again after a passing refusal
 LONGEST = 3600.0  # seconds between two attempts of either kind
 SHOWN = 8  # messages named in a row of ``status``
-HANGUPS = 24  # connections that one batch of headers or bodies may cost
+HANGUPS = 60  # connections that one batch of headers or bodies may cost
 MANY = 5000  # messages whose rows are better read by a process of its own
 # What the tree shows of a header without reading the message.
 FIELDS = (
@@ -97,7 +96,8 @@ class Imap(RemoteDriver):
         self._lacking = 0  # messages that the server counts and gives no row of
         self._unlisted = ""  # which
         self._lost: dict[int, str] = {}  # uids the server hangs up at, and how
-        self._unfetched: set[int] = set()  # uids at whose body it hung up
+        self._undatable: set[int] = set()  # uids at whose Date: it hung up
+        self._unfetched: frozenset[int] = frozenset()  # uids at whose body it hung up
         self._again_at = 0.0  # when those not listed are asked for again
         self._again_delay = 0.0
         self._dropped = 0  # changes that the server refused when it was back
@@ -126,6 +126,8 @@ class Imap(RemoteDriver):
 
     def _at(self, now: SyncState) -> RemoteStore:
         """Make now the state, and return a store for it."""
+        if self._state is not None and self._state.validity != now.validity:
+            self._lost, self._unfetched, self._undatable = {}, frozenset(), set()
         self._state = now
         self._owner = self._net.pack.owner(self._named(now))
         return RemoteStore(self._owner, self.fetch)
@@ -163,9 +165,9 @@ class Imap(RemoteDriver):
             rows.append(("waiting-error", self._refusal))
         if self._lacking > 0:
             rows.append(("unlisted", f"{self._lacking} messages: {self._unlisted}"))
-        if self._lost:
-            names = ", ".join(f"uid {uid}" for uid in list(self._lost)[:SHOWN])
-            rows.append(("unreadable", f"{len(self._lost)} messages: {names}"))
+        if bad := self._lost.keys() | self._unfetched:
+            names = ", ".join(f"uid {uid}" for uid in sorted(bad)[:SHOWN])
+            rows.append(("unreadable", f"{len(bad)} messages: {names}"))
         return rows
 
     def _hear(self, counts: object) -> None:
@@ -202,13 +204,13 @@ class Imap(RemoteDriver):
     def list(self, old: Listing | None = None) -> Listing:
         """Ask what has changed since old; one exchange where the server can do it."""
         self._news = False
-        fresh = self.line.session is None
+        fresh, undatable = self.line.session is None, len(self._undatable)
         try:
             try:
                 return self._list(old)
             except OSError as e:
                 self.line.drop(reason(e))
-                if fresh:
+                if fresh and len(self._undatable) == undatable:
                     raise
             return self._list(old)  # once more, on a new connection
         except MailfsError:
@@ -244,11 +246,16 @@ class Imap(RemoteDriver):
 
     def _sync(self, session: ImapSession, now: SyncState) -> Sync:
         seed = listings.base(self._named(now))
-        return Sync(session, self._at(now), seed, self.line.tell, self._lacking)
+        tell, lacking = self.line.tell, self._lacking
+        return Sync(session, self._at(now), seed, tell, lacking, self._undatable)
 
     def _took(self, sync: Sync, listing: Listing) -> Listing:
         """Note how a listing ended; messages it lacks are asked for again, rarely."""
         self._state = state(listing.signature)
+        if self._lost or self._unfetched:
+            there = set(listings.uids_of(listing))
+            self._lost = {uid: why for uid, why in self._lost.items() if uid in there}
+            self._unfetched &= there
         before, self._lacking = self._lacking, sync.lacking
         if sync.restless:
             self._news = True
@@ -265,43 +272,53 @@ class Imap(RemoteDriver):
     def heads(self, keys: Sequence[Key]) -> Iterator[HeaderSlice]:
         """Give headers and structures, newest first.
 
-        Where the connection breaks, what is left is asked for in halves, and a message
-        at which it breaks again by itself is given up: its body may tell.
+        Where the connection breaks, the message it broke at is asked for by itself,
+        at last without its structure.  One that cannot be had is asked for no more:
+        its body may tell.
         """
         uids = [int(key) for key in keys if key not in self._lost]
-        for one in self._apart_from_lost(uids, self._heads):
-            yield HeaderSlice(one.uid, one.header, one.structure)
-
-    def _heads(self, uids: Sequence[int]) -> Iterator[FetchedHead]:
-        return self._session().heads(uids, FIELDS)
-
-    def _apart_from_lost(
-        self, uids: Sequence[int], ask: Callable[[Sequence[int]], Iterator[FetchedHead]]
-    ) -> Iterator[FetchedHead]:
-        """Give the answers for some messages, each asked for until it is there."""
-        parts = [list(uids)] if uids else []
+        parts = [(uids, True)] if uids else []
         broken = 0
         while parts:
-            part = parts.pop()
+            uids, structure = parts.pop()
+            session = self._session()
+            fetch = session.heads(uids, FIELDS, structure=structure)
             came: set[int] = set()
             try:
-                for one in ask(part):
+                for one in fetch:
                     came.add(one.uid)
-                    yield one
+                    yield HeaderSlice(one.uid, one.header, one.structure)
+                if fetch.missing:  # others of them have gone
+                    for uid in session.flags(Ranges.of(fetch.missing)).uids:
+                        self._lose(uid, "server tells no header")
             except (OSError, ImapError) as e:
-                if isinstance(e, ImapError) and e.kind:
-                    raise
-                self.line.drop(reason(e) if isinstance(e, OSError) else str(e))
                 broken += 1
-                if isinstance(e, ServerUnreachable) or broken > HANGUPS:
+                if not self._broke(e) or broken > HANGUPS:
                     raise
-                left = [uid for uid in part if uid not in came]
-                if len(left) == 1 and not came and broken > 1:
-                    self._lost[left[0]] = str(e)
-                    log.warning("%s: uid %d: %s", self.path, left[0], e)
-                    continue
-                half = len(left) // 2
-                parts += [some for some in (left[half:], left[:half]) if some]
+                left = [uid for uid in uids if uid not in came]
+                if broken == 1 or len(left) > 1:
+                    parts += _apart(left, fetch.suspect, halve=not came and broken > 2)
+                elif structure:
+                    parts.append((left, False))
+                elif left:
+                    self._lose(left[0], str(e))
+
+    def _broke(self, e: OSError | ImapError) -> bool:
+        """Hang up if an error leaves the connection of no use; False if it does not."""
+        if isinstance(e, ImapError):
+            if e.kind:
+                return False
+            self.line.drop(str(e))
+            return True
+        if isinstance(e, ServerUnreachable):
+            return False
+        self.line.drop(reason(e))
+        return True
+
+    def _lose(self, uid: int, why: str) -> None:
+        """Remember a message whose header cannot be had."""
+        log.warning("%s: uid %d: %s", self.path, uid, why)
+        self._lost = {**self._lost, uid: why}
 
     def fetch(self, wants: Sequence[Want]) -> None:
         """Bring octets into the cache."""
@@ -311,9 +328,8 @@ class Imap(RemoteDriver):
         fresh = self.line.session is None
         try:
             self._fetch(owner, requests)
-        except OSError as e:
-            self.line.drop(reason(e))
-            if fresh and len(requests) == 1:
+        except (OSError, ImapError) as e:
+            if not self._broke(e) or (fresh and len(requests) == 1):
                 raise
             for request in requests:  # singly: one may be what the server cannot read
                 if len(requests) > 1 and request.uid in self._unfetched:
@@ -321,14 +337,13 @@ class Imap(RemoteDriver):
                 self._fetch_one(owner, request, alone=len(requests) == 1)
 
     def _fetch_one(self, owner: Owner, request: BodyRequest, *, alone: bool) -> None:
-        """Fetch one message; remember one at which the server hangs up."""
+        """Fetch one message; remember one at which the connection breaks."""
         try:
             self._fetch(owner, [request])
-        except ServerUnreachable:
-            raise
-        except OSError as e:
-            self.line.drop(reason(e))
-            self._unfetched.add(request.uid)
+        except (OSError, ImapError) as e:
+            if not self._broke(e):
+                raise
+            self._unfetched = self._unfetched | {request.uid}
             if alone:
                 raise
 
@@ -551,6 +566,18 @@ def _named(sync: Sync, session: ImapSession | None) -> str:
     rejected = {} if session is None else session.rejected
     words += [f"message {n}: {why}" for n, why in islice(rejected.items(), SHOWN)]
     return ", ".join(words) or "the server counts them and names none"
+
+
+def _apart(
+    left: list[int], suspect: int | None, *, halve: bool
+) -> list[tuple[list[int], bool]]:
+    """Cut what is left to ask for, the last to be asked first: suspects come late."""
+    if halve or suspect not in left:
+        half = len(left) // 2
+        parts = [left[half:], left[:half]]
+    else:
+        parts = [[suspect], [uid for uid in left if uid != suspect]]
+    return [(part, True) for part in parts if part]
 
 
 def _count(want: Want) -> int | None:

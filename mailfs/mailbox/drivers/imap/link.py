@@ -303,15 +303,16 @@ class Link:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of ``status`` about the connection."""
-        session = self._session
+        session, error = self._session, self.error
         if session is not None and not session.alive:
+            error = session.wire.line.failure or error
             session = None
         if session is None and self._parked:
             return [("server", f"{self.account} parked")]
         if session is None:
             found = [("server", f"{self.account} not connected")]
-            if self.error:
-                found.append(("server-error", self.error))
+            if error:
+                found.append(("server-error", error))
                 found.append(("retry", f"{self.next:.0f} s"))
             return found
         since = int(self._wall() - self.since)

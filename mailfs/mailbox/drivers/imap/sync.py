@@ -31,12 +31,16 @@ class Sync:
         seed: int,
         tell: Callable[[Mapping[str, FolderStatus]], None],
         lacking: int = 0,
+        undatable: set[int] | None = None,
     ) -> None:
         """Make listings with store; seed tells the folder from others.
 
         tell takes what the server says of other folders meanwhile.  lacking is by how
         many messages EXISTS is known to differ from the rows that can be had.
+        undatable are uids whose Date: is not asked for; where the connection breaks
+        over it, those that were asked for are added.
         """
+        self._undatable = set() if undatable is None else undatable
         self.lacking = lacking
         self.unlisted = Ranges()  # uids that the server names and gives no row of
         self.restless = False  # whether the server told news without end
@@ -94,15 +98,21 @@ class Sync:
 
     def _date(self, columns: FetchedColumns) -> None:
         """Give messages whose INTERNALDATE is none the moment their Date: names."""
-        undated = {uid: i for i, uid in enumerate(columns.uids) if not columns.dates[i]}
+        undated = {
+            uid: i
+            for i, uid in enumerate(columns.uids)
+            if not columns.dates[i] and uid not in self._undatable
+        }
         if not undated:
             return
-        asked = Ranges.of(list(undated)[-MAX_UNDATED:])
+        asked = list(undated)[-MAX_UNDATED:]
+        self._undatable.update(asked)
         for head in self._session.heads(asked, ("Date",), structure=False):
             said = header.scan(head.header).raw(b"date")
             found = date.parse(said) if said is not None else None
             if found is not None and head.uid in undated:
                 columns.dates[undated[head.uid]] = found.epoch
+        self._undatable.difference_update(asked)
 
     def _more(self, listing: Listing) -> Listing:
         """Add what has arrived."""
