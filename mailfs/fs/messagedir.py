@@ -279,11 +279,11 @@ class FlagsHandle(Handle):
 
 def when(of: MessageDir, need: Need, job: Callable[[], T]) -> Later[T]:
     """Do job at once if what it needs is at hand, else on the mailbox's worker."""
-    if of.item.ready(need):
-        try:
+    try:
+        if of.item.ready(need):
             return job()
-        except Stale:
-            pass
+    except Stale:
+        pass
     return _later(of, need, job)
 
 

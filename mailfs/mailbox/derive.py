@@ -63,6 +63,11 @@ def start_of(data: bytes, shape: Shape) -> int:
     return 0
 
 
+def headed(data: bytes, shape: Shape) -> bool:
+    """Whether the first octets of a stored message hold its header to the end."""
+    return header.scan(data, start_of(data, shape)).body < len(data)
+
+
 def head(octets: Octets, shape: Shape) -> Head:
     """Read the header of a stored message."""
     size = len(octets)

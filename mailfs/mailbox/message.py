@@ -16,7 +16,9 @@ from mailfs.msg.envelope import Envelope
 from mailfs.msg.header import Header
 from mailfs.msg.part import Part
 
-AT_ONCE = 256 << 10  # octets; what is longer to read through is left to the worker
+AT_ONCE = 64 << 10  # octets; what is longer to read through is left to the worker
+STREAM = 256 << 10  # octets; what is longer is given as it comes from afar
+MANY = 500  # parts; a directory of more is left to the worker
 KEEP = 128 << 10  # octets of a message kept while it is among the recent ones
 
 
@@ -103,13 +105,36 @@ class Message:
 
     def ready(self, need: Need) -> bool:
         """Whether need can be had at once."""
-        if need is Need.NOTHING or self._body is not None:
+        if need is Need.NOTHING:
             return True
-        if need in _OF_HEADER or self.size <= AT_ONCE:
+        if self.size <= AT_ONCE:
+            return need is not Need.ENTRIES or len(self.parts.parts) <= MANY
+        if need is Need.WHOLE:
+            return 0 in self.bodies
+        if need not in _OF_PARTS and not self._near_header(need):
+            return False
+        if need in _OF_HEADER:
             return True
-        if need in _OF_PARTS and self._parts is not None:
-            return True
-        return self._index.body(self.number) is not None
+        if need is Need.ENTRIES and 0 not in self.lengths:
+            return False
+        if self._parts is not None:
+            return need is not Need.ENTRIES or len(self._parts.parts) <= MANY
+        row = self._index.body(self.number)
+        return row is not None and len(row[2]) <= AT_ONCE
+
+    def _near_header(self, need: Need) -> bool:
+        """Whether the header's place is known, and it is short if its text is needed.
+
+        A header can be as long as a message, and decoding it takes as long.
+        """
+        if self._head is None:
+            row = self._index.head(self.number)
+            if row is None:
+                return derive.headed(self._octets.read(0, derive.HEAD_READ), self.shape)
+            start, body = row[:2]
+        else:
+            start, body = self._head.start, self._head.body
+        return need is Need.OCTETS or body - start <= AT_ONCE
 
     @property
     def short(self) -> bool:

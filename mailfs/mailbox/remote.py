@@ -10,7 +10,7 @@ from mailfs.mailbox.derive import Shape
 from mailfs.mailbox.driver import RemoteDriver
 from mailfs.mailbox.drivers.imap.skeleton import Skeleton, skeleton
 from mailfs.mailbox.index import Index
-from mailfs.mailbox.message import AT_ONCE, KEEP, Message, Need, Outline
+from mailfs.mailbox.message import AT_ONCE, KEEP, STREAM, Message, Need, Outline
 from mailfs.mailbox.octets import Memory, Octets, Stored
 from mailfs.mailbox.sparse import layout
 from mailfs.msg import envelope, header
@@ -51,8 +51,10 @@ class RemoteMessage(Message):
         if need is Need.NOTHING:
             return True
         if need in HEADERS and self._sliced(need):
-            return True
-        return self.size <= AT_ONCE and self.whole
+            assert self._slice is not None
+            return sum(map(len, self._slice)) <= AT_ONCE
+        parsed = need is Need.OCTETS or self._parts is not None
+        return self.size <= (STREAM if parsed else AT_ONCE) and self.whole
 
     def _sliced(self, need: Need) -> bool:
         """Whether what the server told beforehand is enough for need."""

@@ -9,7 +9,7 @@ from itertools import chain
 
 from mailfs.errors import ENOENT, Refused
 from mailfs.mailbox.kinds import Flag
-from mailfs.mailbox.message import AT_ONCE, KEEP, Message, Need, Outline
+from mailfs.mailbox.message import AT_ONCE, KEEP, MANY, STREAM, Message, Need, Outline
 from mailfs.mailbox.octets import Joined, Memory, Octets, Streamed, collect, cut, unix
 from mailfs.mailboxes.scoped import Box
 from mailfs.msg import charset, coding, date, envelope, fromline, header
@@ -107,9 +107,27 @@ class Entity:
             return False
         if not message.store.immediate:
             return message.ready(Need.WHOLE)
-        if need in (Need.WHOLE, Need.ENTRIES):
-            return self.end - self.start <= AT_ONCE
+        if not self._near():
+            return False
+        match need:
+            case Need.ENTRIES if len(self.outline) > MANY:
+                return False
+            case Need.HEAD | Need.HEADER:
+                return self.body_at - self.start <= AT_ONCE
+            case Need.WHOLE if self.ordinal in message.bodies:
+                return True
+            case Need.WHOLE | Need.ENTRIES | Need.INFO:
+                return self.end - self.start <= AT_ONCE
         return True
+
+    def _near(self) -> bool:
+        """Whether its octets can be had without decoding a long message around it."""
+        parent = self.parent
+        if parent is None or self._source is not None:
+            return True
+        if parent.tree.inset and parent.end - parent.start > AT_ONCE:
+            return False
+        return parent._near()
 
     @property
     def octets(self) -> Octets:
@@ -211,7 +229,7 @@ class Entity:
 
     def _gather(self, make: Callable[[], Iterable[bytes]], size: int) -> Octets:
         """Keep what comes, or let it come as it is read where that takes long."""
-        if self.message.store.immediate or size <= AT_ONCE:
+        if self.message.store.immediate or size <= STREAM:
             return collect(make())
         return Streamed(make)
 
@@ -307,7 +325,7 @@ class Entity:
             if self._encoded:
                 return self._gather(lambda: self._decoded(stored), len(stored))
             return stored if tree.encoding == "binary" else self.raw_body()
-        if len(stored) > AT_ONCE and not self.message.store.immediate:
+        if len(stored) > STREAM and not self.message.store.immediate:
             return Streamed(lambda: _as_it_comes(self._decoded(stored), tree.charset))
         octets = collect(self._decoded(stored)) if self._encoded else stored
         if self.message.shape.crlf:
@@ -353,7 +371,7 @@ def _decode(octets: Octets, encoding: str) -> Iterator[bytes]:
 def _text(octets: Octets, label: str) -> Octets:
     """Return text in UTF-8; the octets themselves where they are long and that."""
     size = len(octets)
-    if size <= AT_ONCE:
+    if size <= STREAM:
         return Memory(charset.decode(octets.read(0, size), label).encode())
     name = charset.codec(label)
     if name is None:  # the label says nothing: look

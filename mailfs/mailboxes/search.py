@@ -11,7 +11,7 @@ from functools import partial
 
 from mailfs.mailbox.kinds import Stale
 from mailfs.mailbox.message import Need
-from mailfs.mailbox.octets import Octets
+from mailfs.mailbox.octets import Memory, Octets
 from mailfs.mailboxes.entity import Entity
 from mailfs.mailboxes.query import ANYWHERE, MAX_QUERY, Find, Term
 from mailfs.mailboxes.scoped import ScopedMailbox
@@ -19,6 +19,7 @@ from mailfs.msg import decoded
 
 STEP = 1 << 20  # octets of messages looked through at a time
 MESSAGES = 64  # in one step, however short: a mailbox remembers as many
+PIECE = 256 << 10  # octets matched at once: a few milliseconds
 _OVERLAP = 2 * MAX_QUERY  # characters of a piece that are looked at with the next
 
 _VALUES: dict[str, Callable[[Entity], str]] = {
@@ -100,14 +101,14 @@ def _matches(item: Entity, field: str, find: Find) -> bool:
     if value is not None:
         return find(value(item))
     if field == "header":
-        return find(_header(item))
-    if field == ANYWHERE and find(_header(item)):
+        return _in_header(item, find)
+    if field == ANYWHERE and _in_header(item, find):
         return True
     return _in_body(item, find)
 
 
-def _header(item: Entity) -> str:
-    return decoded.header(item.header).decode("utf-8", "replace")
+def _in_header(item: Entity, find: Find) -> bool:
+    return _in_octets(Memory(decoded.header(item.header)), find)
 
 
 def _in_body(item: Entity, find: Find) -> bool:
@@ -119,15 +120,29 @@ def _in_body(item: Entity, find: Find) -> bool:
 
 
 def _in_part(part: Entity, find: Find) -> bool:
-    return (part.whole and find(_header(part))) or _in_body(part, find)
+    return (part.whole and _in_header(part, find)) or _in_body(part, find)
 
 
 def _in_octets(octets: Octets, find: Find) -> bool:
+    """Whether a text is in octets of UTF-8, which are looked at piece by piece."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     held = ""
-    for piece in octets.pieces(0, len(octets)):
-        text = held + decoder.decode(piece)
-        if find(text):
+    for start in range(0, len(octets), PIECE):
+        piece = decoder.decode(octets.read(start, start + PIECE))
+        if find(held + piece):
             return True
-        held = text[-_OVERLAP:]
+        held = _tail(held + piece)
     return False
+
+
+def _tail(text: str) -> str:
+    """Return the end of a text that a hit may begin in, blanks run together.
+
+    What is sought is matched by any white space between its words.
+    """
+    last = text[-_OVERLAP:]
+    if " ".join(last.split()) == last:
+        return last
+    words = text.split()[-_OVERLAP:]
+    end = " " if text[-1:].isspace() else ""
+    return (" ".join(words) + end)[-_OVERLAP:]

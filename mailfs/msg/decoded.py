@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mailfs.msg import charset, param
 from mailfs.msg.header import Header
-from mailfs.msg.word import TOKEN, words
+from mailfs.msg.word import MAX_TEXT, TOKEN, words
 
 # An encoded word that was folded inside, against RFC 2047.
 _FOLDED = re.compile(rb"=\?[^?\s]++\?[bBqQ]\?[^?]*+\?=")
@@ -18,7 +18,7 @@ def header(block: Header, ignore: Sequence[bytes] = ()) -> bytes:
     """Return a header in UTF-8, a newline after every line, no empty line at the end.
 
     A field whose text starts with one of ignore, in any case, is left out with its
-    continuation lines.
+    continuation lines.  Encoded words after the first MAX_TEXT octets of a field stay.
     """
     unwanted = tuple(start.lower() for start in ignore)
     out = []
@@ -36,6 +36,10 @@ def _field(line: bytes, hint: str | None) -> bytes:
     """Return a field, folded or not, with its encoded words decoded."""
     if b"\r" in line:
         line = line.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    if len(line) > MAX_TEXT:
+        at = _cut(line)
+        rest = charset.decode(line[at:], charset.guess(line, hint)).encode()
+        return _field(line[:at], hint).removesuffix(b"\n") + rest + b"\n"
     if b"=?" in line:
         line = _BETWEEN.sub(rb"?= ", line)
         line = _FOLDED.sub(lambda m: _FOLD.sub(b" ", m[0]), line)
@@ -44,6 +48,15 @@ def _field(line: bytes, hint: str | None) -> bytes:
     if line.isascii():
         return line + b"\n"
     return charset.decode(line, charset.guess(line, hint)).encode() + b"\n"
+
+
+def _cut(line: bytes) -> int:
+    """Return where a long field is cut in two: within MAX_TEXT octets, in no word."""
+    for blank in b"\n", b" ":
+        at = line.rfind(blank, 1, MAX_TEXT)
+        if at > 0:
+            return at
+    return MAX_TEXT
 
 
 def _decoded(text: bytes, hint: str | None) -> bytes:

@@ -12,7 +12,7 @@ from mailfs.msg import param
 from mailfs.msg.address import addresses, bare
 from mailfs.msg.header import Header
 from mailfs.msg.part import Part, placing
-from mailfs.msg.word import line, unfold, words
+from mailfs.msg.word import MAX_TEXT, line, unfold, words
 
 MAX_REFERENCES = 10  # the newest are kept, as upas/fs keeps them
 
@@ -123,6 +123,7 @@ def identifier(value: bytes | None) -> str:
     """
     if not value:
         return ""
+    value = value[:MAX_TEXT]
     m = _USUAL_ID.search(value)
     if m is None:
         value = _plain(value)
@@ -139,7 +140,7 @@ def references(values: list[bytes]) -> tuple[str, ...]:
         return ()
     ids: dict[str, None] = {}
     for value in values:
-        value = _plain(value)
+        value = _plain(value[-MAX_TEXT:])  # the newest come last
         found = _ID.findall(value) or _BLANK.split(value)
         for octets in found[-4 * MAX_REFERENCES :]:
             text = _text(octets)

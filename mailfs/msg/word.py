@@ -12,6 +12,7 @@ TOKEN = re.compile(
     rb"(?:([qQ])\?((?:(?!=\?|\?=)[^\n]|\?=(?=[0-9A-F]{2}))*+)\?="
     rb"|([bBqQ])\?([^?\n]*+)\?=)"
 )
+MAX_TEXT = 1 << 20  # octets of a field body read as text; a hundred times the longest
 _FOLD = re.compile(rb"\r?\n[ \t]*")
 _BLANK = bytes(range(256)).replace(b"\t", b" ")
 _CONTROLS = bytes(set(range(32)) - set(b"\t")) + b"\x7f"
@@ -40,7 +41,9 @@ def line(raw: bytes, hint: str | None = None) -> str:
     """Return a field body as text of one line, encoded words left as they are.
 
     hint is the charset that unlabelled octets may have: the one of the message's text.
+    Octets after MAX_TEXT are cut.
     """
+    raw = raw[:MAX_TEXT]
     if b"\x1b$" in raw:  # ISO-2022-JP as it is, as was sent before there was MIME
         label = hint if charset.shifted(hint) else "iso-2022-jp"
         return printable(charset.decode(_FOLD.sub(b" ", raw), label)).strip(" ")
@@ -62,14 +65,16 @@ def words(raw: bytes, hint: str | None = None) -> str:
     White space between adjacent tokens goes, and a character that was split over two
     tokens of one charset and encoding is joined.  A token in an unknown charset
     stays as it is.  Octets outside tokens are decoded as unlabelled text is, by the
-    hint if they are no UTF-8.  The result is one line.
+    hint if they are no UTF-8.  Octets after MAX_TEXT are cut.  The result is one line.
     """
+    raw = raw[:MAX_TEXT]
     if b"=?" not in raw:
         return line(raw, hint)
     raw = unfold(raw)
     plain = charset.guess(raw, hint)
     out: list[str] = []
-    pending: tuple[str, bytes, bytes] | None = None  # charset, encoding, octets
+    joined: list[bytes] = []  # octets of tokens of one charset and encoding
+    pending: tuple[str, bytes] | None = None  # that charset and encoding
     end = 0
     for token in TOKEN.finditer(raw):
         label = token[1].decode("ascii", "replace").lower()
@@ -80,13 +85,12 @@ def words(raw: bytes, hint: str | None = None) -> str:
         between = raw[end : token.start()]
         end = token.end()
         if pending is None or between.strip(b" "):
-            out += _text(pending), charset.decode(between, plain)
-        elif pending[:2] == (label, kind):
-            octets = pending[2] + octets
-        else:
-            out.append(_text(pending))
-        pending = label, kind, octets
-    out += _text(pending), charset.decode(raw[end:], plain)
+            out += _text(pending, joined), charset.decode(between, plain)
+        elif pending != (label, kind):
+            out.append(_text(pending, joined))
+        pending = label, kind
+        joined.append(octets)
+    out += _text(pending, joined), charset.decode(raw[end:], plain)
     return printable("".join(out))
 
 
@@ -96,5 +100,8 @@ def _octets(kind: bytes, text: bytes) -> bytes:
     return coding.escapes(text.replace(b"_", b" "))
 
 
-def _text(token: tuple[str, bytes, bytes] | None) -> str:
-    return "" if token is None else charset.decode(token[2], token[0])
+def _text(token: tuple[str, bytes] | None, joined: list[bytes]) -> str:
+    """Decode the octets of joined tokens, and empty the list."""
+    octets = b"".join(joined)
+    joined.clear()
+    return "" if token is None else charset.decode(octets, token[0])

@@ -21,7 +21,7 @@ from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.index import Index
 from mailfs.mailbox.kinds import Flag, Stale
 from mailfs.mailbox.mailbox import Mailbox
-from mailfs.mailbox.message import AT_ONCE, Need
+from mailfs.mailbox.message import STREAM, Need
 from mailfs.mailbox.octets import IN_MEMORY, Slice, Spilled
 from mailfs.mailboxes.entity import Entity
 
@@ -329,7 +329,7 @@ def test_long_bodies_are_decoded_outside_memory(tmp_path: Path, latin: bool) -> 
 
 
 def test_long_plain_text_is_read_from_the_store(tmp_path: Path) -> None:
-    body = "plain enough é\n" * (AT_ONCE // 10)
+    body = "plain enough é\n" * (STREAM // 10)
     path = tmp_path / "plain"
     path.write_text(text(1, body))
 

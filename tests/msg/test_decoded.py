@@ -53,6 +53,17 @@ def test_a_bare_return_at_the_end_is_no_line() -> None:
     assert header(scan(b"A: b\n\r")) == b"A: b\n"
 
 
+@pytest.mark.parametrize("fold", [b" ", b"\n "])
+def test_long_fields_are_decoded_in_part(fold: bytes) -> None:
+    token = b"=?utf-8?q?a?="
+    line = b"S: " + (token + fold) * 100_000 + b"\xe9"
+    text = header(scan(line + b"\n\n"))
+    assert text.startswith(b"S: aaaaaaaaaa")
+    assert text.endswith(token + fold + "é\n".encode())
+    line = b"S: " + "é".encode() * 1_000_000 + b"\n"
+    assert header(scan(line)) == line
+
+
 def test_hostile_folds() -> None:
     block = b"S: " + b"=?utf-8?q?a?=\n " * 50_000 + b"b\n"
     assert header(scan(block)) == b"S: " + b"a" * 50_000 + b"\n b\n"

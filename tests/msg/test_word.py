@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailfs.msg.word import printable, unfold, words
+from mailfs.msg.word import MAX_TEXT, printable, unfold, words
 
 WORDS = [
     (b"", ""),
@@ -147,6 +147,13 @@ def test_what_is_encoded_comes_back(text: str, size: int) -> None:
     ]
     quoted = [b"=?UTF-8?Q?" + piece.replace(b"=\n", b"") + b"?=" for piece in quoted]
     assert words(b" ".join(quoted)) == text
+
+
+def test_a_long_value_is_cut() -> None:
+    text = words(b"=?utf-8?q?a?= " * 600_000)
+    assert text.startswith("a" * (MAX_TEXT // 14))
+    assert len(text) < MAX_TEXT // 14 + 15
+    assert words(b"a" * (MAX_TEXT + 9)) == "a" * MAX_TEXT
 
 
 def test_hostile_values() -> None:

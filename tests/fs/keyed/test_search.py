@@ -167,3 +167,17 @@ def test_a_mailbox_that_changes_under_the_search(tree: BothTrees, box: Path) -> 
     window.box = str(box)
     assert tree.do(find(window, parse("needle"))) == [3]
     assert tree.do(find(window, parse("example.org"))) == [2, 3, 4]
+
+
+def test_a_text_across_long_white_space(tree: BothTrees, tmp_path: Path) -> None:
+    many = [
+        ("a@x.org", "Mon Mar  2 09:00:00 2026", "\nnee" + " " * 600_000 + "dle\n"),
+        ("b@x.org", "Mon Mar  2 09:00:00 2026", "\nnee\n" + "\n" * 600_000 + "dl\n"),
+        ("c@x.org", "Mon Mar  2 09:00:00 2026", "S: a " + "b " * 600_000 + "c\n\n\n"),
+    ]
+    (tmp_path / "many").write_bytes(mbox(many))
+    tree.open(tmp_path / "many", "many")
+    with tree.keyed() as client:
+        assert search(client, "nee dle", "/many") == "1"
+        assert search(client, "b " * 450 + "c", "/many") == "3"
+        assert search(client, "b " * 450 + "d", "/many") == ""
