@@ -246,6 +246,15 @@ class Factotum:
         text = self._client.read("ctl").decode(errors="replace")
         return [parse(line.removeprefix("key ")) for line in lines(text)]
 
+    def version(self) -> tuple[int, str]:
+        """Return a value that another key changes, if only by its secret.
+
+        plan9port's factotum has the public attributes only to tell keys apart.
+        """
+        return self._client.stat("ctl").qid.vers, self._client.read("ctl").decode(
+            errors="replace"
+        )
+
     def refused(self, attrs: Attrs) -> None:
         """Delete a key that the peer has refused; attrs as Rpc.attrs gave them.
 

@@ -1,5 +1,6 @@
 """Keys and the ring that holds them: adding, deleting, matching; factotum(4)."""
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -140,6 +141,8 @@ class Ring:
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = checks
         self._keys: list[Key] = []
+        # Differs from that of an earlier agent, and counts on with each key put in.
+        self.version = secrets.randbits(32)
 
     def __iter__(self) -> Iterator[Key]:
         return iter(tuple(self._keys))
@@ -176,10 +179,12 @@ class Ring:
         for i, old in enumerate(self._keys):
             if matches(old.public, key) and matches(key.public, old):
                 self._keys[i] = key
-                return
-        if len(self._keys) >= MAX_KEYS:
-            raise MailfsError("too many keys")
-        self._keys.append(key)
+                break
+        else:
+            if len(self._keys) >= MAX_KEYS:
+                raise MailfsError("too many keys")
+            self._keys.append(key)
+        self.version = (self.version + 1) & 0xFFFFFFFF
 
     def swap(self, old: Key, new: Key) -> None:
         """Put new in the place of old, if old is still there."""

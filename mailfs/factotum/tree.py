@@ -60,9 +60,10 @@ class FactotumNode(File):
 
     @property
     def qid(self) -> Qid:
-        """The row of the file table is the path."""
+        """The row of the file table is the path; ctl has a version, of the keys."""
         kind = QTDIR if self.mode & DMDIR else QTEXCL if self.mode & DMEXCL else QTFILE
-        return Qid(kind, 0, self.path)
+        vers = self.service.agent.ring.version if self.name == "ctl" else 0
+        return Qid(kind, vers, self.path)
 
     def stat(self) -> Stat:
         """Return the entry: no length, and the time is now."""

@@ -743,6 +743,11 @@ def test_refusals_at_login(
     assert driver.line._back == min(2 * least, link.LONGEST)
     box.faults.clear()
     now[0] = 200.0
+    if error is LoginRefused:  # the server is asked again when there is another key
+        with pytest.raises(error):
+            driver.list()
+        there.agent.add("proto=pass server=elsewhere user=x !password=x")
+        now[0] = 300.0
     assert len(driver.list()) == 1
     assert driver._next == now[0] + 60
     driver.close()

@@ -185,19 +185,18 @@ class Link:
     def _login(self) -> ImapSession:
         """Log in once the account has room for it; the connection is counted.
 
-        A server that has too many is tried again in a while.  Raises OSError where no
-        room was made in time, and what ImapSession.open raises.
+        A server that has too many is tried again in a while; a login that was refused
+        is refused again until the agent has another key.  Raises OSError where no room
+        was made in time, and what ImapSession.open raises.
         """
-        limit, account = self._net.lines, self.account
+        net, limit, account = self._net, self._net.lines, self.account
         for pause in (*PAUSES, None):
             if not limit.enter(account, self, self._room):
                 why = "the mailbox is closed" if self.ended else "no connection is free"
                 raise ServerUnreachable(f"{account}: {why}")
             try:
-                with self._net.keys() as keys:
-                    return ImapSession.open(
-                        account, keys, self._net.trust, timeout=TIMEOUT
-                    )
+                with net.keys() as keys, net.refused.guarded(account, keys):
+                    return ImapSession.open(account, keys, net.trust, timeout=TIMEOUT)
             except (OSError, MailfsError) as e:
                 # Some hang up on one connection too many without a word (Courier).
                 mute = isinstance(e, ConnectionResetError) and limit.count(account) > 1

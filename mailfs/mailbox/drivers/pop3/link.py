@@ -121,7 +121,8 @@ class Link3:
         """Connect; try again a few times while somebody else has the maildrop."""
         for pause in (*RETRIES, None):
             try:
-                with self._net.keys() as keys:
+                net = self._net
+                with net.keys() as keys, net.refused.guarded(self.account, keys):
                     return Pop3Session.open(
                         self.account, keys, self._net.trust, timeout=self.timeout
                     )
