@@ -182,13 +182,15 @@ def _tell(
 
     Raises the first error if a person is there to read it and nothing else is served.
     """
-    errors = [e for e in failed if e is not None]
-    if errors and len(errors) == len(specs) and sys.stderr.isatty():
-        raise errors[0]
+    lines = []
     for (name, path), e in zip(specs, failed, strict=True):
         if e is not None:
-            why = reason(e) if isinstance(e, OSError) else str(e)
-            log.warning("%s of %s (%s): %s; tried again", name, user, path, why)
+            why = str(e) if isinstance(e, MailfsError) else reason(e)
+            lines.append(f"{name} of {user} ({path}): {why}")
+    if lines and len(lines) == len(specs) and sys.stderr.isatty():
+        raise MailfsError(lines[0])
+    for line in lines:
+        log.warning("%s; tried again", line)
 
 
 def _tellers(

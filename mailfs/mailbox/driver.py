@@ -216,9 +216,9 @@ class RemoteDriver(Driver):
 class Member(NamedTuple):
     """One of several mailboxes that a specification names."""
 
-    name: str  # what it is called there; empty for the main one
+    name: str  # its name in the tree; empty for the main one
     path: str
-    driver: Driver
+    make: Callable[[], Driver]  # gives a driver that nobody else has; may block
 
 
 Claim = Callable[[str, Place], Driver | None]

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -83,7 +84,9 @@ class Mailbox:
         self.path = path
         self.driver = driver
         self.error = ""  # why the last listing failed
+        self.remarks: dict[str, str] = {}  # rows that status has beside; "" for none
         self.listeners: list[Listener] = []
+        self._woken = asyncio.Event()
         self._cache = cache
         self._now: Asleep | Open = Asleep()
         self._told: View | None = None  # the worker's: up to where listeners know
@@ -241,6 +244,7 @@ class Mailbox:
         if moved.view is not self.view:
             self._recent.clear()
         self._now = Open(state, moved.view)
+        self._woken.set()
         if moved.change:
             for listener in list(self.listeners):
                 listener(moved)
@@ -296,6 +300,11 @@ class Mailbox:
             raise
         finally:
             self._listing = None
+
+    async def awoken(self, seconds: float) -> None:
+        """Wait until it is open, or some seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
 
     def fail(self, error: OSError | MailfsError) -> None:
         """Note why it could not be opened."""
@@ -381,6 +390,7 @@ class Mailbox:
             ("kind", self.driver.kind),
         ]
         error = [("error", self.error)] if self.error else []
+        error += [(name, text) for name, text in self.remarks.items() if text]
         if self.asleep:
             state = "error" if self.error else "asleep"
             return [*rows, ("state", state), *self.driver.state(), *error]

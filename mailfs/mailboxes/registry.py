@@ -3,7 +3,8 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,29 +18,48 @@ from mailfs.errors import (
     MailfsError,
     Refused,
 )
-from mailfs.mailbox.driver import Driver, Member, Place
-from mailfs.mailbox.drivers import members, open_store
+from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.drivers import main_of, members, open_store
 from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.drivers.missing import Missing
-from mailfs.mailbox.drivers.spec import is_network
+from mailfs.mailbox.drivers.spec import SEVERAL, is_network
 from mailfs.mailbox.mailbox import Mailbox
 from mailfs.mailbox.remotebox import mailbox_of
+from mailfs.mailboxes.backoff import pause
 from mailfs.mailboxes.events import EventSource
+from mailfs.mailboxes.folderset import POLL, FolderSet
 from mailfs.mailboxes.spec import last
 from mailfs.mailboxes.watch import Watch
 
 MAX_NAME = 255  # octets; what a directory entry's readers can be expected to hold
-RETRY = 5.0  # seconds until a mailbox that cannot be opened is tried again
-LONGEST = 300.0  # seconds likewise, after as many failures as it takes
 MAX_BUILDS = 2  # index processes at once; each keeps a processor busy
 RESERVED = frozenset({"", ".", "..", "ctl", "event", "outbox"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """How a mailbox that serve could not open was named, and what tries again."""
+
+    path: str
+    task: "asyncio.Task[None] | None"  # None: its FolderSet does
 
 
 class MailboxRegistry:
     """Mailboxes in the order they were opened, and what is done to them as wholes."""
 
-    def __init__(self, place: Place, cache: Path, ignore: Sequence[bytes] = ()) -> None:
-        """Open none yet.  ignore: what ``header`` leaves out, see ignored()."""
+    def __init__(
+        self,
+        place: Place,
+        cache: Path,
+        ignore: Sequence[bytes] = (),
+        *,
+        poll: float = POLL,
+    ) -> None:
+        """Open none yet.
+
+        ignore: what ``header`` leaves out, see ignored(); poll: seconds between looks
+        at which folders there are.
+        """
         self.place = place
         self.cache = cache
         self.ignore = ignore
@@ -50,7 +70,9 @@ class MailboxRegistry:
         self._builds = asyncio.Semaphore(MAX_BUILDS)
         self._watch = Watch()
         self._sources: dict[Mailbox, EventSource] = {}
-        self._failing: dict[Mailbox, asyncio.Task[None]] = {}
+        self._failing: dict[Mailbox, _Failing] = {}
+        self._sets: dict[tuple[str, str | None], FolderSet] = {}
+        self._poll = poll
         self.followers: list[Callable[[Mailbox], None]] = []  # told what is opened
 
     def __iter__(self) -> Iterator[Mailbox]:
@@ -71,46 +93,78 @@ class MailboxRegistry:
     async def open(self, path: str, name: str | None = None) -> Mailbox:
         """Open the mailbox at path, under name or else the path's last element.
 
-        Opening again what is open under that name is no error.  A path that names
-        several opens its main one, and puts the others beside it, to be opened when
+        Opening again what is open under that name is no error.  A path that ends with
+        /* opens its main folder, and puts the others beside it, to be opened when
         somebody looks.  Raises Refused, MailfsError or OSError, and then nothing has
         been opened.
         """
-        there = None if name is None else self._open.get(name)
-        if there is not None and there.path == path and self._fails(there):
-            await self.close(there.name)  # to be tried anew
-        found = None
-        if path.endswith("/*"):
-            found = await asyncio.to_thread(members, path, self.place)
-        if found is not None:
-            return await self.open_members(found, name)
-        name = self._name(path, name)
-        there = self._open.get(name)
+        if self.place.net is not None:
+            self.place.net.refused.forget()
+        there = self._failing_at(path, name)
         if there is not None:
-            if there.path == path:
-                return there
+            await self.close(there)  # to be tried anew
+        if path.endswith(SEVERAL):
+            box = await self._open_set(path, name)
+            if box is not None:
+                return box
+        name = self._name(path, name)
+        there_ = self._open.get(name)
+        if there_ is not None:
+            if there_.path == path:
+                return there_
             raise Refused(EBOXUSE)
+        with self._reserving(name):
+            driver = await asyncio.to_thread(open_store, path, self.place)
+            box = await self._opened(name, path, driver)
+        self._enter(box)
+        return box
+
+    def _failing_at(self, path: str, name: str | None) -> str | None:
+        """Return the name of a mailbox that serve could not open, nor anybody since."""
+        for box, retry in self._failing.items():
+            if retry.path == path and box.name == (name or box.name) and box.asleep:
+                return box.name
+        return None
+
+    @contextmanager
+    def _reserving(self, name: str) -> Iterator[None]:
+        """Keep a name from others while its mailbox is being opened."""
         if name in self._opening:
             raise Refused(EBOXUSE)
         self._opening.add(name)
         try:
-            driver = await asyncio.to_thread(open_store, path, self.place)
-            box = await self._opened(name, path, driver)
+            yield
         finally:
             self._opening.discard(name)
-        self._enter(box)
-        return box
 
-    def _fails(self, box: Mailbox) -> bool:
-        """Whether a mailbox is one that serve could not open, nor anybody since."""
-        return box in self._failing and box.asleep
+    def reserved(self, name: str) -> bool:
+        """Whether a mailbox of that name is just being opened."""
+        return name in self._opening
+
+    async def _open_set(self, path: str, name: str | None) -> Mailbox | None:
+        """Open the folders of a specification with /*; None if it is no such thing."""
+        known = self._sets.get((path, name))
+        if known is not None:
+            return await known.begin()
+        found = await asyncio.to_thread(members, path, self.place)
+        if found is None:
+            return None
+        stem = "" if name is None else self._name("", name)
+        folders = FolderSet(self, path, stem, self._poll)
+        try:
+            box = await folders.begin(found)
+        except BaseException:
+            await folders.end()
+            raise
+        self._sets[path, name] = folders
+        return box
 
     async def serve(self, path: str, name: str) -> OSError | MailfsError | None:
         """Open the mailbox at path as name; if it cannot be opened, go on trying.
 
         Returns the error in that case: the mailbox is there, asleep, its ``status``
-        tells the error, and it is opened when somebody looks or, where the error may
-        pass by itself, after a while.  Raises Refused for a name that cannot be.
+        tells the error, and it is opened when somebody looks, or after a while (see
+        backoff).  Raises Refused for a name that cannot be.
         """
         if "/" in name or self._name(path, name) in self._open:
             raise Refused(ESLASH if "/" in name else EBOXUSE)
@@ -120,43 +174,43 @@ class MailboxRegistry:
             why = e
         else:
             return None
-        box = mailbox_of(
-            name, path, await self._stand_in(path, why), self.cache, self._builds
-        )
+        several = path.endswith(SEVERAL)
+        one = main_of(path) if several and is_network(path) else path
+        driver = await asyncio.to_thread(self._stand_in, one, why)
+        box = mailbox_of(name, one, driver, self.cache, self._builds)
         box.fail(why)
         self._enter(box)
-        self._failing[box] = asyncio.ensure_future(self._retry(box, why))
+        if several:
+            self._sets[path, name] = folders = FolderSet(self, path, name, self._poll)
+            folders.begin_later(box)
+            retry = None
+        else:
+            retry = asyncio.ensure_future(self._retry(box, why))
+        self._failing[box] = _Failing(path, retry)
         return why
 
-    async def _stand_in(self, path: str, why: OSError | MailfsError) -> Driver:
+    def _stand_in(self, path: str, why: OSError | MailfsError) -> Driver:
         """Return a driver for a mailbox that cannot be opened as yet."""
-        if is_network(path) and path.endswith("/*"):
+        if path.endswith(SEVERAL):
             return Missing(path, self.place, why)
         find = partial(open_store, path, self.place)
         try:
-            return await asyncio.to_thread(find)
+            return find()
         except (OSError, MailfsError) as e:
             return Missing(path, self.place, e, find)
 
     async def _retry(self, box: Mailbox, why: OSError | MailfsError) -> None:
-        """Try again and again to open a mailbox, while the error may pass by itself."""
-        pause = RETRY
-        while box.asleep and isinstance(why, OSError):
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST)
+        """Try to open a mailbox until it is open, as often as fits the reason."""
+        failures = 0
+        while True:
+            await box.awoken(pause(why, failures))
+            if not box.asleep:
+                return
+            failures += 1
             try:
-                if isinstance(box.driver, Missing) and box.path.endswith("/*"):
-                    found = await asyncio.to_thread(members, box.path, self.place)
-                    if found is not None:
-                        self._failing.pop(box)  # or closing it would end this task
-                        await self.close(box.name)
-                        await self.open_members(found, box.name)
-                        return
-                else:
-                    await box.refreshed()
+                await box.refreshed()
             except (OSError, MailfsError) as e:
                 why = e
-                box.fail(e)
 
     async def _opened(self, name: str, path: str, driver: Driver) -> Mailbox:
         box = mailbox_of(name, path, driver, self.cache, self._builds)
@@ -167,31 +221,20 @@ class MailboxRegistry:
             raise
         return box
 
-    async def open_members(self, found: Sequence[Member], name: str | None) -> Mailbox:
-        """Open the main one of several mailboxes; the others sleep.
+    async def add(self, name: str, path: str, driver: Driver, *, wake: bool) -> Mailbox:
+        """Enter a mailbox for a driver; it sleeps, unless wake opens it first.
 
-        They are called by their own names, or with a name given by that and theirs.
+        Raises Refused if the name is taken or cannot be, and what opening raises.
         """
-        stem = "" if name is None else self._name("", name)
-        names = [self._name("", _title(stem, one.name)) for one in found]
-        for title, one in zip(names, found, strict=True):
-            there = self._open.get(title)
-            if there is not None and there.path != one.path:
-                raise Refused(EBOXUSE)
-        boxes = []
-        for title, one in zip(names, found, strict=True):
-            box = self._open.get(title)
-            if box is None and not one.name:
-                box = await self._opened(title, one.path, one.driver)
-                self._enter(box)
-            elif box is None:
-                box = mailbox_of(title, one.path, one.driver, self.cache, self._builds)
-                self._enter(box)
-            boxes.append(box)
-        if not boxes:
-            raise Refused(EBOXGONE)
-        main = next((i for i, one in enumerate(found) if not one.name), 0)
-        return boxes[main]
+        if self._name("", name) in self._open:
+            raise Refused(EBOXUSE)
+        if wake:
+            with self._reserving(name):
+                box = await self._opened(name, path, driver)
+        else:
+            box = mailbox_of(name, path, driver, self.cache, self._builds)
+        self._enter(box)
+        return box
 
     def _enter(self, box: Mailbox) -> None:
         """Take a mailbox among the open ones."""
@@ -243,16 +286,22 @@ class MailboxRegistry:
         """Forget the mailbox called name, if there is one; its open files stay."""
         box = self._open.pop(name, None)
         if box is not None:
-            retry = self._failing.pop(box, None)
-            if retry is not None:
-                retry.cancel()
-                await asyncio.wait([retry])
+            for key, folders in list(self._sets.items()):
+                if folders.dismiss(box):
+                    await self._sets.pop(key).end()
+            failing = self._failing.pop(box, None)
+            if failing is not None and failing.task is not None:
+                failing.task.cancel()
+                await asyncio.wait([failing.task])
             self._ids.pop(box, None)
             await self._sources.pop(box).close()
             await box.close()
 
     async def close_all(self) -> None:
         """Close every mailbox."""
+        for folders in [*self._sets.values()]:
+            await folders.end()
+        self._sets.clear()
         for name in list(self._open):
             await self.close(name)
 
@@ -309,13 +358,6 @@ class MailboxRegistry:
 
     def _at(self, path: str) -> Mailbox | None:
         return next((box for box in self if box.path == path), None)
-
-
-def _title(stem: str, name: str) -> str:
-    """Return what to call one of several mailboxes."""
-    if not stem:
-        return name or "mbox"
-    return f"{stem}:{name}" if name else stem
 
 
 def _control(name: str) -> bool:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 
 from mailfs.errors import UsageError
+from mailfs.mailbox.drivers.spec import SEVERAL
 
 
 def named(specs: Iterable[str]) -> list[tuple[str, str]]:
@@ -27,8 +28,10 @@ def named(specs: Iterable[str]) -> list[tuple[str, str]]:
 def last(path: str) -> str:
     r"""Return the last element of a path as a name that clients can be told.
 
-    Names in 9P are UTF-8; octets of a file's name that are not become ``\xe9``.
+    Names in 9P are UTF-8; octets of a file's name that are not become ``\xe9``.  The
+    folders below a directory or of an account are named after that.
     """
+    path = path.removesuffix(SEVERAL)
     return os.fsencode(path.rsplit("/", 1)[-1]).decode("utf-8", "backslashreplace")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -188,10 +189,43 @@ def at_terminal(home: Path, spec: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("spec", ["/no/such", "x=/no/such"])
-def test_with_nothing_to_serve_it_ends_at_a_terminal(home: Path, spec: str) -> None:
-    line = "mailfs fs: /no/such: file does not exist\r\n"
+@pytest.mark.parametrize(("spec", "name"), [("/no/such", "mbox"), ("x=/no/such", "x")])
+def test_with_nothing_to_serve_it_ends_at_a_terminal(
+    home: Path, spec: str, name: str
+) -> None:
+    line = f"mailfs fs: {name} of nobody-here (/no/such): file does not exist\r\n"
     assert at_terminal(home, spec) == line
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("text", "path not served by this file server"),
+        ("/etc", "path not served by this file server"),
+        ("/imaps/127.0.0.1/u", "file does not exist"),  # no factotum runs
+        ("/imaps/127.0.0.1/u/*", "file does not exist"),
+        ("/no/such/*", "file does not exist"),
+    ],
+)
+def test_what_cannot_be_opened_says_why_beside_what_can(
+    home: Path, fs: list[Fs], what: str, why: str
+) -> None:
+    good, text = home / "good", home / "text"
+    good.write_text(MESSAGE.format(1))
+    text.write_text("From here on no mail\n")
+    path = str(text) if what == "text" else what
+    fs.append(Fs(home, "-f", f"bad={path}", "-f", f"good={good}").ready())
+    with fs[-1].client() as client:
+        assert client.read("/good/1/subject") == b"1"
+        status = client.read("/bad/status").decode()
+        assert "state error\n" in status
+        assert re.search(f"\nerror .*{why}", status)
+        with pytest.raises(Refused, match=why):
+            client.ls("/bad")
+        # Of what could not be opened no index is left.
+        assert len(list((home / "cache/mailfs/index").glob("*.db"))) == 1
+    _, errors = fs[-1].stop()
+    assert f"bad of nobody-here ({path}): " in errors
 
 
 def test_two_of_one_name(home: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from mailfs.errors import EROFS, Refused
-from mailfs.mailbox.driver import Member
 from mailfs.mailbox.drivers import open_store
 from mailfs.mailboxes.scope import Scope
 from mailfs.mailboxes.scopedset import ScopedMailboxes
@@ -24,13 +23,12 @@ def letters(first: int, last: int) -> str:
 def tree(tmp_path: Path) -> Iterator[Tree]:
     """One open mailbox and one that sleeps, as an account has them."""
     with serving(tmp_path / "s") as tree:
-        found = []
-        for name, (first, last) in {"": (1, 2), "Work": (3, 5)}.items():
+        for name, (first, last) in {"mbox": (1, 2), "Work": (3, 5)}.items():
             path = tmp_path / f"box{name}"
             path.write_text(letters(first, last))
             driver = open_store(str(path), tree.boxes.place)
-            found.append(Member(name, str(path), driver))
-        tree.do(tree.boxes.open_members(found, None))
+            wake = name == "mbox"
+            tree.do(tree.boxes.add(name, str(path), driver, wake=wake))
         assert [box.asleep for box in tree.boxes] == [False, True]
         yield tree
 

@@ -61,7 +61,8 @@ def made(bench: B) -> B:
         ([], Mdir),
         (["1234567890.00"], Mdir),
         (["1234567890.00", "1"], Mdir),
-        (["notes"], Mdir),
+        (["inner/"], Mdir),
+        (["1234567890.00", "notes"], Mdir),
         (["1", "2", ",3"], Mh),
         (["1234567890.00", ".mh_sequences"], Mh),
         ([".xmhcache"], Mh),
@@ -78,8 +79,12 @@ def test_claims(tmp_path: Path, files: list[str], kind: type) -> None:
 
 def test_claims_of_files_and_specifications(tmp_path: Path) -> None:
     place = Place(tmp_path, "me")
-    (tmp_path / "any").write_bytes(b"not mail at all")
+    (tmp_path / "any").write_bytes(b"\n  \n")
     assert type(open_store(str(tmp_path / "any"), place)) is Spool
+    (tmp_path / "late").write_bytes(
+        b"a list\nof mine\n\nFrom a@b Mon Mar  2 09:00:00 2026\n"
+    )
+    assert type(open_store(str(tmp_path / "late"), place)) is Spool
     (tmp_path / "gone.tmp").touch()
     assert type(open_store(str(tmp_path / "gone"), place)) is Spool
     for spec in ("/imap/host/user/box", "/imaps/host", "/pop/h", "/apoptls/h/u"):
@@ -87,6 +92,21 @@ def test_claims_of_files_and_specifications(tmp_path: Path) -> None:
             open_store(spec, place)
     with pytest.raises(MailfsError, match=ENOTSERVED):
         open_store("/dev/null", place)
+
+
+def test_what_is_no_mailbox_is_refused(tmp_path: Path) -> None:
+    place = Place(tmp_path, "me")
+    text, folder, mine = tmp_path / "text", tmp_path / "dir", tmp_path / "mail/box/me/f"
+    text.write_bytes(b"From here on: no mail\n" * 5)
+    for one in (folder, mine):
+        one.mkdir(parents=True)
+        (one / "notes").touch()
+    for path in (text, folder, "/etc", "/etc/passwd", "/"):
+        with pytest.raises(MailfsError, match=ENOTSERVED):
+            open_store(str(path), place)
+    assert type(open_store(str(mine), place)) is Mdir
+    (tmp_path / "text.flags").touch()  # it was a mailbox, and has a preamble only
+    assert type(open_store(str(text), place)) is Spool
 
 
 def test_an_unreadable_directory(

@@ -1,8 +1,12 @@
 """A whole account: each folder a mailbox, opened when somebody looks into it."""
 
+import time
+
 import pytest
 
 from mailfs.errors import Refused
+from mailfs.mailboxes.registry import MailboxRegistry
+from mailfs.p9.client import Client
 from tests.net.dovecot import PASSWORD
 from tests.remote.account import Account, mail, until
 from tests.remote.test_imap import numbers
@@ -42,12 +46,103 @@ def test_under_a_name(account: Account) -> None:
         assert "work:Sent" in {e.name for e in client.ls("/")}
 
 
-def test_names_that_clash_open_nothing(account: Account) -> None:
+def test_a_name_in_use_bars_no_folder(account: Account) -> None:
     account.open("Sent", folder="Drafts")
     with account.client() as client:
-        with pytest.raises(Refused, match="mbox name in use"):
-            client.write("/ctl", f"open {account.spec(folder='*')}".encode())
-        assert {e.name for e in client.ls("/")} - {"ctl", "event", "outbox"} == {"Sent"}
+        client.write("/ctl", f"open {account.spec(folder='*')}".encode())
+        names = {e.name for e in client.ls("/")} - {"ctl", "event", "outbox"}
+        (apart,) = names - {"mbox", "Sent", "Trash"}
+        assert apart.startswith("Sent~")
+        assert f"path {account.spec(folder='Sent')}\n".encode() in client.read(
+            f"/{apart}/status"
+        )
+
+
+def shown(client: Client) -> set[str]:
+    return {e.name for e in client.ls("/")} - {"ctl", "event", "outbox"}
+
+
+def test_folders_come_move_and_go(account: Account) -> None:
+    account.tree.boxes = MailboxRegistry(
+        account.tree.boxes.place, account.cache, poll=0.2
+    )
+    own = {"mbox", "Drafts", "Sent", "Trash"}
+    with account.client() as client, account.other() as imap:
+        client.write("/ctl", f"open {account.spec(folder='*')}".encode())
+        for name in ("Work", "ctl", "..x", "a:b", "a/b"):
+            imap.create(f'"{name}"')
+        until(lambda: len(shown(client)) == len(own) + 5)
+        assert {"Work", "a:b", "..x"} < shown(client)
+        imap.append("Work", "", None, mail(1))
+        assert client.read("/Work/1/subject") == b"message 1"
+        imap.rename("Work", "Play")
+        until(lambda: "Play" in shown(client) and "Work" not in shown(client))
+        assert client.read("/Play/1/subject") == b"message 1"
+        imap.delete("Play")
+        until(lambda: "Play" not in shown(client))
+        assert client.ls("/mbox")
+        count = logins(account)
+        time.sleep(1.5)  # several looks, and no connection for each of them
+        assert logins(account) == count
+
+
+def logins(account: Account) -> int:
+    text = (account.dovecot.root / "log").read_text(errors="replace")
+    return text.count(f"Login: user=<{account.user}>")
+
+
+def test_a_refused_password_waits_for_another(account: Account) -> None:
+    account.keys.add(f"proto=pass server=localhost user={account.user} !password=wrong")
+    spec = account.spec(folder="*")
+    why = account.tree.do(account.tree.boxes.serve(spec, "mbox"))
+    assert "login refused" in str(why)
+
+    def refusals() -> int:
+        text = (account.dovecot.root / "log").read_text(errors="replace")
+        return text.count(f"({account.user},127.0.0.1,")
+
+    until(refusals)
+    count = refusals()
+    with account.client() as client:
+        for _ in range(3):
+            assert b"state error\n" in client.read("/mbox/status")
+            with pytest.raises(Refused, match="login refused"):
+                client.ls("/mbox")
+            time.sleep(1)  # longer than an error answers for the next attempt
+        with pytest.raises(Refused, match="login refused"):
+            client.write("/ctl", f"open {spec} mbox".encode())
+        assert refusals() == count
+        account.fill(1)
+        account.keys.add(
+            f"proto=pass server=localhost user={account.user} !password={PASSWORD}"
+        )
+        client.write("/ctl", f"open {spec} mbox".encode())
+        assert client.read("/mbox/1/subject") == b"message 1"
+        assert "mbox:Sent" in shown(client)
+
+
+def test_who_looks_finds_the_account_when_it_is_back(account: Account) -> None:
+    account.dovecot.stop()
+    spec = account.spec(folder="*")
+    try:
+        why = account.tree.do(account.tree.boxes.serve(spec, "mbox"))
+        assert isinstance(why, OSError)
+        with account.client() as client:
+            with pytest.raises(Refused, match="localhost/imap"):
+                client.ls("/mbox")
+    finally:
+        account.dovecot.start()
+    account.fill(1)
+    with account.client() as client:
+        until(lambda: numbers_or_none(client) == [1])
+        until(lambda: "mbox:Sent" in shown(client))
+
+
+def numbers_or_none(client: Client) -> list[int] | None:
+    try:
+        return numbers(client, "mbox")
+    except Refused:
+        return None
 
 
 def test_connections_are_few(account: Account) -> None:

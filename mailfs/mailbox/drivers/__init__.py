@@ -5,10 +5,10 @@ from importlib import import_module
 from mailfs.disk.rights import acting
 from mailfs.errors import ENOTSERVED, MailfsError
 from mailfs.mailbox.driver import Claim, Driver, Member, Place
-from mailfs.mailbox.drivers import maildir, mdir, mh
+from mailfs.mailbox.drivers import folders, maildir, mdir, mh
 from mailfs.mailbox.drivers.mbox import driver as spool
 from mailfs.mailbox.drivers.owned import owner_of
-from mailfs.mailbox.drivers.spec import is_imap, is_network, is_pop
+from mailfs.mailbox.drivers.spec import SEVERAL, is_imap, is_network, is_pop
 
 
 def claim_imap(path: str, place: Place) -> Driver | None:
@@ -42,16 +42,26 @@ DRIVERS: tuple[Claim, ...] = (
 )
 
 
-def members(path: str, place: Place) -> list[Member] | None:
-    """Return the mailboxes of a specification that names several; None if it does not.
+def members(path: str, place: Place, main: Driver | None = None) -> list[Member] | None:
+    """List the mailboxes of a specification that names several; None if it does not.
 
-    May take a while.  Raises OSError and MailfsError if they cannot be had.
+    May take a while, and may be called as often as wanted.  main is the driver of the
+    main one if that is open, and then this is called on its worker.  Raises OSError
+    and MailfsError if they cannot be had.
     """
-    if not is_imap(path):
+    if is_pop(path) or not path.endswith(SEVERAL):
         return None
-    account = import_module("mailfs.mailbox.drivers.imap.account")
-    found: list[Member] | None = account.members(path, place)
-    return found
+    if is_imap(path):
+        account = import_module("mailfs.mailbox.drivers.imap.account")
+        found: list[Member] | None = account.members(path, place, main)
+        return found
+    return folders.members(path, place)
+
+
+def main_of(path: str) -> str:
+    """Return the path of the main mailbox of a specification that names several."""
+    above = path.removesuffix(SEVERAL)
+    return f"{above}/INBOX" if is_imap(path) else above or "/"
 
 
 def open_store(path: str, place: Place, drivers: tuple[Claim, ...] = DRIVERS) -> Driver:

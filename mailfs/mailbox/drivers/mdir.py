@@ -18,7 +18,11 @@ from hashlib import blake2b
 from mailfs.disk import lock
 from mailfs.disk.replace import give_name, sweep, sync_dir
 from mailfs.mailbox.driver import Driver, Place
-from mailfs.mailbox.drivers.companion import move_companions, remove_companions
+from mailfs.mailbox.drivers.companion import (
+    SUFFIXES,
+    move_companions,
+    remove_companions,
+)
 from mailfs.mailbox.drivers.folder import (
     FileStore,
     FolderDriver,
@@ -42,8 +46,11 @@ from mailfs.msg import fromline
 OLDEST = 1_000_000  # seconds; mdir(6) knows no older message
 _NUMBERS = 100  # messages of one second; mdir(6)
 _PATCH = 64  # changed names up to which an old listing is patched, not made anew
+MAX_DEPTH = 8  # levels looked at of mailboxes within a mailbox without messages
+MAX_NESTED = 1000  # directories in one of those; more are no user's folders
 _HEAVY = 1 << 20  # octets of a directory from which a listing disturbs
 _MESSAGE = re.compile(r"(\d{7,11})\.(\d{1,9})", re.ASCII)
+_TEMPORARY = re.compile(r"\..*\.mailfs-[a-z]+")  # see disk.lock.unique
 _OWN = re.compile(r"\d{7,11}\.\d{1,9}|L\..*|.*\.(idx|imp)", re.ASCII)
 _RECENT = int(Flag.RECENT)
 
@@ -302,8 +309,37 @@ def _digest(text: str) -> int:
 
 
 def claim(path: str, place: Place) -> Driver | None:
-    """Take any directory.  Raises PermissionError if it cannot be read."""
+    """Take a directory with messages, or one that is a mailbox without any.
+
+    That is an empty one, one with flags or 9front's files beside it, and one in which
+    there is nothing but such directories; in the user's own mail directory, any.
+    Raises PermissionError if it cannot be read.
+    """
     if is_network(path) or not os.path.isdir(path):
         return None
     os.listdir(path)
-    return Mdir(path, place)
+    ours = os.path.join(str(place.root), "mail", "box", place.user, "")
+    own = os.path.abspath(path).startswith(ours)
+    return Mdir(path, place) if own or _is_mailbox(path, 0) else None
+
+
+def has_messages(path: str) -> bool:
+    """Whether a directory holds messages of an mdir."""
+    return any(_MESSAGE.fullmatch(name) for name in os.listdir(path))
+
+
+def _is_mailbox(path: str, depth: int) -> bool:
+    # What a deliverer of ours has not finished, or never will, is no part of it.
+    names = [name for name in os.listdir(path) if not _TEMPORARY.match(name)]
+    if not names or any(_OWN.fullmatch(name) for name in names):
+        return True
+    beside = (os.path.abspath(path) + suffix for suffix in (".flags", *SUFFIXES))
+    if any(map(os.path.lexists, beside)):
+        return True
+    if depth >= MAX_DEPTH or len(names) > MAX_NESTED:
+        return False
+    below = [os.path.join(path, name) for name in names]
+    return all(
+        not os.path.islink(one) and os.path.isdir(one) and _is_mailbox(one, depth + 1)
+        for one in below
+    )

@@ -2,6 +2,7 @@
 
 import re
 
+SEVERAL = "/*"  # ends a specification that names every folder of something
 LEVEL = ":"  # between the levels of a folder's name, where / cannot be
 _IMAP = re.compile(r"/(imap|imaps|imaptls)(/|\Z)")
 _POP = re.compile(r"/(pop|pops|poptls|popnotls|apop|apops|apoptls|apopnotls)(/|\Z)")

@@ -46,15 +46,17 @@ from mailfs.mailbox.drivers.mbox.file import (
     whole,
 )
 from mailfs.mailbox.drivers.mbox.leftover import Leftovers
-from mailfs.mailbox.drivers.mbox.scan import LINE, PARALLEL, is_bare, undated
+from mailfs.mailbox.drivers.mbox.scan import BOM, LINE, PARALLEL, is_bare, scan, undated
 from mailfs.mailbox.drivers.owned import LocalDriver
 from mailfs.mailbox.drivers.spec import is_network
 from mailfs.mailbox.drivers.stamp import Stamp
+from mailfs.mailbox.flagfile import SUFFIX as FLAGS
 from mailfs.mailbox.flagfile import FlagFile
 from mailfs.mailbox.kinds import Flag, Listing, Stale
 from mailfs.mailbox.octets import Octets, collect, octets_of
 from mailfs.msg import fromline
 
+PREAMBLE = 256 << 10  # octets before the first From_ line of what is a mailbox
 _TRIES = 4  # listings of a file that is being rewritten under us without locks
 _SETTLE = 0.05  # seconds given to a deliverer that waited for the file we replaced
 _CLOSE = 2.0  # seconds at most that closing waits for such deliverers
@@ -466,7 +468,7 @@ def _check_undated(fd: int, columns: Columns, stays: Sequence[int]) -> None:
 
 
 def claim(path: str, place: Place) -> Driver | None:
-    """Take any file, or one that an interrupted rewrite of upas/fs left.
+    """Take a file of mail or an empty one, or what upas/fs left half rewritten.
 
     Raises FileNotFoundError if there is nothing at path: no other kind is asked.
     """
@@ -474,8 +476,29 @@ def claim(path: str, place: Place) -> Driver | None:
         return None
     for name in (path, path + _PLAN9_TEMP):
         with suppress(FileNotFoundError):
-            if stat.S_ISREG(os.stat(name).st_mode):
+            regular = stat.S_ISREG(os.stat(name).st_mode)
+            if regular and _is_mailbox(name, place):
                 return Spool(path, place)
             if name == path:
                 return None
     raise FileNotFoundError(2, os.strerror(2), path)
+
+
+def _is_mailbox(path: str, place: Place) -> bool:
+    """Whether a file begins empty, or a From_ line is in its first octets.
+
+    A file with flags beside it was a mailbox before, and is one without messages too;
+    so is one whose rewriting was interrupted.
+    """
+    fd = open_regular(path, follow=True)
+    try:
+        size = os.fstat(fd).st_size
+        head = os.pread(fd, LINE, 0).removeprefix(BOM)
+        if not head.strip() or scan(fd, 0, min(size, PREAMBLE), size).starts:
+            return True
+    finally:
+        os.close(fd)
+    real = os.path.realpath(path)
+    if os.path.lexists(real + FLAGS):
+        return True
+    return journal.pending(place.root, real) or addition.pending(place.root, real)
