@@ -7,5 +7,5 @@ folder, view    what the worker keeps: store, index, the messages under their nu
 message, octets, derive   a message read as far as somebody asks
 index, build    what can be rebuilt: SQLite in the cache, and the process that fills it
 flagfile    flags of stores that have no place for them
-remotebox, remotestate, remote, sparse, gather, lines, net   stores behind a network
+remotebox, remotestate, remote, sparse, gather, net, refused   stores behind a network
 """

@@ -1,6 +1,7 @@
 """The mailboxes that are open, without 9P: what the tree, and servers, stand on.
 
 registry    the mailboxes of one user, by name
+folderset, backoff   folders that come and go; when what failed is tried again
 scope       what an attach or a login may see; pure
 scoped, scopedset   a mailbox, and all of them, as a scope shows them
 entity      a message or one of its MIME parts, with what it takes to render it

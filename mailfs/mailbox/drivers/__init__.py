@@ -31,7 +31,7 @@ def claim_pop3(path: str, place: Place) -> Driver | None:
     return found
 
 
-# The first to return a Driver has the path.  spool is last: it takes any file.
+# The first to return a Driver has the path.  Local kinds last: they look at the disk.
 DRIVERS: tuple[Claim, ...] = (
     claim_imap,
     claim_pop3,
