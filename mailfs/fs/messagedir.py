@@ -14,6 +14,7 @@ from mailfs.fs.node import (
     directory,
     path,
     plain,
+    suffix,
     without_suffix,
 )
 from mailfs.mailbox.kinds import Stale
@@ -144,12 +145,26 @@ class MessageDir(File):
 
     def entries(self) -> list[bytes]:
         """List the files, then the parts, packed."""
-        files = self.rows().items()
-        records = [MessageFile(self, name, row).known().pack() for name, row in files]
+        found = [MessageFile(self, name, row) for name, row in self.rows().items()]
+        kind = self.kind() if self.attachment.everything else ""
+        if kind:
+            # Whoever looks at names only, as a file manager does, knows what to open.
+            found = [_suffixed(file, kind) for file in found]
+        records = [file.known().pack() for file in found]
         for child in self.item.children():
             node = type(self)(self.attachment, self, child, child.number)
             records.append(node.stat().pack())
         return records
+
+    def kind(self) -> str:
+        """Find the suffix that an attachment's name has; empty for what is none."""
+        item = self.item
+        if item.outline:
+            return ""
+        part = item.part
+        if part is not None:
+            return "" if part.message else suffix(part.filename)
+        return suffix(item.envelope.filename) if item.ready(Need.HEAD) else ""
 
     def remove(self) -> Later[None]:
         """Delete the message; a part cannot be."""
@@ -233,6 +248,13 @@ class MessageFile(Writable):
 
     def _reader(self) -> Handle:
         return Reader(self.dir, self.row.render(self.dir.item))
+
+
+def _suffixed(file: MessageFile, kind: str) -> MessageFile:
+    """Give what an attachment says its suffix; walks pass over suffixes."""
+    if file.name != "body":
+        return file
+    return MessageFile(file.dir, f"body{kind}", file.row)
 
 
 class Reader(Handle):

@@ -16,6 +16,7 @@ from mailfs.p9.file import DirHandle, File, Later
 MAX_BOX = (1 << 16) - 1
 MAX_NUMBER = (1 << 26) - 1
 MAX_PART = (1 << 16) - 1
+MAX_SUFFIX = 10  # characters of a suffix that we give a name; "torrent" has seven
 _TIME = 0xFFFFFFFF  # the largest time a directory entry can tell
 
 
@@ -135,3 +136,13 @@ def without_suffix(name: str) -> str | None:
     """
     at = name.find(".", 1)
     return name[:at] if at > 0 and name != ".." else None
+
+
+def suffix(filename: str) -> str:
+    """Find what a file is called by its kind: ``.pdf`` of ``Offer 3.pdf``, else empty.
+
+    Only letters and digits, for it becomes part of a name here.
+    """
+    _, dot, kind = filename.rpartition(".")
+    fit = dot and kind.isascii() and kind.isalnum() and len(kind) <= MAX_SUFFIX
+    return f".{kind}" if fit else ""

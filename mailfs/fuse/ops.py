@@ -17,6 +17,7 @@ from mailfs.fuse.device import MAX_WRITE
 from mailfs.fuse.entry import Entry, fit
 from mailfs.fuse.errstr import errno_of
 from mailfs.fuse.handles import Handles
+from mailfs.fuse.moving import move
 from mailfs.fuse.node import (
     FRESH,
     FuseNode,
@@ -394,16 +395,16 @@ class Ops:
             self._expire(names)
 
     async def rename(self, request: Request) -> bytes:
-        """Give a file another name in its directory; 9P knows no other move."""
+        """Give a file another name in its directory, or a message another mailbox."""
         form = abi.RENAME_IN if request.op == Op.RENAME else abi.RENAME2_IN
         other, *rest = form.unpack_from(request.body)
         old = abi.name(request.body, form.size)
         new = abi.name(request.body, form.size + len(old) + 1)
-        if other != request.node:
-            raise OSError(errno.EXDEV, "only within a directory")
         if rest and rest[0] & ~_NOREPLACE:
             raise OSError(errno.EINVAL, "only a plain rename")
         parent = self.nodes.find(request.node)
+        if other != request.node:
+            return await self._move(parent, old, self.nodes.find(other), new)
         found, fid = await self.tree.look(parent, old)
         try:
             replace = not found.kind and not any(rest)
@@ -412,6 +413,15 @@ class Ops:
             self.tree.mux.clunk(fid)
         self.nodes.rename(parent, old, new)
         self.doubt(self.nodes.change(parent.children.get(new)))
+        return b""
+
+    async def _move(
+        self, parent: FuseNode, old: bytes, target: FuseNode, new: bytes
+    ) -> bytes:
+        await move(self.tree, parent, old, target, new)
+        node = parent.children.pop(old, None)
+        # The kernel now has the message under its old number there, and it has another.
+        self.doubt([*self.nodes.change(node), (target.id, new)])
         return b""
 
     async def _rename(

@@ -59,6 +59,49 @@ def test_our_own_names_are_listed_on_request_only(tree: Tree) -> None:
         assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
 
 
+ATTACHED = """\
+Content-Type: multipart/mixed; boundary=b
+
+--b
+
+text
+--b
+Content-Type: application/pdf; name="Offer 3.PDF"
+Content-Transfer-Encoding: base64
+
+AAAA
+--b
+Content-Disposition: attachment; filename="../../etc/passwd.x/y"
+
+odd
+--b
+Content-Type: message/rfc822; name=fwd.eml
+
+Subject: in
+
+inner
+--b--
+"""
+
+
+def test_attachments_are_listed_with_their_suffix(tree: Tree, box: Path) -> None:
+    """So a file manager knows what to open; who asks for nothing of ours sees body."""
+    with box.open("ab") as file:
+        file.write(f"From a@b Mon Mar  2 13:00:00 2026\n{ATTACHED}\n".encode())
+    for aname, wanted in (
+        ("upas/all", ["body", "body", "body.PDF", "body", "body"]),
+        ("", ["body"] * 5),
+    ):
+        with tree.client(aname) as client:
+            assert "5" in names(client, "/mbox")
+            found = []
+            for where in ("5", "5/1", "5/2", "5/3", "5/4"):
+                listed = names(client, f"/mbox/{where}")
+                found += [name for name in listed if name.startswith("body")]
+            assert found == wanted
+            assert client.read("/mbox/5/2/body.PDF") == bytes(3)
+
+
 @pytest.mark.parametrize(
     ("path", "like"),
     [

@@ -237,6 +237,28 @@ class TestReal:
         ]
         assert box.read_bytes().rstrip(b"\n") == b"\nFrom ".join(left).rstrip(b"\n")
 
+    def test_moving_messages(self, box: Path, tmp_path: Path) -> None:
+        """To another mailbox by rename(2), to a plain directory as a copy."""
+        other = tmp_path / "other"
+        other.write_bytes(b"From a@b Mon Mar  2 13:00:00 2026\n\nfirst\n\n")
+        starts = ("--start", f"mbox={box}", "--start", f"it's={other}")
+        with mounting(tmp_path / "m", *starts) as mounted:
+            here = mounted.path
+            whole = [(here / f"mbox/{n}/raw").read_bytes() for n in (3, 1)]
+            subject = out("cat mbox/3/subject", here)
+            out('ls -R . >/dev/null; mv mbox/3 "it\'s/"; mv -v mbox/1 "it\'s"', here)
+            assert out("ls -d [0-9]", here / "mbox").split() == [*"24567"]
+            assert out("ls -d [0-9]", here / "it's").split() == [*"123"]
+            assert out("cat 2/subject", here / "it's") == subject
+            assert [(here / f"it's/{n}/raw").read_bytes() for n in (2, 3)] == whole
+            refused = 'mv mbox/2 "it\'s/9"', 'mv mbox/2/subject "it\'s/"', "mv mbox ."
+            for script in (*refused, "mv mbox/2 outbox/", "mv mbox/2 mbox/8"):
+                assert sh(script, here).returncode != 0, script
+            assert out("ls -d [0-9]", here / "mbox").split() == [*"24567"]
+            out(f"mv mbox/2 {tmp_path}", here)
+            assert out("ls -d [0-9]", here / "mbox").split() == [*"4567"]
+            assert (tmp_path / "2/subject").exists()
+
     def test_readonly(self, box: Path, tmp_path: Path) -> None:
         before = box.read_bytes()
         words = ("--readonly", "--start", f"mbox={box}")

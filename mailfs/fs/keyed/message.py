@@ -28,6 +28,10 @@ class KeyedMessage(MessageDir):
         """Find the file of that name, listed or not."""
         return FILES.get(name)
 
+    def kind(self) -> str:
+        """Give no name a suffix: plan9port's programs look for names of their own."""
+        return ""
+
     def flags_handle(self) -> Handle:
         """Open the file flags to be written."""
         return WordsHandle(self)
