@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mailfs.site.site import Site
     from mailfs.smtp.fate import Fate
     from mailfs.smtp.options import Options
+    from mailfs.smtp.source import MessageSource
 
 SUMMARY = "deliver one message to a mail server"
 
@@ -28,18 +29,17 @@ def main(argv: list[str]) -> int:
     from mailfs.smtp import make
     from mailfs.smtp.client import SmtpMail
     from mailfs.smtp.fate import DeliveryError, failed
-    from mailfs.smtp.letter import MAX_MESSAGE
 
     site = sites.here(where.root(parsed.root), where.user())
-    octets = sys.stdin.buffer.read(MAX_MESSAGE + 1)
+    source = _source()
     if parsed.filter:
-        return _filter(site, options, octets, sender)
+        return _filter(site, options, source, sender)
     report = _report()
     trace = _trace if options.debug else _silent
     client = make.client(site, options, cache=where.cache(), trace=trace)
     try:
         fates = client.deliver(
-            SmtpMail(octets, dest, sender, rcpts, whole=report is None)
+            SmtpMail(source, dest, sender, rcpts, whole=report is None)
         )
     except DeliveryError as e:
         fates = failed(rcpts, e)
@@ -70,22 +70,44 @@ def _tell(dest: str, fates: "Sequence[Fate]") -> int:
     return RETRY if any(fate.temporary for fate in bad) else PERMANENT
 
 
-def _filter(site: "Site", options: "Options", octets: bytes, sender: str) -> int:
+def _source() -> "MessageSource":
+    """Take the message on standard input; one that comes by a pipe is put into a file.
+
+    Raises OSError.
+    """
+    import shutil
+    import stat
+    import tempfile
+
+    from mailfs.smtp.source import FileSource
+
+    stdin = sys.stdin.fileno()
+    if stat.S_ISREG(os.fstat(stdin).st_mode):
+        return FileSource(stdin, os.lseek(stdin, 0, os.SEEK_CUR))
+    # It has no name, and is ours until we end.
+    copy = tempfile.TemporaryFile()  # noqa: SIM115
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.flush()
+    return FileSource(os.dup(copy.fileno()))
+
+
+def _filter(
+    site: "Site", options: "Options", source: "MessageSource", sender: str
+) -> int:
     """Write the message as it would be sent, without its last dot."""
     from mailfs.msg.escape import unescape
-    from mailfs.smtp import wire
     from mailfs.smtp.letter import SmtpLetter
     from mailfs.smtp.path import at
 
     domain = options.domain or site.names.domain
     letter = SmtpLetter(
-        octets,
+        source,
         sender=at(unescape(sender), domain, local=options.local),
         domain=domain,
         now=int(site.clock()),
         local=options.local,
     )
-    sys.stdout.buffer.write(wire.stuffed(letter.form(eight=True, utf8=True).octets))
+    sys.stdout.buffer.writelines(letter.form(eight=True, utf8=True).data())
     return 0
 
 

@@ -91,10 +91,13 @@ class Job:
         believed = place.owners(self.folder)
         return open_regular(self.file(kind), flags, place.FILE, owners=believed)
 
-    def data(self) -> bytes:
-        """Return the message.  Raises OSError as open() does."""
+    def data(self, most: int) -> tuple[bytes, int]:
+        """Read at most so many octets of the message, and tell the size of all of it.
+
+        Raises OSError as open() does.
+        """
         with open(self.open("D"), "rb") as f:
-            return f.read()
+            return f.read(most), os.fstat(f.fileno()).st_size
 
     def mark(self, kind: str) -> None:
         """Make an empty file of that kind.  Raises OSError."""

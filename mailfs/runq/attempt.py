@@ -12,7 +12,7 @@ from mailfs.queue import retry, spool
 from mailfs.queue.control import BadControl
 from mailfs.queue.retry import Times
 from mailfs.queue.spool import Claim, Job
-from mailfs.runq.report import Action, Heading, report
+from mailfs.runq.report import MAX_QUOTED, Action, Heading, report
 from mailfs.runq.transport import Outcome, Transport, recipients
 from mailfs.site.site import Site
 from mailfs.smtp.fate import DeliveryError, Fate
@@ -304,7 +304,8 @@ class QueueWorker:
             self.site.local,
         )
         try:
-            text = report(heading, action, fates, claim.job.data())
+            original, size = claim.job.data(MAX_QUOTED)
+            text = report(heading, action, fates, original, size)
             self.tell(claim.job.folder.name, to, text)
         except DeliveryError as e:
             self._log(f"{claim.job.ident}: returnmail failed: {e}")

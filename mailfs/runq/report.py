@@ -11,6 +11,7 @@ from mailfs.smtp.fate import Fate
 from mailfs.smtp.path import at
 
 MAX_RETURNED = 256 << 10  # octets of a message that is returned whole
+MAX_QUOTED = 2 * MAX_RETURNED  # octets of a message that are looked at
 MAX_SHOWN = 900  # octets of a server's words on one line
 
 
@@ -46,11 +47,19 @@ class Heading:
 
 
 def report(
-    heading: Heading, action: Action, fates: Sequence[Fate], original: bytes
+    heading: Heading,
+    action: Action,
+    fates: Sequence[Fate],
+    original: bytes,
+    size: int = 0,
 ) -> bytes:
-    """Return a report as a message with lines ending in LF, to be sent from nobody."""
+    """Write a report as a message with lines ending in LF, to be sent from nobody.
+
+    original is the message, or its first MAX_QUOTED octets; size that of all of it.
+    """
     mark = f"upas-{heading.token}"
-    whole = action is Action.FAILED and len(original) <= MAX_RETURNED
+    size = max(size, len(original))
+    whole = action is Action.FAILED and size <= MAX_RETURNED
     original = _without_from(original)
     kept = original if whole else original[: header.scan(original).end]
     lines = [
@@ -140,10 +149,11 @@ def _shown(rcpt: str) -> str:
 
 
 def _without_from(octets: bytes) -> bytes:
-    """Return a message without the ``From `` lines of its envelope."""
-    while octets.startswith((b"From ", b">From ")):
-        octets = octets.partition(b"\n")[2]
-    return octets
+    """Cut the ``From `` lines of its envelope off a message."""
+    start = 0
+    while octets.startswith((b"From ", b">From "), start):
+        start = octets.find(b"\n", start) + 1 or len(octets)
+    return octets[start:]
 
 
 def _line(text: str) -> str:

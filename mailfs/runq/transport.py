@@ -20,6 +20,7 @@ from mailfs.smtp.client import HostUnreachable, SmtpClient, SmtpMail
 from mailfs.smtp.fate import DeliveryError, Fate, failed, read
 from mailfs.smtp.limit import QUIET, Cut, DeliveryLimit
 from mailfs.smtp.options import Options
+from mailfs.smtp.source import FileSource
 
 REPORT = "MAILFS_REPORT"  # in a command's environment: the descriptor to tell fates on
 RETRY = (2, 75)  # exit statuses that ask for another try: plan9port's, sysexits(3)'s
@@ -103,14 +104,16 @@ class Direct:
         rcpts = recipients(words)
         with self._lock:
             client = self._client = self._client or self._make()
-        octets = claim.job.data()
+        fd = claim.job.open("D")
         try:
-            mail = SmtpMail(octets, words[2], words[1], rcpts)
+            mail = SmtpMail(FileSource(fd), words[2], words[1], rcpts)
             return Outcome(tuple(client.deliver(mail, limit)))
         except HostUnreachable as e:
             return Outcome(tuple(failed(rcpts, e)), down=not e.permanent)
         except DeliveryError as e:
             return Outcome(tuple(failed(rcpts, e)))
+        finally:
+            os.close(fd)
 
     def prune(self) -> None:
         """End idle connections."""

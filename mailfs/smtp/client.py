@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from mailfs.ndb.db import Ndb
 from mailfs.ndb.sysname import SystemNames, attribute
 from mailfs.site.log import SysLog
+from mailfs.smtp.budget import MemoryBudget
 from mailfs.smtp.dialogue import Opener
 from mailfs.smtp.dkim import Signers
 from mailfs.smtp.fate import DeliveryError, Fate, failed
@@ -17,6 +18,7 @@ from mailfs.smtp.path import EMPTY, NOBODY, BadPath, Dial, Path, dial, envelope,
 from mailfs.smtp.pool import Pool
 from mailfs.smtp.route import MxRouter, Target, named
 from mailfs.smtp.session import Broken
+from mailfs.smtp.source import MessageSource
 from mailfs.smtp.transfer import Transfer
 
 
@@ -36,13 +38,13 @@ class HostUnreachable(DeliveryError):
 class SmtpMail:
     """One message to deliver.
 
-    octets is the message as the queue has it; dest ``net!host``; sender and rcpts are
+    source is the message as the queue has it; dest ``net!host``; sender and rcpts are
     words in bang or at form.  whole wants all or nothing: a recipient that is refused
     for the moment then keeps the message from the others, for a caller who can learn
     but one thing, as an exit status.
     """
 
-    octets: bytes
+    source: MessageSource
     dest: str
     sender: str
     rcpts: tuple[str, ...]
@@ -61,6 +63,7 @@ class SmtpClient:
     signers: Signers | None = None
     clock: Callable[[], float] = time.time
     pool: Pool = field(default_factory=Pool)
+    budget: MemoryBudget = field(default_factory=MemoryBudget)
 
     @property
     def options(self) -> Options:
@@ -117,12 +120,14 @@ class SmtpClient:
             if mail.sender != NOBODY:
                 sender = _sendable(envelope(mail.sender, self.domain, local=local))
             letter = SmtpLetter(
-                mail.octets,
+                mail.source,
                 sender=str(sender),
                 domain=self.domain,
                 now=int(self.clock()),
                 local=local,
                 signers=None if self.options.ping else self.signers,
+                budget=self.budget,
+                limit=limit,
             )
         except (BadPath, TooLong) as e:
             enhanced = "5.1.7" if isinstance(e, BadPath) else "5.3.4"
@@ -130,9 +135,12 @@ class SmtpClient:
             return failed(mail.rcpts, error)
         transfer = Transfer(letter, sender, rcpts, self.options, whole=mail.whole)
         fates = bad
-        if rcpts:
-            fates = bad + self._try(dest, transfer, limit, gateway=gateway)
-        self._sent(mail, letter, fates)
+        try:
+            if rcpts:
+                fates = bad + self._try(dest, transfer, limit, gateway=gateway)
+            self._sent(mail, letter, fates)
+        finally:
+            letter.close()
         by = {fate.rcpt: fate for fate in fates}
         return [by[word] for word in mail.rcpts]
 

@@ -42,18 +42,8 @@ ONCE = frozenset(
 )
 
 _BLANKS = re.compile(rb"[ \t]+")
-_TRAILING = re.compile(rb"[ \t]+(?=\r\n)")
 _FIELD = re.compile(rb"\r\n(?![ \t])")
 _WIDTH = 70  # characters of a line of the signature
-
-
-def body_hash(body: bytes) -> str:
-    """Return the base64 SHA-256 of a body in wire form; sections 3.4.4 and 3.7."""
-    text = _BLANKS.sub(b" ", _TRAILING.sub(b"", body))
-    text = text.rstrip(b"\r\n")
-    return base64.b64encode(
-        hashlib.sha256(text + b"\r\n" if text else b"").digest()
-    ).decode("ascii")
 
 
 def relaxed(field: bytes) -> bytes:
@@ -89,10 +79,12 @@ class Signer:
     selector: str
     sign: Callable[[bytes], bytes]
 
-    def field(self, message: bytes, now: int) -> bytes:
-        """Return the DKIM-Signature of a message in wire form, CRLF included."""
-        head, _, body = message.partition(b"\r\n\r\n")
-        names, signed = chosen(_FIELD.split(head))
+    def field(self, head: bytes, digest: str, now: int) -> bytes:
+        """Make the DKIM-Signature of a message, CRLF included.
+
+        head is the header in wire form; digest that of the body, as WireBody has it.
+        """
+        names, signed = chosen(_FIELD.split(head.removesuffix(b"\r\n")))
         tags = [
             ("v", "1"),
             ("a", "rsa-sha256"),
@@ -101,7 +93,7 @@ class Signer:
             ("s", self.selector),
             ("t", str(now)),
             ("h", ":\r\n\t ".join(_rows(names))),
-            ("bh", body_hash(body)),
+            ("bh", digest),
             ("b", ""),
         ]
         text = ";\r\n\t".join(f"{tag}={told}" for tag, told in tags)

@@ -8,15 +8,18 @@ multipart/signed holds is never touched, or its signature would be void; RFC 184
 
 import binascii
 import re
+from collections.abc import Iterator
 
 from mailfs.errors import MailfsError
 from mailfs.msg import coding, field
 from mailfs.msg.part import Part, parse
 
+ROWS = 4096  # lines encoded at once
 MAX_LINE = 998  # octets without the line's end; RFC 5321 section 4.5.3.1.6
 
+_LONG = re.compile(rb"[^\n]{%d}" % (MAX_LINE + 1))
 _CUT = re.compile(rb"([^\n]{%d})(?=[^\n])" % MAX_LINE)
-_ODD = re.compile(rb"[^\t\n -<>-~]")
+_PLAIN = bytes(c for c in (9, 10, *range(32, 127)) if c != ord("="))
 _NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _FIELDS = re.compile(rb"\n(?![ \t])")
 _HIGH = re.compile(rb"[\x80-\xff]")
@@ -31,9 +34,7 @@ class Unconvertible(MailfsError):
 
 def fits(octets: bytes, *, eight: bool) -> bool:
     """Whether a server takes the octets as they are; eight says it has 8BITMIME."""
-    if not (eight or octets.isascii()):
-        return False
-    return max(map(len, octets.split(b"\n"))) <= MAX_LINE
+    return (eight or octets.isascii()) and _LONG.search(octets) is None
 
 
 def recoded(octets: bytes, *, eight: bool) -> bytes:
@@ -89,13 +90,28 @@ def _forced(octets: bytes, *, eight: bool) -> bytes:
 
 def _encoded(body: bytes) -> tuple[str, bytes]:
     """Return the encoding that makes text shorter, and the text in it."""
-    odd = len(_ODD.findall(body))
+    odd = len(body.translate(None, _PLAIN))
     if odd * 6 > len(body):
-        canonical = body.replace(b"\n", b"\r\n")
-        lines = [canonical[i : i + 57] for i in range(0, len(canonical), 57)]
-        return "base64", b"".join(map(binascii.b2a_base64, lines))
-    lines = [binascii.b2a_qp(line, istext=False) for line in body.split(b"\n")]
-    return "quoted-printable", b"\n".join(lines)
+        return "base64", b"".join(_base64(body.replace(b"\n", b"\r\n")))
+    return "quoted-printable", b"".join(_quoted_printable(body))
+
+
+def _base64(octets: bytes) -> Iterator[bytes]:
+    """Yield the encoded lines of octets, many at a time."""
+    for start in range(0, len(octets), 57 * ROWS):
+        part = octets[start : start + 57 * ROWS]
+        rows = [part[i : i + 57] for i in range(0, len(part), 57)]
+        yield b"".join(map(binascii.b2a_base64, rows))
+
+
+def _quoted_printable(octets: bytes) -> Iterator[bytes]:
+    """Yield the encoded lines of octets, many at a time."""
+    start = 0
+    while start < len(octets):
+        end = octets.find(b"\n", start + 57 * ROWS) + 1 or len(octets)
+        rows = octets[start:end].split(b"\n")
+        yield b"\n".join([binascii.b2a_qp(row, istext=False) for row in rows])
+        start = end
 
 
 def _charset(body: bytes) -> str:

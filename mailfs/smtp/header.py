@@ -22,6 +22,7 @@ ADDRESSES = frozenset(
 HIDDEN = frozenset(BLIND)  # the envelope has them; nobody else may
 ORIGINATORS = ("from", "sender", "resent-from", "resent-sender")
 DESTINATIONS = ("to", "cc", "resent-to", "resent-cc")
+MAX_FIRST = 4096  # octets that tell whether a line may begin a header
 MAX_FROM_LINES = 100  # at the top of a message; each system on its way adds one
 
 _UNFOLDED = re.compile(rb"\n(?![ \t])")
@@ -43,19 +44,21 @@ class HeaderSource:
     """A message as the queue has it, taken apart.
 
     sender is that of the ``From `` line, empty without one, and date its time in
-    seconds since the epoch; fields are whole fields without their last newline.
+    seconds since the epoch; fields are whole fields without their last newline; body
+    is the offset of the body.  whole says that more octets would change nothing.
     """
 
     sender: str
     date: int | None
     fields: tuple[bytes, ...]
-    body: bytes
+    body: int
+    whole: bool
 
 
 def take(octets: bytes) -> HeaderSource:
     """Take a message apart; ``From `` lines before it are its envelope's."""
-    if b"\r\n" in octets:
-        octets = octets.replace(b"\r\n", b"\n")
+    given = octets
+    octets = octets.replace(b"\r\n", b"\n")
     sender, date, start = "", None, 0
     for _ in range(MAX_FROM_LINES):
         if not octets.startswith((b"From ", b">From "), start):
@@ -69,7 +72,21 @@ def take(octets: bytes) -> HeaderSource:
     header = scan(octets, start)
     block = octets[header.start : header.end].removesuffix(b"\n")
     fields = tuple(_UNFOLDED.split(block)) if block else ()
-    return HeaderSource(sender, date, fields, octets[header.body :])
+    empty = header.end == start
+    empty = empty and (header.body > start or len(octets) - start > MAX_FIRST)
+    whole = empty or octets.find(b"\n\n", max(0, start - 1)) >= 0
+    body = _offset(given, octets, header.body)
+    return HeaderSource(sender, date, fields, body, whole)
+
+
+def _offset(given: bytes, octets: bytes, at: int) -> int:
+    """Map an offset after a line of octets to one of given, with its CRLFs."""
+    if len(given) == len(octets) or at >= len(octets):
+        return at if len(given) == len(octets) else len(given)
+    found = 0
+    for _ in range(octets.count(b"\n", 0, at)):
+        found = given.index(b"\n", found) + 1
+    return found
 
 
 def convert(

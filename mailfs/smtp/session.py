@@ -413,7 +413,7 @@ class SmtpSession:
     def _data(self, data: Iterable[bytes]) -> Reply:
         self._trace("-> (message)")
         deadline = Deadline(self._timeouts.block, slowest=SLOWEST)
-        with self.limit.paused():
+        with self.limit.paused(), self._closing():
             whole, last = True, b""
             for block in _blocks(data):
                 if last and not self._sendall(last, deadline):
@@ -427,6 +427,15 @@ class SmtpSession:
         if not whole and reply.ok:
             raise self._senseless("reply to a message that was not sent to its end")
         return reply
+
+    @contextlib.contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Hang up if what is to be sent cannot be read: the server waits for more."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def _seal(self) -> None:
         """Go beyond the point where the delivery can be cut.  Raises Broken."""

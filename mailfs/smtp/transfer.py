@@ -67,10 +67,10 @@ class Transfer:
             form = self.letter.form(eight=session.has("8bitmime"), utf8=utf8)
         except Unconvertible as e:
             raise _unable("5.6.3", str(e)) from e
-        if session.size and len(form.octets) > session.size:
+        if session.size and form.size > session.size:
             raise _unable(
                 "5.3.4",
-                f"message of {len(form.octets)} octets, server takes {session.size}",
+                f"message of {form.size} octets, server takes {session.size}",
             )
         able, fates = [], []
         for word, path in self.rcpts:
@@ -111,7 +111,7 @@ class Transfer:
         """Return the parameters of MAIL; RFC 1870, 6152, 6531, 3461."""
         words = []
         if session.has("size"):
-            words.append(f"SIZE={len(form.octets)}")
+            words.append(f"SIZE={form.size}")
         if form.eight and session.has("8bitmime"):
             words.append("BODY=8BITMIME")
         if utf8:

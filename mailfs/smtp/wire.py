@@ -11,11 +11,14 @@ END = b".\r\n"
 _ANY = re.compile(rb"\r\n|\n|\r")
 
 
+def newlines(octets: bytes) -> bytes:
+    """Give every line of a text LF, whatever ended it."""
+    return _ANY.sub(b"\n", octets) if b"\r" in octets else octets
+
+
 def lines(octets: bytes) -> bytes:
     """Give every line of a text CRLF, whatever ended it, the last one too."""
-    if b"\r" in octets:
-        octets = _ANY.sub(b"\n", octets)
-    octets = octets.replace(b"\n", b"\r\n")
+    octets = newlines(octets).replace(b"\n", b"\r\n")
     return octets if octets.endswith(b"\r\n") or not octets else octets + b"\r\n"
 
 

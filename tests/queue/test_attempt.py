@@ -392,3 +392,14 @@ def test_explain() -> None:
     assert explain(fates, "net!b", 0).endswith(
         "connect to net!b:\n  mail to b failed: 450 x y\n"
     )
+
+
+def test_a_report_quotes_no_more_than_it_may() -> None:
+    """However many lines of an envelope there are, and however large the message."""
+    lines = b"From \n" * 200_000
+    fate = Fate("a@b.c", False, True, line="550 no")
+    octets = report(HEADING, Action.FAILED, [fate], lines + b"To: a\n\nbody\n")
+    assert b"From \n" not in octets
+    assert octets.endswith(b"\n\nTo: a\n--upas-token--\n"), octets[-200:]
+    octets = report(HEADING, Action.FAILED, [fate], b"To: a\n\nbody\n", 1 << 30)
+    assert b"body" not in octets

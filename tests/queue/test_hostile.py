@@ -1,5 +1,6 @@
 """A queue with hosts that are silent or slow, measured outside the process."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -54,6 +55,21 @@ def unanswering(talk: Talk) -> None:
         talk.line()
 
 
+def swallowing(talk: Talk) -> None:
+    """Take messages without keeping them."""
+    talk.send("220 mx")
+    while True:
+        line = talk.line()
+        if line.upper() == "QUIT":
+            return
+        if line.upper() == "DATA":
+            talk.send("354 go")
+            last = b""
+            while not last.endswith(b"\r\n.\r\n"):
+                last = last[-8:] + talk._file.read1(1 << 20)
+        talk.send("250 ok")
+
+
 @contextmanager
 def runq(world: World, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
     lib = world.root / "mail/lib"
@@ -99,3 +115,18 @@ def test_it_ends_while_a_server_does_not_answer(world: World) -> None:
         process.terminate()
         assert process.wait(ENDS) == 0
         assert job.exists()  # whether the server has it nobody knows
+
+
+def test_large_messages_are_not_in_memory(world: World) -> None:
+    size = 32 << 20
+    text = DATA + b"line of a large message, and nothing else\n" * (size // 42)
+    with ExitStack() as stack:
+        server = stack.enter_context(Scripted(swallowing))
+        words = ("mail", "/dev/null", f"net!127.0.0.1!{server.port}", "a@b.com")
+        for _ in range(3):
+            enqueue(world.queue, "glenda", text, words)
+        process = stack.enter_context(runq(world, "--watch"))
+        until(lambda: not jobs(world.queue / "glenda"), PATIENCE)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    (most,) = re.findall(r"VmHWM:\s*(\d+) kB", status)
+    assert int(most) < (64 << 10) + (size >> 10)

@@ -7,12 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.smtp.client import HostUnreachable, SmtpMail
+from mailfs.smtp.client import HostUnreachable
 from mailfs.smtp.fate import DeliveryError
 from tests.net.scripted import Scripted, Talk
 from tests.smtp.nameserver import NameServer
 from tests.smtp.test_session import END, OK3, play
-from tests.smtp.world import NOW, TEXT, Box, client, logged, logs, mail, receiver
+from tests.smtp.world import (
+    NOW,
+    TEXT,
+    Box,
+    client,
+    logged,
+    logs,
+    mail,
+    posted,
+    receiver,
+)
 
 UTF8 = "From: Jürgen <glenda@h.org>\nTo: a@b.com\nSubject: grüße\n\nköln\n".encode()
 
@@ -39,7 +49,7 @@ def test_names(tmp_path: Path) -> None:
     with receiver(box) as port:
         sender = client(tmp_path, "-h", "mail")
         text = b"To: joe\nSubject: x\n\n"
-        sender.deliver(SmtpMail(text, f"net!127.0.0.1!{port}", "/dev/null", ("b",)))
+        sender.deliver(posted(text, f"net!127.0.0.1!{port}", "/dev/null", ("b",)))
         sender.close()
     (got,) = box.got
     assert got.mail_from in ("", "<>")
@@ -117,7 +127,7 @@ def test_a_recipient_no_command_can_carry_fails_alone(
 def test_a_host_no_resolver_can_be_asked_for(tmp_path: Path, host: str) -> None:
     sender = client(tmp_path)
     with pytest.raises(HostUnreachable, match="illegal address") as e:
-        sender.deliver(SmtpMail(b"From: a@b.c\n\nx\n", f"net!{host}", "g", ("a@b.c",)))
+        sender.deliver(posted(b"From: a@b.c\n\nx\n", f"net!{host}", "g", ("a@b.c",)))
     assert e.value.permanent
 
 
@@ -128,7 +138,7 @@ def test_utf8_addresses(tmp_path: Path) -> None:
         sender = client(tmp_path)
         dest = f"net!127.0.0.1!{port}"
         rcpts = ("größe@bücher.example", "a@bücher.example")
-        fates = sender.deliver(SmtpMail(text, dest, "jürgen@h.org", rcpts))
+        fates = sender.deliver(posted(text, dest, "jürgen@h.org", rcpts))
         sender.close()
     assert all(f.ok for f in fates)
     assert "SMTPUTF8" in box.got[0].mail_options
@@ -141,7 +151,7 @@ def test_utf8_addresses_refused(tmp_path: Path, who: str) -> None:
     with receiver(Box(), enable_SMTPUTF8=False) as port:
         sender = client(tmp_path)
         mails = {
-            "sender": SmtpMail(TEXT, f"net!127.0.0.1!{port}", "jü@h.org", ("a@b.com",)),
+            "sender": posted(TEXT, f"net!127.0.0.1!{port}", "jü@h.org", ("a@b.com",)),
             "recipient": mail(port, "jü@b.com"),
             "header": mail(port, text="From: jü@h.org\n\nx\n".encode()),
         }
@@ -160,7 +170,7 @@ def test_bad_addresses_do_not_harm_others(tmp_path: Path) -> None:
             mail(port, "a@b.com", "x@<y>", "c@b.com", "d@b.com", "e@b.com")
         )
         assert not sender.deliver(mail(port, "x@<y>"))[0].ok
-        odd = SmtpMail(TEXT, f"net!127.0.0.1!{port}", "a b@<c>", ("a@b.com",))
+        odd = posted(TEXT, f"net!127.0.0.1!{port}", "a b@<c>", ("a@b.com",))
         assert sender.deliver(odd)[0].enhanced == "5.1.7"
         sender.close()
     assert [f.ok for f in fates] == [True, False, False, False, True]
@@ -178,11 +188,11 @@ def test_ipv6(tmp_path: Path) -> None:
         zone = {("b.com", "AAAA"): ("::1",)}
         with NameServer(zone) as names:
             sender = client(tmp_path, resolvers=names.resolvers)
-            dest = SmtpMail(TEXT, f"net!b.com!{port}", "glenda", ("a@b.com",))
+            dest = posted(TEXT, f"net!b.com!{port}", "glenda", ("a@b.com",))
             assert sender.deliver(dest)[0].ok
-            assert sender.deliver(
-                SmtpMail(TEXT, f"net![::1]!{port}", "glenda", ("u",))
-            )[0].ok
+            assert sender.deliver(posted(TEXT, f"net![::1]!{port}", "glenda", ("u",)))[
+                0
+            ].ok
             sender.close()
     assert box.got[1].rcpt_tos == ["u@[IPv6:::1]"]
 
@@ -203,7 +213,7 @@ def test_next_mx(tmp_path: Path) -> None:
         with NameServer(zone) as names:
             sender = client(tmp_path, resolvers=names.resolvers)
             (fate,) = sender.deliver(
-                SmtpMail(TEXT, f"net!b.com!{port}", "glenda", ("a@b.com",))
+                posted(TEXT, f"net!b.com!{port}", "glenda", ("a@b.com",))
             )
             sender.close()
     assert (fate.ok, fate.host) == (True, "live.b.com")
@@ -216,9 +226,9 @@ def test_gateway_of_the_database(tmp_path: Path) -> None:
         local = tmp_path / "lib/ndb/local"
         local.write_text(f"sys=gnot dom=gnot.h.org smtp=tcp!127.0.0.1!{port}\n")
         sender = client(tmp_path)
-        assert sender.deliver(SmtpMail(TEXT, "net!$smtp", "glenda", ("a@b.com",)))[0].ok
+        assert sender.deliver(posted(TEXT, "net!$smtp", "glenda", ("a@b.com",)))[0].ok
         with pytest.raises(DeliveryError, match="no mx= in ndb") as e:
-            sender.deliver(SmtpMail(TEXT, "net!$mx", "glenda", ("a@b.com",)))
+            sender.deliver(posted(TEXT, "net!$mx", "glenda", ("a@b.com",)))
         sender.close()
     assert not e.value.permanent
     assert box.got[0].rcpt_tos == ["a@b.com"]
@@ -230,7 +240,7 @@ def test_gateway_of_last_resort(tmp_path: Path) -> None:
         sender = client(
             tmp_path, "-g", f"net!127.0.0.1!{port}", resolvers=names.resolvers
         )
-        dest = SmtpMail(TEXT, "net!nowhere.org", "glenda", ("a@nowhere.org",))
+        dest = posted(TEXT, "net!nowhere.org", "glenda", ("a@nowhere.org",))
         assert sender.deliver(dest)[0].ok
         sender.close()
         lone = client(tmp_path, resolvers=names.resolvers)
@@ -241,7 +251,7 @@ def test_gateway_of_last_resort(tmp_path: Path) -> None:
 
 def test_no_destination(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError, match="unknown service") as e:
-        client(tmp_path).deliver(SmtpMail(TEXT, "net!b.com!nope", "glenda", ("a",)))
+        client(tmp_path).deliver(posted(TEXT, "net!b.com!nope", "glenda", ("a",)))
     assert e.value.permanent
 
 

@@ -1,7 +1,11 @@
 """The time of one delivery: its end, cutting it, and when that is too late."""
 
+import threading
+
 import pytest
 
+from mailfs.smtp.budget import MemoryBudget
+from mailfs.smtp.fate import DeliveryError
 from mailfs.smtp.limit import Cut, DeliveryLimit
 
 
@@ -62,3 +66,25 @@ def test_slow() -> None:
     clock.now = 129.5
     limit.heard()
     assert limit.slow_at == 130.0
+
+
+def test_memory_is_shared() -> None:
+    budget, limit = MemoryBudget(10, wait=0.01), DeliveryLimit()
+    budget.take(6, limit)
+    budget.take(4, limit)
+    with pytest.raises(DeliveryError, match="too many large messages") as told:
+        budget.take(1, limit)
+    assert not told.value.permanent
+    budget.give(4)
+    budget.give(6)
+    budget.take(100, limit)  # alone
+
+
+def test_memory_is_waited_for() -> None:
+    budget, limit = MemoryBudget(10), DeliveryLimit()
+    budget.take(10, limit)
+    thread = threading.Thread(target=lambda: budget.take(5, limit))
+    thread.start()
+    budget.give(10)
+    thread.join(20)
+    assert not thread.is_alive()

@@ -13,11 +13,10 @@ import pytest
 
 from mailfs.ndb import shipped
 from mailfs.queue.spool import enqueue, jobs
-from mailfs.smtp.client import SmtpMail
 from tests.factotum.serving import Served
 from tests.smtp.postfix import Postfix
 from tests.smtp.test_dkim import line, records
-from tests.smtp.world import TEXT, client, logged, logs
+from tests.smtp.world import TEXT, client, logged, logs, posted
 from tests.tls.pki import Pki
 
 pytestmark = pytest.mark.live
@@ -48,7 +47,7 @@ def test_everything_on(
     sender = client(tmp_path, "-s", keys=served.keys)
     dest = f"net!localhost!{fresh.port}"
     rcpts = ("b.com!a", "nobody@elsewhere.org", "größe@b.com")
-    fates = sender.deliver(SmtpMail(text.encode(), dest, "glenda@h.org", rcpts))
+    fates = sender.deliver(posted(text.encode(), dest, "glenda@h.org", rcpts))
     sender.close()
     assert [f.ok for f in fates] == [True, False, True]
     assert fates[1].permanent
@@ -67,7 +66,7 @@ def test_more_recipients_than_it_takes(tmp_path: Path, fresh: Postfix) -> None:
     sender = client(tmp_path)
     rcpts = tuple(f"u{i}@b.com" for i in range(120))
     dest = f"net!127.0.0.1!{fresh.port}"
-    fates = sender.deliver(SmtpMail(TEXT, dest, "glenda@h.org", rcpts))
+    fates = sender.deliver(posted(TEXT, dest, "glenda@h.org", rcpts))
     sender.close()
     assert all(f.ok for f in fates)
     assert len(fresh.mail(120)) == 120
@@ -77,7 +76,7 @@ def test_odd_octets(tmp_path: Path, fresh: Postfix) -> None:
     sender = client(tmp_path)
     text = b"From: g@h.org\nSubject: x\n\n" + bytes(range(1, 256)) + b"\n" + b"y" * 3000
     dest = f"net!127.0.0.1!{fresh.port}"
-    assert sender.deliver(SmtpMail(text, dest, "g@h.org", ("a@b.com",)))[0].ok
+    assert sender.deliver(posted(text, dest, "g@h.org", ("a@b.com",)))[0].ok
     sender.close()
     (got,) = fresh.mail(1)
     assert max(map(len, got.split(b"\n"))) <= 1000

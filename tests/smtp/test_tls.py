@@ -11,12 +11,12 @@ from dns.rdatatype import TLSA as TLSA_TYPE
 from dns.rdtypes.ANY.TLSA import TLSA
 
 from mailfs.smtp import dane
-from mailfs.smtp.client import HostUnreachable, SmtpMail
+from mailfs.smtp.client import HostUnreachable
 from mailfs.smtp.fate import Fate
 from mailfs.tls.vouch import Unvouched
 from tests.net.scripted import Scripted, Talk
 from tests.smtp.nameserver import NameServer
-from tests.smtp.world import TEXT, Box, client, context, logged, logs, receiver
+from tests.smtp.world import TEXT, Box, client, context, logged, logs, posted, receiver
 from tests.tls.conftest import Serve
 from tests.tls.pki import Issued, Pki
 
@@ -34,7 +34,7 @@ def deliver(
     sender = client(root, *words, **told)  # type: ignore[arg-type]
     try:
         dest = f"net!{host}!{port}"
-        (fate,) = sender.deliver(SmtpMail(TEXT, dest, "glenda", ("a@b.com",)))
+        (fate,) = sender.deliver(posted(TEXT, dest, "glenda", ("a@b.com",)))
         return fate
     finally:
         sender.close()

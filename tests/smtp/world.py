@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mailfs.smtp.dns import Dns, Resolvers
 from mailfs.smtp.options import parse
 from mailfs.smtp.route import Dialer, MxRouter
 from mailfs.smtp.session import Timeouts
+from mailfs.smtp.source import OctetSource
 from mailfs.smtp.sts import Policies
 from tests.factotum.serving import Loop
 
@@ -69,10 +71,14 @@ def client(
     return SmtpClient(opener, router, ndb, names, log, signers, clock=lambda: NOW)
 
 
+def posted(text: bytes, dest: str, sender: str, rcpts: tuple[str, ...]) -> SmtpMail:
+    return SmtpMail(OctetSource(text), dest, sender, rcpts)
+
+
 def mail(port: int, *rcpts: str, text: bytes = TEXT, whole: bool = False) -> SmtpMail:
-    return SmtpMail(
-        text, f"net!127.0.0.1!{port}", "glenda", rcpts or ("a@b.com",), whole
-    )
+    dest = f"net!127.0.0.1!{port}"
+    one = posted(text, dest, "glenda", rcpts or ("a@b.com",))
+    return replace(one, whole=whole)
 
 
 class Box:
