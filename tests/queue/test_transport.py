@@ -19,7 +19,8 @@ from mailfs.smtp.options import Options
 from tests.queue.world import World
 
 SHIPPED = shipped.path("remotemail").read_text()
-CALL = "exec mailfs smtp"
+CALL = "exec mailfs smtp -h yourdomain.dom"
+BARE = "exec mailfs smtp"
 PATIENCE = 20.0  # seconds
 
 
@@ -43,7 +44,7 @@ EDITS = [
 
 @pytest.mark.parametrize(("words", "want"), EDITS)
 def test_edited_options(tmp_path: Path, words: str, want: Options) -> None:
-    path = written(tmp_path, SHIPPED.replace(CALL, CALL + words))
+    path = written(tmp_path, SHIPPED.replace(CALL, BARE + words))
     assert script.options(path) == want
 
 
@@ -61,7 +62,7 @@ def test_edited_options(tmp_path: Path, words: str, want: Options) -> None:
 )
 def test_what_needs_a_shell(tmp_path: Path, words: str) -> None:
     assert (
-        script.options(written(tmp_path, SHIPPED.replace(CALL, CALL + words))) is None
+        script.options(written(tmp_path, SHIPPED.replace(CALL, BARE + words))) is None
     )
 
 
