@@ -21,6 +21,15 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let coverage be measured in the processes that run tests, and in no other.
+
+    Programs that tests start would each leave a file of their own, by the thousand.
+    """
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _elsewhere() -> Iterator[None]:
     """Keep the user's own mail, cache and services out of reach of every test.
