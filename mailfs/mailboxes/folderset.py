@@ -7,29 +7,49 @@ or rename loses it, within the poll interval.
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from mailfs.errors import EBOXGONE, MailfsError, Refused
-from mailfs.mailbox.driver import Member, RemoteDriver
+from mailfs.mailbox.driver import Driver, Member, Place, RemoteDriver
 from mailfs.mailbox.drivers import members
 from mailfs.mailbox.drivers.called import told_apart
 from mailfs.mailbox.mailbox import Mailbox, told
 from mailfs.mailboxes.backoff import FIRST, pause
-
-if TYPE_CHECKING:
-    from mailfs.mailboxes.registry import MailboxRegistry
 
 log = logging.getLogger(__name__)
 
 POLL = 30.0  # seconds between looks at the folders there are; one question to a server
 
 
+class OpenMailboxes(Protocol):
+    """What a set needs of the mailboxes that it adds its own to: registry's part."""
+
+    @property
+    def place(self) -> Place:
+        """Where mailboxes and their caches lie."""
+
+    def __iter__(self) -> Iterator[Mailbox]:
+        """Go through the open mailboxes."""
+
+    def get(self, name: str) -> Mailbox | None:
+        """Find an open mailbox by its name."""
+
+    def reserved(self, name: str) -> bool:
+        """Whether a name is about to be somebody else's."""
+
+    async def add(self, name: str, path: str, driver: Driver, *, wake: bool) -> Mailbox:
+        """Add a mailbox, asleep unless wake."""
+
+    async def close(self, name: str) -> None:
+        """Close a mailbox."""
+
+
 class FolderSet:
     """The mailboxes of one specification with ``/*``."""
 
     def __init__(
-        self, registry: "MailboxRegistry", path: str, stem: str, poll: float = POLL
+        self, registry: OpenMailboxes, path: str, stem: str, poll: float = POLL
     ) -> None:
         """Open nothing yet.  stem begins the names of its mailboxes, if not empty."""
         self.path = path
