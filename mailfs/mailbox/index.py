@@ -21,8 +21,8 @@ from mailfs.mailbox.view import View, order_of
 
 log = logging.getLogger(__name__)
 
-VERSION = 4  # of the tables and of what derive puts in them; another is rebuilt
-_DERIVES_OTHERWISE = 2  # the version whose tables are these, but not what derive puts
+VERSION = 5  # of the tables and of what derive puts in them; another is rebuilt
+_DERIVES_OTHERWISE = (2, 4)  # versions of these tables, but not what derive puts
 WAIT = 60.0  # seconds to wait for another process's transaction
 _BATCH = 1000  # rows fetched at a time, so that loading needs little memory
 
@@ -141,7 +141,7 @@ class Index:
 
     def _owner_of(self, db: sqlite3.Connection) -> bytes:
         version = db.execute("pragma user_version").fetchone()[0]
-        if version == _DERIVES_OTHERWISE:
+        if version in _DERIVES_OTHERWISE:
             with self.transaction():  # the numbers are kept
                 self.outdate(None)
                 db.execute(f"pragma user_version={VERSION}")

@@ -13,6 +13,7 @@ Standard (WHATWG, section 4.2), because that is what senders mean by them.
 
 import codecs
 import re
+from collections.abc import Callable
 from encodings.aliases import aliases
 from functools import lru_cache
 
@@ -57,10 +58,16 @@ _MORE = {
     "ansi1251": "cp1251",
     "big5eten": "cp950",
     "cp936": "gb18030",
+    "cp50220": "iso2022_jp_ext",
+    "cp50221": "iso2022_jp_ext",
+    "cp50222": "iso2022_jp_ext",
+    "cp51932": "euc_jp",
     "cp943": "cp932",
     "dos862": "cp862",
     "dos866": "cp866",
     "eucgb2312cn": "gb18030",
+    "eucjpms": "euc_jp",
+    "eucjpwin": "euc_jp",
     "gb231280": "gb18030",
     "gbk2312": "gb18030",
     "hzgb2312": "hz",
@@ -139,34 +146,95 @@ _MARKS = {
 }
 
 
-def _extended(error: UnicodeError) -> tuple[str, int]:
-    """Return a character of the rows that NEC and IBM added to JIS X 0208.
+# The rows 83 and 84 that eucJP-ms adds to JIS X 0212, cell by cell: IBM's characters.
+_IBM = (
+    " " * 82 + "ⅰⅱⅲⅳⅴⅵⅶⅷⅸⅹⅠⅡ",
+    "ⅢⅣⅤⅥⅦⅧⅨⅩ＇＂㈱№℡炻仼僴凬匇匤﨎咊坙﨏塚增寬峵嵓﨑德悅愠敎昻晥晴朗栁﨓﨔橫櫢淸淲瀨凞"  # noqa: RUF001
+    "猪甁皂皞益礰礼神祥福竧靖精綠緖羽荢﨟薰蘒﨡蠇諸譿賴赶﨣﨤逸郞都鄕﨧﨨閒隆﨩霻靍靑飯飼館馞髙"
+    "魲鶴黑",
+)
+_SHIFT3 = 0x8F  # EUC's octet before one character of JIS X 0212
+_SUPPLEMENT = b"\x1b$(D"  # ISO-2022-JP's escape to JIS X 0212
+_ESCAPE = re.compile(rb"\x1b[$(][@-~]|\x1b\$\([@-~]")
 
-    Python's codecs do not have them, its cp932 has: row 13, and rows 89 to 92.
+
+def _extended(error: UnicodeError) -> tuple[str, int]:
+    """Return a character of the rows added to JIS X 0208, or to 0212 where that holds.
+
+    Python's codecs have neither.
     """
     assert isinstance(error, UnicodeDecodeError)
-    start = error.start
-    pair = bytes(octet & 0x7F for octet in error.object[start : start + 2])
-    if len(pair) < 2 or not all(0x21 <= octet <= 0x7E for octet in pair):
-        return "\ufffd", error.end
-    row, cell = pair[0] - 0x21, pair[1] - 0x21
+    octets, start = error.object, error.start
+    if octets[start] == _SHIFT3:
+        return _added(octets, start + 1, _ibm, error.end)
+    escapes = _ESCAPE.findall(octets, 0, start)
+    supplement = escapes[-1:] == [_SUPPLEMENT]
+    return _added(octets, start, _ibm if supplement else _nec, error.end)
+
+
+def _supplement(error: UnicodeError) -> tuple[str, int]:
+    """Do the same in text that begins in JIS X 0212."""
+    assert isinstance(error, UnicodeDecodeError)
+    if _ESCAPE.search(error.object, 0, error.start) is not None:
+        return _extended(error)
+    return _added(error.object, error.start, _ibm, error.end)
+
+
+def _added(
+    octets: bytes, start: int, find: Callable[[int, int], str | None], end: int
+) -> tuple[str, int]:
+    """Return the character of two octets and where they end, or U+FFFD and end."""
+    pair = [octet & 0x7F for octet in octets[start : start + 2]]
+    if len(pair) == 2 and all(0x21 <= octet <= 0x7E for octet in pair):
+        found = find(pair[0] - 0x21, pair[1] - 0x21)
+        return found or "\ufffd", start + 2
+    return "\ufffd", end
+
+
+def _nec(row: int, cell: int) -> str | None:
+    """Return a character of NEC's row 13 or IBM's rows 89 to 92, all from 0.
+
+    Python's cp932 has them.
+    """
     first = (0x81 if row < 62 else 0xC1) + row // 2
     second = cell + (0x9F if row % 2 else 0x40 + (cell >= 0x3F))
     try:
-        return bytes((first, second)).decode("cp932"), start + 2
+        return bytes((first, second)).decode("cp932")
     except UnicodeDecodeError:
-        return "\ufffd", max(error.end, start + 1)
+        return None
 
 
-_EXTENDED = "mailfs.msg.charset"
-codecs.register_error(_EXTENDED, _extended)
-# Codecs of JIS X 0208, which senders take for what Windows has under the name.
-_JAPANESE = ("euc_jp", "iso2022_jp_ext", "iso2022_jp_2")
+def _ibm(row: int, cell: int) -> str | None:
+    """Return a character of eucJP-ms's rows 83 and 84, from 0: 82 and 83."""
+    found = _IBM[row - 82][cell] if row in (82, 83) else " "
+    return None if found == " " else found
+
+
+def _euro(error: UnicodeError) -> tuple[str, int]:
+    """Return the euro sign for the octet 0x80, which Windows added to GBK."""
+    assert isinstance(error, UnicodeDecodeError)
+    if error.object[error.start] == 0x80:
+        return "€", error.start + 1
+    return "\ufffd", error.end
+
+
+_JIS = "mailfs.msg.charset.jis"
+_JIS_SUPPLEMENT = "mailfs.msg.charset.supplement"
+_GBK = "mailfs.msg.charset.gbk"
+codecs.register_error(_JIS, _extended)
+codecs.register_error(_JIS_SUPPLEMENT, _supplement)
+codecs.register_error(_GBK, _euro)
+# Codecs of standards, which senders take for what Windows has under the name.
+_ERRORS = {
+    "euc_jp": _JIS,
+    "iso2022_jp_ext": _JIS,
+    "iso2022_jp_2": _JIS,
+    "gb18030": _GBK,
+}
 
 
 def _decoder(name: str) -> codecs.IncrementalDecoder:
-    errors = _EXTENDED if name in _JAPANESE else "replace"
-    return codecs.getincrementaldecoder(name)(errors)
+    return codecs.getincrementaldecoder(name)(_ERRORS.get(name, "replace"))
 
 
 @lru_cache(maxsize=512)
@@ -368,3 +436,8 @@ class _Text:
         except UnicodeError:  # an escape sequence longer than the decoder's memory
             self._decoder.reset()
             return "\ufffd"
+        finally:
+            # The set a line ends in holds for the next, which does not name it again.
+            if self._name in _ERRORS and (escapes := _ESCAPE.findall(line)):
+                supplement = escapes[-1] == _SUPPLEMENT
+                self._decoder.errors = _JIS_SUPPLEMENT if supplement else _JIS

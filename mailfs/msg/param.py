@@ -20,8 +20,10 @@ Params = dict[str, str]
 
 DEFAULT = "text/plain"  # RFC 2045 section 5.2
 
+# Quotes around the type, or either half of it, are against the grammar and are sent.
 _TYPE = re.compile(
-    rb"\s*+([!#$%&'*+.^_`{|}~\w-]++)(?:\s*+/\s*+([!#$%&'*+.^_`{|}~\w-]++))?"
+    rb"""\s*+["']?([!#$%&*+.^_`{|}~\w-]++)["']?"""
+    rb"""(?:\s*+/\s*+["']?([!#$%&*+.^_`{|}~\w-]++)["']?)?"""
 )
 _GAP = re.compile(rb"(?:[\s;]++|\([^()]*+\))*+")
 _PARAM = re.compile(
@@ -38,21 +40,22 @@ _UNFIT = re.compile(r"[\x00-\x20;/\x7f-\x9f]")
 _SUBTYPES = {"multipart": "mixed", "message": "rfc822", "application": "octet-stream"}
 
 
-def media(value: bytes | None) -> tuple[str, Params]:
+def media(value: bytes | None, hint: str | None = None) -> tuple[str, Params]:
     """Return the media type, in lower case, and the parameters of a Content-Type.
 
-    An absent or unintelligible one is text/plain.
+    An absent or unintelligible one is text/plain.  hint is the charset of unlabelled
+    octets where the field names none.
     """
     if value is None:
         return DEFAULT, {}
-    if len(value) > MAX_KEPT:
+    if len(value) > MAX_KEPT or (hint and not value.isascii()):
         value = unfold(value[:MAX_VALUE])
-        return _media(value)
+        return _media(value, hint)
     kind, params = _kept(value)
     return kind, params.copy()
 
 
-def _media(value: bytes) -> tuple[str, Params]:
+def _media(value: bytes, hint: str | None = None) -> tuple[str, Params]:
     value = _head(value)
     m = _TYPE.match(value)
     if m is None:
@@ -62,7 +65,7 @@ def _media(value: bytes) -> tuple[str, Params]:
     kind = f"{major}/{minor}" if minor else DEFAULT
     if m.end() == len(value):
         return kind, {}
-    return kind, _decoded(_pairs(value, m.end()))
+    return kind, _decoded(_pairs(value, m.end()), hint)
 
 
 @lru_cache(maxsize=512)
@@ -78,25 +81,26 @@ def boundary(value: bytes | None) -> bytes | None:
     for name, octets in pairs:
         if name == "boundary":
             return octets.rstrip(b" ") or None
-    params = _decoded(pairs)  # in continuations, perhaps
+    params = _decoded(pairs, None)  # in continuations, perhaps
     return params.get("boundary", "").encode() or None
 
 
-def disposition(value: bytes | None) -> tuple[str, Params]:
+def disposition(value: bytes | None, hint: str | None = None) -> tuple[str, Params]:
     """Return a Content-Disposition's word, in lower case, and its parameters.
 
-    An absent one is the empty string.
+    An absent one is the empty string.  hint is the charset of unlabelled octets: the
+    one that Content-Type names.
     """
     if value is None:
         return "", {}
     value = _head(unfold(value[:MAX_VALUE]))
     m = _TYPE.match(value)
     if m is None:
-        return "", _decoded(_pairs(value, 0))
+        return "", _decoded(_pairs(value, 0), hint)
     if value[m.end() :].lstrip()[:1] == b"=":  # the word was forgotten
-        return "", _decoded(_pairs(value, 0))
+        return "", _decoded(_pairs(value, 0), hint)
     word = m[1].decode("latin-1").lower()
-    return word, _decoded(_pairs(value, m.end()))
+    return word, _decoded(_pairs(value, m.end()), hint)
 
 
 def encoding(value: bytes | None) -> str:
@@ -179,19 +183,31 @@ def _bare(value: bytes, m: re.Match[bytes], name: str) -> tuple[bytes, int]:
             end = len(value)
         rest = value[m.end() : end]
         if b"=" not in rest:
-            return (octets + rest).rstrip(), end
+            return _unclosed((octets + rest).rstrip()), end
     if name != "boundary":
         octets = octets.partition(b"(")[0]
-    return octets, m.end()
+    return _unclosed(octets), m.end()
 
 
-def _decoded(pairs: list[tuple[str, bytes]]) -> Params:
-    """Return parameters as text, sections joined; the first of a name holds."""
+def _unclosed(octets: bytes) -> bytes:
+    """Return a value without the quote that ends a field quoted as a whole."""
+    return octets.removesuffix(b'"') if octets.count(b'"') == 1 else octets
+
+
+def _decoded(pairs: list[tuple[str, bytes]], hint: str | None) -> Params:
+    """Return parameters as text, sections joined; the first of a name holds.
+
+    Unlabelled octets are of the charset that is a parameter itself, else the hint's.
+    """
+    for name, octets in pairs:
+        if name == "charset":
+            hint = octets.decode("latin-1")
+            break
     out: Params = {}
     sections: dict[str, dict[int, tuple[bytes, bool]]] = {}
     for name, octets in pairs:
         if "*" not in name:
-            out.setdefault(name, _plain(octets))
+            out.setdefault(name, _plain(octets, hint))
             continue
         m = _SECTION.match(name)
         if m is not None:
@@ -200,15 +216,17 @@ def _decoded(pairs: list[tuple[str, bytes]]) -> Params:
             sections.setdefault(m[1], {}).setdefault(number, section)
     for name, numbered in sections.items():
         if 0 in numbered:
-            out[name] = _joined(numbered)
+            out[name] = _joined(numbered, hint)
     return out
 
 
-def _plain(octets: bytes) -> str:
-    return words(octets) if b"=?" in octets else printable(charset.decode(octets))
+def _plain(octets: bytes, hint: str | None) -> str:
+    if b"=?" in octets:
+        return words(octets, hint)
+    return printable(charset.decode(octets, charset.guess(octets, hint)))
 
 
-def _joined(numbered: dict[int, tuple[bytes, bool]]) -> str:
+def _joined(numbered: dict[int, tuple[bytes, bool]], hint: str | None) -> str:
     """Return the text of the sections 0, 1, ... up to the first gap; RFC 2231."""
     label: str | None = None
     parts = []
@@ -223,6 +241,6 @@ def _joined(numbered: dict[int, tuple[bytes, bool]]) -> str:
             octets = unquote_to_bytes(octets)
         parts.append(octets)
     octets = b"".join(parts)
-    if label is None and b"=?" in octets:
-        return words(octets)
+    if label is None:
+        return _plain(octets, hint)
     return printable(charset.decode(octets, label))

@@ -82,6 +82,7 @@ class _Parser:
         self, source: Source | bytearray, end: int, insets: int, count: int = 0
     ) -> None:
         self.window = Window(source, end)
+        self.hint = ""  # the charset that a part named first
         self.insets = insets  # encoded messages around this source
         self.count = count  # parts of the message so far
         self.open: list[Part] = []
@@ -149,7 +150,8 @@ class _Parser:
         first: Part | None = None
         while True:
             header = header or self._header(start)
-            part = _part(header, default)
+            part = _part(header, default, self.hint)
+            self.hint = self.hint or part.charset
             part.message = message
             first = first or part
             if self.open:
@@ -256,34 +258,40 @@ def _common(texts: Collection[bytes]) -> bytes:
     return first
 
 
-def _part(header: Header, default: str) -> Part:
-    """Return the leaf that a header describes, its end not yet known."""
+def _part(header: Header, default: str, hint: str) -> Part:
+    """Return the leaf that a header describes, its end not yet known.
+
+    hint is the charset of octets that no part labels: that of the message's text.
+    """
     raw = header.raw(b"content-type")
-    kind, params = (default, {}) if raw is None else param.media(raw)
+    kind, params = (default, {}) if raw is None else param.media(raw, hint)
     part = Part(header.start, header.body, header.body, kind)
     if params:
         part.charset = params.get("charset", "").lower()
     if not kind.startswith("multipart/"):
         part.encoding = param.encoding(header.raw(b"content-transfer-encoding"))
-    part.disposition, part.filename = placing(header, params)
+    part.disposition, part.filename = placing(header, params, hint)
     description = header.raw(b"content-description")
     if description is not None:
-        part.description = words(description)
+        part.description = words(description, params.get("charset") or hint)
     return part
 
 
 _PLACES = {"inline": "inline", "attachment": "file"}
 
 
-def placing(header: Header, params: param.Params) -> tuple[str, str]:
+def placing(
+    header: Header, params: param.Params, hint: str | None = None
+) -> tuple[str, str]:
     """Return disposition (inline, file or empty) and file name of an entity.
 
-    params are those of its Content-Type.
+    params are those of its Content-Type; hint is the charset of unlabelled octets
+    where they name none.
     """
     raw = header.raw(b"content-disposition")
     if raw is None:
         return "", param.filename({}, params) if "name" in params else ""
-    place, more = param.disposition(raw)
+    place, more = param.disposition(raw, params.get("charset") or hint)
     return _PLACES.get(place, ""), param.filename(more, params)
 
 

@@ -48,7 +48,7 @@ DECODED: list[tuple[str | None, bytes, str]] = [
     ("x-mac-cyrillic", b"\x80", "А"),
     ("gb2312", b"\xc4\xe3", "你"),
     ("GB2312", b"\x81\x30\x81\x30", "\x80"),
-    ("gbk", b"\x80\xc4\xe3", "\ufffd你"),
+    ("gbk", b"\x80\xc4\xe3", "€你"),
     ("x-gbk", b"\xc4\xe3", "你"),
     ("hz-gb-2312", b"~{Dc~}a", "你a"),
     ("big5", b"\xa7\x41", "你"),

@@ -132,6 +132,17 @@ def test_transfer_encodings(value: bytes | None, word: str) -> None:
         (b"text/html (a; b); charset=x", "text/html", {"charset": "x"}),
         (b"text (one) / (two) html", "text/html", {}),
         (b"application/x; name=a (1).pdf", "application/x", {"name": "a (1).pdf"}),
+        (b'"text/html"; charset=utf-8', "text/html", {"charset": "utf-8"}),
+        (b'"text/html; charset=utf-8"', "text/html", {"charset": "utf-8"}),
+        (b'"TEXT/HTML" (c); charset="x"', "text/html", {"charset": "x"}),
+        (b'"text" / "html"', "text/html", {}),
+        (b"'text/html'; charset=x", "text/html", {"charset": "x"}),
+        (b'"text/html;charset=x', "text/html", {"charset": "x"}),
+        (
+            b'text/plain; name="\xf0\xd2\xc9.txt"; charset=koi8-r',
+            "text/plain",
+            {"name": "При.txt", "charset": "koi8-r"},
+        ),
     ],
 )
 def test_types(value: bytes, kind: str, params: dict[str, str]) -> None:
@@ -143,8 +154,40 @@ def test_dispositions() -> None:
         "attachment",
         {"filename": "y"},
     )
+    for quoted in (b'"attachment"; filename=y', b'"attachment; filename=y"'):
+        assert param.disposition(quoted) == ("attachment", {"filename": "y"})
     name = b'attachment; filename="=?UTF-8?Q?Gr=C3=BC=C3=9Fe aus.pdf?="'
     assert param.disposition(name)[1] == {"filename": "Grüße aus.pdf"}
+
+
+RAW = [
+    (b'filename="\xf0\xd2\xc9.txt"', "koi8-r", "При.txt"),
+    (b"filename=\xf0\xd2\xc9.txt", "koi8-r", "При.txt"),
+    (b'filename*0="\xf0\xd2"; filename*1="\xc9.txt"', "koi8-r", "При.txt"),
+    (b'filename="\xc4\xe3\xba\xc3.doc"', "gb2312", "你好.doc"),
+    (b'filename="\x83e\x83X\x83g.txt"', "windows-31j", "テスト.txt"),
+    ('filename="é.txt"'.encode(), "koi8-r", "é.txt"),
+    (b'filename="caf\xe9.txt"', "", "café.txt"),
+    (b'filename="caf\xe9.txt"', "utf-16", "café.txt"),
+]
+
+
+@pytest.mark.parametrize(("value", "label", "name"), RAW)
+def test_raw_names_of_files(value: bytes, label: str, name: str) -> None:
+    kind = b"Content-Type: text/plain; charset=" + label.encode() + b"\n"
+    place = b"Content-Disposition: attachment; " + value + b"\n"
+    alone = kind * bool(label) + place + b"\nx\n"
+    assert part.parse(alone).filename == name
+    assert envelope(header.scan(alone)).filename == name
+    mixed = b"Content-Type: multipart/mixed; boundary=b\n\n--b\n"
+    data = b"\n--b\nContent-Type: application/pdf\n"
+    # a part without a charset is named as the text before it is written
+    after = mixed + kind * bool(label) + b"\nhello" + data + place + b"\n%PDF\n--b--\n"
+    assert part.parse(after).parts[1].filename == name
+    named = value.replace(b"filename", b"name")
+    inside = b"Content-Type: application/pdf; " + named + b"\n\n%PDF\n--b--\n"
+    after = mixed + kind * bool(label) + b"\nhello\n--b\n" + inside
+    assert part.parse(after).parts[1].filename == name
 
 
 JAPANESE = [
@@ -155,6 +198,19 @@ JAPANESE = [
     (b"\xfc\xe2", "euc-jp", "髙"),
     (b"\xad", "euc-jp", "\ufffd"),
     (b"\x87\x40", "shift_jis", "①"),
+    (b"\x87\x40\xfa\x40\xfb\xfc", "windows-31j", "①ⅰ髙"),
+    (b"\x8f\xb0\xa1\xa4\xa2", "euc-jp", "丂あ"),
+    (b"\x8f\xf3\xf3\x8f\xf4\xab\xa4\xa2", "eucJP-ms", "ⅰ㈱あ"),
+    (b"\x8f\xf4\xfe\xad\xa1", "euc-jp", "黑①"),
+    (b"\x8f\xf3\xa1\xa4\xa2", "eucJP-ms", "\ufffdあ"),
+    (b"\x8f\xf4", "eucJP-ms", "\ufffd"),
+    (b"\x1b$(D0!st\x1b$B-!\x1b(B", "iso-2022-jp", "丂ⅱ①"),
+    (b"\x1b$(D0!\nss\ntt\x1b$B-!\x1b(B", "iso-2022-jp", "丂\nⅰ\n霻①"),
+    (b"\x1b$(D~~\x1b(B", "iso-2022-jp-2", "\ufffd"),
+    (b"\x8c\x63\xb0\xa1", "cp949", "똠가"),
+    (b"\x8c\x63\xb0\xa1", "euc-kr", "똠가"),
+    (b"\x80\x81\x40\xc4\xe3", "gbk", "€丂你"),
+    (b"\x80\xc4\xe3", "cp936", "€你"),
     (b"\0G\0r", "utf-16", "Gr"),
     (b"\0\0\0G", "utf-32", "G"),
 ]
