@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mailfs import where
 from mailfs.attr import Attrs, lines, parse, value
-from mailfs.cmd import logs, tty
+from mailfs.cmd import background, logs, tty
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
 from mailfs.factotum import guard, keeper
@@ -40,7 +40,10 @@ def main(argv: list[str]) -> int:
     """Run the verb."""
     options = _parser().parse_args(argv)
     logs.start("factotum", logging.INFO if options.debug else logging.WARNING)
-    if not options.plain:
+    root = where.root(options.root)
+    serves = options.template is None and options.oauth is None
+    ready = background.begin("factotum", root, background=serves and options.background)
+    if not options.plain:  # only now: another process would not inherit all of it
         for text in guard.guard():
             log.warning("%s", text)
     if options.template is not None:
@@ -48,7 +51,7 @@ def main(argv: list[str]) -> int:
     elif options.oauth is not None:
         _add(options.service, _granted(options))
     else:
-        _serve(options)
+        _serve(options, root, ready)
     return 0
 
 
@@ -92,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("auth", ""),  # noqa: SIM112
         help="the authentication server; default $auth",
     )
+    background.add(parser)
     parser.add_argument("-d", dest="debug", action="store_true", help="log more")
     parser.add_argument(
         "-p",
@@ -186,7 +190,7 @@ def _flow(device: str) -> str:
 # Serving.
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _serve(options: argparse.Namespace, root: Path, ready: background.Ready) -> None:
     from mailfs.factotum import keyfile
     from mailfs.factotum.agent import Agent
     from mailfs.factotum.authsrv import asker
@@ -197,7 +201,6 @@ def _serve(options: argparse.Namespace) -> None:
 
     if options.user:
         raise UsageError(f"{options.user}: unexpected argument")
-    root = where.root(options.root)
     ask = asker(lambda dom: options.authserver or _authserver(root, dom))
     env = Env(os.urandom, time.time, ask, fetcher())
     agent = Agent(where.user(), PROTOS, env)
@@ -215,7 +218,7 @@ def _serve(options: argparse.Namespace) -> None:
         _load(agent, ring.load(), "keyring", ring.source)
     if options.secstore and not options.none:
         _load_secstore(agent, options.secstore)
-    run(_run(agent, options.service))
+    run(_run(agent, options.service, ready))
 
 
 def _authserver(root: Path, dom: str) -> str:
@@ -292,13 +295,13 @@ def _ours(sock: socket.socket) -> bool:
     return guard.peer_uid(sock) in (None, os.getuid())
 
 
-async def _run(agent: "Agent", name: str) -> None:
+async def _run(agent: "Agent", name: str, ready: background.Ready) -> None:
     from mailfs.factotum.tree import FactotumService
     from mailfs.p9.srv import Server, serve
 
     service = FactotumService(agent)
     server = Server(lambda uname, aname: service.root(uname), admit=_ours)
     try:
-        await serve(server, [where.dialstring(name)])
+        await serve(server, [where.dialstring(name)], ready)
     finally:
         await agent.close()

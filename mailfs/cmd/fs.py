@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from mailfs import where
-from mailfs.cmd import door, logs, net
+from mailfs.cmd import background, door, logs, net
 from mailfs.cmd.args import Parser
 from mailfs.cmd.keys import LoginKeys
 from mailfs.errors import EPERM, MailfsError, Refused, UsageError, reason
@@ -66,6 +66,7 @@ def main(argv: list[str]) -> int:
         "-D", dest="trace", action="store_true", help="log every 9P message"
     )
     _add_telling(parser)
+    background.add(parser)
     door.add(parser)
     net.add(parser)
     parser.add_root()
@@ -74,6 +75,7 @@ def main(argv: list[str]) -> int:
     if options.trace:
         logging.getLogger("mailfs.p9").setLevel(logging.INFO)
     root = where.root(options.root)
+    options.ready = background.begin("fs", root, background=options.background)
     keys = LoginKeys()
     remote = net.make(options, root, where.cache(), keys)
     place = Place(root, where.user(), options.readonly, remote)
@@ -163,7 +165,7 @@ async def _serve(
         telling = [asyncio.ensure_future(one) for one in _tellers(options, ats, boxes)]
         for task in telling:
             task.add_done_callback(_ended)
-        await serve(server, doors)
+        await serve(server, doors, options.ready)
     finally:
         for task in telling:
             task.cancel()
@@ -231,7 +233,7 @@ async def _serve_users(options: argparse.Namespace, place: Place) -> None:
     doors = door.doors(options, ats, users.attach, several=True)
     server = Server(_nobody, trace=options.trace)
     try:
-        await serve(server, doors)
+        await serve(server, doors, options.ready)
     finally:
         await asyncio.to_thread(outbox.settle)
         await users.close_all()

@@ -183,6 +183,8 @@ class Factotum:
         self._instead = instead
         self._connect = dial
         self._dialled: Client | None = None
+        self._notes_version = False
+        self.began: tuple[int, str] | None = None  # see note_version
 
     def __enter__(self) -> "Factotum":
         return self
@@ -203,16 +205,26 @@ class Factotum:
     def reach(self) -> "Factotum":
         """Dial now.  Raises NoFactotum if there is none, else MailfsError."""
         if self._dialled is None:
-            try:
-                self._dialled = self._client_of(self._address)
-            except NoServer as e:
-                if self._instead is not None:
-                    self._dialled = self._client_of(self._instead())
-                elif self._address == SERVICE:
-                    raise NoFactotum("no factotum runs: mailfs factotum &") from e
-                else:
-                    raise NoFactotum(str(e)) from e
+            self._dialled = self._found()
+            if self._notes_version:
+                self.began = self.version()
         return self
+
+    def note_version(self) -> None:
+        """Have began tell the version of the keys now, or when it will be dialled."""
+        self._notes_version = True
+        if self._dialled is not None:
+            self.began = self.version()
+
+    def _found(self) -> Client:
+        try:
+            return self._client_of(self._address)
+        except NoServer as e:
+            if self._instead is not None:
+                return self._client_of(self._instead())
+            if self._address == SERVICE:
+                raise NoFactotum("no factotum runs: mailfs factotum &") from e
+            raise NoFactotum(str(e)) from e
 
     def _client_of(self, address: DialString | str) -> Client:
         return Client(address, timeout=self._timeout, dial=self._connect)

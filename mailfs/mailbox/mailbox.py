@@ -65,6 +65,12 @@ Listener = Callable[[Moved], None]
 """Called on the event loop, after the mailbox has taken over the new view."""
 
 
+def _noticed(task: "asyncio.Task[None]") -> None:
+    """Take the error of a task that noted it, whether or not somebody still waits."""
+    if not task.cancelled():
+        task.exception()
+
+
 class Mailbox:
     """One mailbox, asleep until open or the first refresh."""
 
@@ -264,6 +270,7 @@ class Mailbox:
             match self._now:
                 case Asleep():
                     self._listing = asyncio.ensure_future(self._wake())
+                    self._listing.add_done_callback(_noticed)
                 case Open(state, view):
                     if self._current(view.listing):
                         return None

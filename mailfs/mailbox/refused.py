@@ -32,7 +32,7 @@ class RefusedLogins:
         """Log in to account within the block, by keys.
 
         Raises the refusal of an earlier login, before the block, if the agent still
-        has the same keys.
+        has the same keys.  A first login asks no agent before the server is trusted.
         """
         with self._lock:
             known = self._known.get(account)
@@ -40,12 +40,13 @@ class RefusedLogins:
             error, version = known
             if keys.version() == version:
                 raise error
-        version = keys.version()
+        keys.note_version()
         try:
             yield
         except WAITING as e:
-            with self._lock:
-                self._known[account] = (e, version)
+            if keys.began is not None:
+                with self._lock:
+                    self._known[account] = (e, keys.began)
             raise
         with self._lock:
             self._known.pop(account, None)

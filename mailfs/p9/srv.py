@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -172,10 +172,18 @@ async def _wait(what: "set[asyncio.Future[None]]") -> None:
         await asyncio.wait(what, timeout=FAREWELL)
 
 
-async def serve(server: Server, addresses: Iterable[DialString | Door]) -> None:
+def _silent() -> None:
+    """Tell nobody that we serve."""
+
+
+async def serve(
+    server: Server,
+    addresses: Iterable[DialString | Door],
+    ready: Callable[[], None] = _silent,
+) -> None:
     """Serve on addresses until SIGINT or SIGTERM, or the end of stdio if that is all.
 
-    Raises MailfsError if one of them cannot be served on.
+    ready is called when all are served on.  Raises MailfsError if one cannot be.
     """
     loop = asyncio.get_running_loop()
     stop = loop.create_future()
@@ -188,6 +196,7 @@ async def serve(server: Server, addresses: Iterable[DialString | Door]) -> None:
         loop.add_signal_handler(number, done)
     try:
         served = [await server.listen(address) for address in addresses]
+        ready()
         if all(address.net == "stdio" for address in served):
             for connection in list(server.connections):
                 connection.lost.add_done_callback(lambda _: done())

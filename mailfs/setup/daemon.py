@@ -120,14 +120,36 @@ _UNIT = """\
 Description=mailfs {name}: {what}
 {after}
 [Service]
+{service}
 ExecStart={command}
 Environment=NAMESPACE={namespace}
 Restart=on-failure
 RestartSec=10
+UMask=0077
+LimitCORE=0
 
 [Install]
 WantedBy=default.target
 """
+# The manager of a user knows no network-online.target and passes it over; below
+# /etc/systemd/system it counts.
+_ONLINE = "network-online.target"
+# A server is ready when its mailboxes are open; a large one is listed first.
+_NOTIFY = "Type=notify\nTimeoutStartSec=15min"
+# What needs no privilege, so that it works in a user's manager too.
+_HARDENED = """\
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native"""
+_SERVICE = {
+    FACTOTUM: f"{_NOTIFY}\n{_HARDENED}",
+    FS: f"{_NOTIFY}\n{_HARDENED}",
+    RUNQ: "Type=exec",  # rules of rewrite may run sendmail, which is setgid
+}
 _WHAT = {
     FACTOTUM: "holds your keys",
     FS: "serves your mail as files",
@@ -156,11 +178,13 @@ def unit(name: str) -> str:
 
 
 def _unit(servers: Daemons, name: str, first: str) -> str:
-    after = "" if name == FACTOTUM else f"After={first}\nWants={first}\n"
+    needs = _ONLINE if name == FACTOTUM else f"{_ONLINE} {first}"
+    after = f"After={needs}\nWants={needs}\n"
     return _UNIT.format(
         name=name,
         what=_WHAT[name],
         after=after,
+        service=_SERVICE[name],
         command=" ".join(map(_systemd, servers.words(name))),
         namespace=_systemd(str(where.namespace())),
     )

@@ -202,8 +202,8 @@ def test_with_nothing_to_serve_it_ends_at_a_terminal(
     [
         ("text", "path not served by this file server"),
         ("/etc", "path not served by this file server"),
-        ("/imaps/127.0.0.1/u", "file does not exist"),  # no factotum runs
-        ("/imaps/127.0.0.1/u/*", "file does not exist"),
+        ("/imaps/127.0.0.1/u", "connection refused"),  # that comes before any key
+        ("/imaps/127.0.0.1/u/*", "connection refused"),
         ("/no/such/*", "file does not exist"),
     ],
 )

@@ -20,6 +20,7 @@ def attempt(
     try:
         with refused.guarded(account, keys):
             asked = True
+            keys.keys()
             if error is not None:
                 raise error
     except (LoginRefused, NeedKey, OSError):

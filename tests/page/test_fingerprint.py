@@ -44,7 +44,9 @@ def test_certificate_then_factotum(place: Place, dovecot: Dovecot) -> None:
     """At a terminal it ends; the line that it shows can be typed."""
     path = spec(dovecot, "imaps")
     shown = unattended(place, "upas/fs", f"-f{path}")
-    assert shown.startswith("mailfs fs: cert for localhost not recognized: ")
+    assert shown.startswith(
+        f"mailfs fs: mbox of {where.user()} ({path}): cert for localhost not recognized"
+    )
     assert "(of CN=localhost, until 20" in shown
     found = LINE.search(shown)
     assert found, shown
@@ -54,7 +56,8 @@ def test_certificate_then_factotum(place: Place, dovecot: Dovecot) -> None:
     subprocess.run(["sh", "-c", found[0]], check=True)
     assert trusted.read_text() == f"{found[1]}\n"
     assert unattended(place, "upas/fs", f"-f{path}") == (
-        "mailfs fs: no factotum runs: mailfs factotum &\n"
+        f"mailfs fs: mbox of {where.user()} ({path}): "
+        "no factotum runs: mailfs factotum &\n"
     )
 
 
