@@ -9,8 +9,7 @@ from mailfs.cmd.args import Parser
 from mailfs.mailbox.build import Progress, Report, be_nice, derive
 from mailfs.mailbox.driver import Place
 from mailfs.mailbox.drivers import open_store
-from mailfs.mailbox.folder import MailboxState
-from mailfs.mailbox.index import Index, index_path
+from mailfs.mailbox.folder import MailboxState, index_of
 from mailfs.mailbox.remotestate import state_of
 
 SUMMARY = "build or update a mailbox's index"
@@ -77,8 +76,7 @@ def _owner(text: str) -> tuple[int, int]:
 
 def _folder(spec: str, place: Place, cache: Path) -> MailboxState:
     driver = open_store(spec, place)
-    name = str(Path(driver.path).absolute())
-    return state_of(driver, Index(index_path(cache, name), driver.kind, name))
+    return state_of(driver, index_of(driver, cache))
 
 
 def _lines(progress: Progress) -> None:

@@ -24,6 +24,7 @@ class Shape:
     envelope: bool = False  # a From_ line comes first
     blank: bool = False  # an empty line that is not the message's may come last
     crlf: bool = False  # lines end as on the network
+    volatile: tuple[bytes, ...] = ()  # header lines that are the store's; Driver
 
 
 @dataclass(frozen=True, slots=True)

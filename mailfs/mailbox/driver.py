@@ -44,6 +44,8 @@ class Driver(ABC):
     blank: ClassVar[bool] = False  # an empty line that is not theirs may end them
     exact: ClassVar[bool] = True  # equal idents mean equal octets
     crlf: ClassVar[bool] = False  # lines end as on the network; shown with LF
+    # Beginnings, in lower case, of header lines that programs alter in the store.
+    volatile: ClassVar[tuple[bytes, ...]] = ()
 
     def __init__(self, path: str, place: Place) -> None:
         self.path = path

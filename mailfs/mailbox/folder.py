@@ -8,22 +8,38 @@ import logging
 import sqlite3
 import time
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from mailfs.errors import MailfsError
 from mailfs.mailbox.derive import Shape
-from mailfs.mailbox.driver import Driver
-from mailfs.mailbox.index import Index
+from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.index import Index, WireRow, index_path
 from mailfs.mailbox.kinds import Flag, Listing, Stale
 from mailfs.mailbox.message import Message
 from mailfs.mailbox.octets import Stored
-from mailfs.mailbox.view import Nowhere, View, difference, first_view, merge, without
+from mailfs.mailbox.uidfile import UidFile, uid_path
+from mailfs.mailbox.view import (
+    NO_KEYWORDS,
+    Change,
+    Nowhere,
+    View,
+    difference,
+    first_view,
+    merge,
+    renumbered,
+    without,
+)
+from mailfs.mailbox.wiretext import digest, wiretext
 
 log = logging.getLogger(__name__)
 
 RETRIES = 5  # listings to try when a store changes under our hands each time
+_ALL = (1 << 64) - 1
 T = TypeVar("T")
 
 
@@ -35,7 +51,9 @@ class MailboxState:
     ) -> None:
         self.driver = driver
         self.index = index
-        self.shape = Shape(driver.envelope, driver.blank, driver.crlf)
+        self.name = box_name(driver.path)
+        self.uids = uids_of(driver.place)
+        self.shape = Shape(driver.envelope, driver.blank, driver.crlf, driver.volatile)
         self.first = 1  # the first number that was not known when we opened
         # Digests of removed messages by number; gathered only if it is not None.
         self.removed_digests: dict[int, str] | None = None
@@ -52,7 +70,8 @@ class MailboxState:
 
     def load(self) -> bool:
         """Take the view from the index; True if it still is what the store has."""
-        loaded = self.index.load(Nowhere())
+        self._settle()
+        loaded = self._worded(self.index.load(Nowhere()))
         if loaded is None:
             return False
         self._view = loaded
@@ -62,6 +81,40 @@ class MailboxState:
             return False
         self._view = replace(loaded, listing=listing)
         return True
+
+    def _settle(self) -> None:
+        """Note which start of the machine the index is used in."""
+        try:
+            self.index.settle(boot())
+        except sqlite3.Error as e:
+            log.warning("index %s: %s", self.index.path, e)
+
+    def _worded(self, view: View | None) -> View | None:
+        """Give a view from the index its keywords."""
+        return view if view is None else replace(view, keywords=self.words_of(view))
+
+    def words_of(self, view: View) -> Mapping[int, tuple[str, ...]]:
+        """Return the keywords of a view's messages, by number."""
+        known = self.uids.keywords(self.name)
+        if not known:
+            return NO_KEYWORDS
+        found = _placed(known, view)
+        fresh = {n: words for n, words in found.items() if n not in known}
+        if fresh:
+            self.uids.set_keywords(self.name, self.with_idents(fresh, view))
+        return MappingProxyType(found)
+
+    @staticmethod
+    def with_idents(
+        words: Mapping[int, tuple[str, ...]], view: View
+    ) -> dict[int, tuple[int, tuple[str, ...]]]:
+        """Return (ident, keywords) by number, as the uid file has them."""
+        found = {}
+        for number, row in words.items():
+            at = view.row(number)
+            if at is not None:
+                found[number] = (_signed(view.listing.idents[at]), row)
+        return found
 
     @property
     def heavy(self) -> bool:
@@ -100,14 +153,19 @@ class MailboxState:
         if generation and (old is None or old.generation != generation):
             # Another process has numbered messages that listing may lack, having been
             # made before.  Ours, brought up to date, is later than theirs for certain.
-            old = self.index.load(Nowhere())
+            old = self._worded(self.index.load(Nowhere()))
             listing = self._relisted(listing)
         now = int(self._clock())
         if old is None:
             view = replace(first_view(listing, now), generation=1)
+            view = replace(view, keywords=self.words_of(view))
         else:
             view, change = merge(old, listing, now)
+            view, change = self._parted(view, change)
             view = replace(view, generation=generation + 1)
+            edited = {n: w for n in change.rewritten if (w := view.keywords.get(n))}
+            if edited:
+                self.uids.set_keywords(self.name, self.with_idents(edited, view))
             self._keep_digests(change.gone)
             if self.driver.exact or _same_octets(old, view):
                 self.index.outdate(change.rewritten)
@@ -115,6 +173,82 @@ class MailboxState:
                 self.index.outdate(None)
         self.index.save(old, view)
         return view
+
+    def _parted(self, view: View, change: Change) -> tuple[View, Change]:
+        """Give a message that another program edited a new number, if it was told.
+
+        Clients of IMAP take a number for the same octets for ever.
+        """
+        edited = []
+        for number in change.rewritten:
+            known = self.index.wire(number)
+            if known is not None and self._edited(number, view, known):
+                edited.append(number)
+        if not edited:
+            return view, change
+        view = renumbered(view, edited)
+        was = set(edited)
+        return view, replace(
+            change,
+            gone=tuple(sorted({*change.gone, *edited})),
+            new=tuple(sorted({*change.new, *range(view.next - len(was), view.next)})),
+            rewritten=tuple(n for n in change.rewritten if n not in was),
+        )
+
+    def _edited(self, number: int, view: View, known: WireRow) -> bool:
+        """Whether a message is not what clients know under its number."""
+        message = self.message(number, view)
+        assert message is not None
+        try:
+            text = wiretext(message.stored, self.shape)
+        except (OSError, Stale):
+            return True
+        return digest(text) != known.digest
+
+    def part(self, numbers: Sequence[int]) -> View:
+        """Give messages whose octets have changed new numbers."""
+
+        def step() -> View:
+            generation = self.index.generation
+            old = self.view
+            if old.generation != generation:
+                return self._merge(None, old.listing)
+            there = [n for n in numbers if old.row(n) is not None]
+            new = replace(
+                renumbered(old, there),
+                generation=generation + 1,
+                vers=(old.vers + 1) & 0xFFFFFFFF,
+            )
+            self.index.save(old, new)
+            return new
+
+        self._view = self._indexed(step)
+        return self._view
+
+    def set_keywords(self, words: Mapping[int, tuple[str, ...]]) -> View:
+        """Give messages keywords, by number; on disk when it returns."""
+
+        def step() -> View:
+            generation = self.index.generation
+            old = self.view
+            if old.generation != generation:
+                old = self._merge(None, old.listing)
+                generation = old.generation
+            there = {n: w for n, w in words.items() if old.row(n) is not None}
+            self.uids.set_keywords(self.name, self.with_idents(there, old))
+            merged = {**old.keywords, **there}
+            new = replace(
+                old,
+                generation=generation + 1,
+                vers=(old.vers + 1) & 0xFFFFFFFF,
+                keywords=MappingProxyType({n: w for n, w in merged.items() if w}),
+            )
+            self.index.save(old, new)
+            self.index.touch(there, new.generation)
+            return new
+
+        self._view = self._indexed(step)
+        return self._view
 
     def _keep_digests(self, gone: Iterable[int]) -> None:
         """Keep the digests of messages that go, while the index has them."""
@@ -134,7 +268,8 @@ class MailboxState:
                 raise
             log.warning("index %s: %s; kept in memory", self.index.path, e)
             self.index.close()
-            self.index = Index(None, self.driver.kind, self.driver.path)
+            floor = partial(self.uids.floor, self.name)
+            self.index = Index(None, self.driver.kind, self.driver.path, floor)
             with self.index.transaction():
                 if self._view is not None:
                     self.index.save(None, self._view)
@@ -232,6 +367,61 @@ class MailboxState:
         """Release the store and the index."""
         self.driver.close()
         self.index.close()
+        self.uids.close()
+
+
+def box_name(path: str) -> str:
+    """Return what the index and the uid file call the mailbox at a path."""
+    return str(Path(path).absolute())
+
+
+def uids_of(place: Place) -> UidFile:
+    """Return the uid file of a place's user."""
+    return UidFile(uid_path(place.root, place.user))
+
+
+def index_of(driver: Driver, cache: Path) -> Index:
+    """Open the index of a driver's mailbox, in the cache."""
+    name = box_name(driver.path)
+    floor = partial(uids_of(driver.place).floor, name)
+    return Index(index_path(cache, name), driver.kind, name, floor)
+
+
+@lru_cache(maxsize=1)
+def boot() -> str:
+    """Return what tells this start of the machine from others; empty if unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _signed(ident: int) -> int:
+    """Return an identity as SQLite has it."""
+    return ident - (1 << 64) if ident >> 63 else ident
+
+
+def _placed(
+    known: Mapping[int, tuple[int, tuple[str, ...]]], view: View
+) -> dict[int, tuple[str, ...]]:
+    """Return keywords by the numbers that their messages have now.
+
+    A message is known by number and identity; where numbers began anew, by identity.
+    """
+    idents = view.listing.idents
+    found: dict[int, tuple[str, ...]] = {}
+    lost: dict[int, tuple[str, ...]] = {}
+    for number, (ident, words) in known.items():
+        row = view.row(number)
+        if row is not None and idents[row] == ident & _ALL:
+            found[number] = words
+        else:
+            lost[ident & _ALL] = words
+    if lost:
+        for row, ident in enumerate(idents):
+            if ident in lost:
+                found.setdefault(view.numbers[row], lost[ident])
+    return found
 
 
 def _flagged(

@@ -8,15 +8,16 @@ does so in one transaction that also counts the generation up.
 import hashlib
 import logging
 import os
+import secrets
 import sqlite3
 import threading
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mailfs.mailbox.kinds import Key, Listing, MessageReader
+from mailfs.mailbox.kinds import Flag, Key, Listing, MessageReader
 from mailfs.mailbox.view import View, order_of
 
 log = logging.getLogger(__name__)
@@ -37,20 +38,54 @@ create table body (number integer primary key, digest blob, lines integer, parts
 create table slice (number integer primary key, header blob, structure blob);
 """
 
-_DERIVED = ("head", "body", "slice")  # tables that follow from the message
+# Tables of servers that tell clients numbers for good (see mailfs.mailbox.uid):
+# the generation that last touched a message, if that was not the base; numbers that
+# have gone, with the generation that removed them; messages as such clients see them.
+_SERVED = """
+create table if not exists touched (number integer primary key, modseq integer);
+create index if not exists touched_by on touched (modseq);
+create table if not exists gone (number integer primary key, modseq integer);
+create table if not exists wire (
+    number integer primary key, size integer, digest blob, checked integer,
+    envelope blob, body blob, structure blob)
+"""
 
+_DERIVED = ("head", "body", "slice")  # tables that follow from the message
+MAX_GONE = 100_000  # numbers of removed messages that are kept
+CRASHED = 1 << 20  # generations that a crash of the machine may have lost
+
+_RECENT = Flag.RECENT.value
 _PUT = "insert or replace into message values (?,?,?,?,?,?,?,?)"
+
+
+class WireRow(NamedTuple):
+    """A message as clients of IMAP see it: with CRLF, and what they are told of it."""
+
+    size: int  # octets
+    digest: bytes
+    checked: int  # 0 if the message may have been edited since
+    envelope: bytes
+    body: bytes
+    structure: bytes
 
 
 class Index:
     """One mailbox's tables.  Each thread gets a connection of its own."""
 
-    def __init__(self, path: Path | None, kind: str, name: str) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        kind: str,
+        name: str,
+        floor: "Callable[[str], int] | None" = None,
+    ) -> None:
         """Open the index at path, made afresh if it is not ours to read.
 
         With no path, or where none can be written, it is kept in memory.  kind and
-        name say whose index it is: one made for another mailbox is not used.
+        name say whose index it is: one made for another mailbox is not used.  floor
+        gives the number that the next message gets at least, by born.
         """
+        self._floor = floor or (lambda born: 0)
         self._owner = f"{kind} {name}".encode("utf-8", "surrogateescape")
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -67,7 +102,7 @@ class Index:
         if path is None:
             # One connection for all threads; sqlite3 serialises them itself.
             self._memory = self._dial(":memory:")
-            self._memory.executescript(_TABLES)
+            self._memory.executescript(_TABLES + _SERVED)
             self._mark(self._memory)
 
     def close(self) -> None:
@@ -113,6 +148,7 @@ class Index:
     def _prepare(self) -> None:
         try:
             if self._usable():
+                self._serve(self._db)
                 return
         except sqlite3.DatabaseError as e:
             if isinstance(e, sqlite3.OperationalError):
@@ -128,7 +164,7 @@ class Index:
         db.execute("pragma journal_mode=wal")
         with self.transaction():
             if not self._owner_of(db):  # else another process was first
-                for statement in _TABLES.split(";"):
+                for statement in (_TABLES + _SERVED).split(";"):
                     db.execute(statement)
                 self._mark(db)
 
@@ -158,6 +194,22 @@ class Index:
     def _mark(self, db: sqlite3.Connection) -> None:
         db.execute(f"pragma user_version={VERSION}")
         db.execute("insert into meta values ('owner', ?)", (self._owner,))
+        db.execute("insert into meta values ('born', ?)", (secrets.token_hex(8),))
+
+    def _serve(self, db: sqlite3.Connection) -> None:
+        """Give an index of before what servers of numbers need."""
+        if "born" in self._meta(db):
+            return
+        with self.transaction():
+            for statement in _SERVED.split(";"):
+                db.execute(statement)
+            born = secrets.token_hex(8)
+            db.execute("insert or ignore into meta values ('born', ?)", (born,))
+
+    @property
+    def born(self) -> str:
+        """What tells this numbering from any other: another index has another."""
+        return str(self._meta(self._db).get("born", ""))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -237,7 +289,7 @@ class Index:
             numbers=numbers,
             seqs=seqs,
             order=order_of(numbers),
-            next=int(meta["next"]),
+            next=max(int(meta["next"]), self._floor(str(meta["born"]))),
             vers=int(meta["vers"]),
             mtime=int(meta["mtime"]),
             generation=int(meta["generation"]),
@@ -251,8 +303,14 @@ class Index:
         if old is not None:
             known = {row[0]: row for row in _rows(old, head, old.count - tail)}
         rows = _rows(new, head, new.count - tail)
-        db.executemany(_PUT, (row for row in rows if known.pop(row[0], None) != row))
-        self._forget(known)
+        if old is None:
+            db.executemany(_PUT, rows)
+        else:
+            changed, touched = _changed(rows, known)
+            db.executemany(_PUT, changed)
+            self.touch(touched, new.generation)
+            self._forget(known)
+            self._bury(known, new.generation)
         listing = new.listing
         db.executemany(
             "insert or replace into meta values (?,?)",
@@ -273,6 +331,86 @@ class Index:
         for table in ("message", *_DERIVED):
             self._db.executemany(f"delete from {table} where number=?", gone)
 
+    def touch(self, numbers: Iterable[object], generation: int) -> None:
+        """Note that a generation has changed messages; within a transaction."""
+        self._db.executemany(
+            "insert or replace into touched values (?,?)",
+            [(n, generation) for n in numbers],
+        )
+
+    def _bury(self, numbers: Iterable[object], generation: int) -> None:
+        gone = [(n, generation) for n in numbers]
+        if not gone:
+            return
+        db = self._db
+        db.executemany("insert or replace into gone values (?,?)", gone)
+        for table in ("touched", "wire"):
+            db.executemany(f"delete from {table} where number=?", [g[:1] for g in gone])
+        old = db.execute(
+            "select modseq from gone order by modseq desc limit 1 offset ?", (MAX_GONE,)
+        ).fetchone()
+        if old is not None:
+            db.execute("delete from gone where modseq<=?", old)
+            db.execute("insert or replace into meta values ('buried', ?)", old)
+
+    def settle(self, boot: str) -> None:
+        """Begin new generations if the machine may have crashed since the last one.
+
+        boot tells this start of the machine from all others.  What was written last
+        may be lost, and what clients were told of it must not be told of other things.
+        """
+        db = self._db
+        if self._meta(db).get("boot") == boot:
+            return
+        with self.transaction():
+            meta = self._meta(db)
+            if meta.get("boot") == boot:
+                return
+            put = "insert or replace into meta values (?,?)"
+            if "boot" in meta and "generation" in meta:
+                generation = int(meta["generation"]) + CRASHED
+                db.execute("delete from touched")
+                names = ("generation", "base", "buried")
+                db.executemany(put, [(name, generation) for name in names])
+            db.execute(put, ("boot", boot))
+
+    def modseqs(self, since: int = 0) -> dict[int, int]:
+        """Return the generations, above since, that last touched messages.
+
+        A message that is not among them was touched by base at the latest.
+        """
+        query = "select number, modseq from touched where modseq>?"
+        return dict(self._db.execute(query, (since,)))
+
+    @property
+    def base(self) -> int:
+        """The generation that counts for messages which none has touched since."""
+        return int(self._meta(self._db).get("base", 1))
+
+    def gone(self, since: int) -> list[int] | None:
+        """Return the numbers removed after a generation, None if not all are known."""
+        if since < int(self._meta(self._db).get("buried", 0)):
+            return None
+        query = "select number from gone where modseq>? order by number"
+        return [number for (number,) in self._db.execute(query, (since,))]
+
+    def wire(self, number: int) -> WireRow | None:
+        """Return a message as clients of IMAP see it, None if that is not known."""
+        query = (
+            "select size, digest, checked, envelope, body, structure from wire "
+            "where number=?"
+        )
+        row = self._row(query, number)
+        return None if row is None else WireRow(*row)
+
+    def sizes(self) -> dict[int, int]:
+        """Return the sizes of messages, as clients see them, that are known."""
+        return dict(self._db.execute("select number, size from wire where checked"))
+
+    def put_wires(self, rows: Sequence[tuple[int, WireRow]]) -> None:
+        """Add messages, of those that are still there, as clients see them."""
+        self._put("wire", [(number, *row) for number, row in rows])
+
     def outdate(self, numbers: Iterable[int] | None) -> None:
         """Drop what was derived from those messages, from all without an argument."""
         gone = None if numbers is None else [(n,) for n in numbers]
@@ -281,6 +419,8 @@ class Index:
                 self._db.execute(f"delete from {table}")
             else:
                 self._db.executemany(f"delete from {table} where number=?", gone)
+        if gone is None:
+            self._db.execute("update wire set checked=0")
 
     def head(self, number: int) -> tuple[int, int, str] | None:
         """Return (start, body, fields) of a message's header as derive made it."""
@@ -351,7 +491,28 @@ class Index:
         )
 
 
-def _rows(view: View, start: int, end: int) -> Iterator[tuple[int | str | bytes, ...]]:
+Row = tuple[int | str | bytes, ...]
+
+
+def _changed(
+    rows: Iterable[Row], known: dict[int | str | bytes, Row]
+) -> tuple[list[Row], list[int | str | bytes]]:
+    """Return rows that differ from the known ones, and what of them clients can see.
+
+    Leaves in known those that are not among the rows.
+    """
+    changed, touched = [], []
+    for row in rows:
+        was = known.pop(row[0], None)
+        if was == row:
+            continue
+        changed.append(row)
+        if was is None or was[3] != row[3] or (int(was[7]) ^ int(row[7])) & ~_RECENT:
+            touched.append(row[0])
+    return changed, touched
+
+
+def _rows(view: View, start: int, end: int) -> Iterator[Row]:
     """Give rows [start, end) of a view's listing as rows of the message table."""
     l, part = view.listing, slice(start, end)
     return zip(

@@ -18,8 +18,7 @@ from typing import TypeVar
 from mailfs.errors import MailfsError, reason
 from mailfs.mailbox.build import Build, derive_few
 from mailfs.mailbox.driver import Driver, Place
-from mailfs.mailbox.folder import MailboxState
-from mailfs.mailbox.index import Index, index_path
+from mailfs.mailbox.folder import MailboxState, index_of
 from mailfs.mailbox.kinds import Flag, Listing
 from mailfs.mailbox.message import Message, Need
 from mailfs.mailbox.remotestate import state_of
@@ -157,9 +156,7 @@ class Mailbox:
         self._build_rest()
 
     def _new_state(self) -> MailboxState:
-        driver = self.driver
-        name = str(Path(driver.path).absolute())
-        return state_of(driver, Index(index_path(self._cache, name), driver.kind, name))
+        return state_of(self.driver, index_of(self.driver, self._cache))
 
     def _opened(self, state: MailboxState, apart: bool) -> View:
         if state.load():
@@ -389,6 +386,23 @@ class Mailbox:
         state = await self._awake()
         await self._change(state, lambda: state.set_flags(changes))
 
+    async def consult(self, job: Callable[[MailboxState], T]) -> T:
+        """Do job with the state of the open mailbox, on the worker; it may block."""
+        state = await self._awake()
+        return await self.run(lambda: job(state))
+
+    async def alter(self, job: Callable[[MailboxState], T]) -> T:
+        """Do job, which may change the state's view, on the worker; as consult."""
+        state = await self._awake()
+        found: list[T] = []
+
+        def work() -> View:
+            found.append(job(state))
+            return state.view
+
+        await self._change(state, work)
+        return found[0]
+
     def status(self) -> list[tuple[str, str]]:
         """Return the rows of the file ``status``: names and values."""
         rows = [
@@ -433,6 +447,7 @@ class Mailbox:
             self._build.stop()
         if isinstance(self._now, Open):
             self._now.state.index.close()
+            self._now.state.uids.close()
         self.driver.close()
 
 

@@ -8,8 +8,9 @@ replaces it, so whoever holds an open message keeps what it opened.
 from array import array
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from mailfs.errors import EIO
@@ -17,6 +18,9 @@ from mailfs.mailbox.kinds import Flag, Key, Listing, MessageReader, Stale
 
 MAX_SEQ = 99  # fileid has two digits for messages of one second; upasfs(4)
 _RECENT = Flag.RECENT.value
+
+
+NO_KEYWORDS: Mapping[int, tuple[str, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class View:
     vers        changes with every visible change, and only then
     mtime       when it last did, seconds since the epoch
     generation  the index's count of changes, of whoever made them
+    keywords    flags beyond Flag, by number, sorted; of gone messages too
     """
 
     listing: Listing
@@ -40,6 +45,7 @@ class View:
     vers: int
     mtime: int
     generation: int = 0
+    keywords: Mapping[int, tuple[str, ...]] = field(default_factory=lambda: NO_KEYWORDS)
 
     @property
     def count(self) -> int:
@@ -138,6 +144,7 @@ def merge(old: View, listing: Listing, now: int) -> tuple[View, Change]:
         vers=(old.vers + bool(change)) & 0xFFFFFFFF,
         mtime=now if change else old.mtime,
         generation=old.generation,
+        keywords=old.keywords,
     )
     return view, change
 
@@ -166,12 +173,32 @@ def difference(old: View, new: View) -> Change:
             rewritten.append(number)
         elif (old.listing.flags[before] ^ new.listing.flags[row]) & ~_RECENT:
             modified.append(number)
+    modified += _reworded(old, new, {*fresh, *was, *rewritten, *modified})
     return Change(
         new=tuple(sorted(fresh)),
         gone=tuple(sorted(was)),
         modified=tuple(sorted(modified)),
         rewritten=tuple(sorted(rewritten)),
     )
+
+
+def renumbered(old: View, numbers: Iterable[int]) -> View:
+    """Return the view with new numbers for some of its messages."""
+    column = old.numbers[:]
+    following = old.next
+    for row in sorted(old.rows(numbers)):
+        column[row] = following
+        following += 1
+    return replace(old, numbers=column, order=order_of(column), next=following)
+
+
+def _reworded(old: View, new: View, known: set[int]) -> list[int]:
+    """Return the numbers, but for known ones, whose keywords differ."""
+    a, b = old.keywords, new.keywords
+    if a is b:
+        return []
+    differ = (n for n in a.keys() | b.keys() if a.get(n) != b.get(n))
+    return [n for n in differ if n not in known and new.row(n) is not None]
 
 
 def without(old: View, listing: Listing, rows: Sequence[int], now: int) -> View:
@@ -193,6 +220,7 @@ def without(old: View, listing: Listing, rows: Sequence[int], now: int) -> View:
         vers=(old.vers + len(gone)) & 0xFFFFFFFF,
         mtime=now,
         generation=old.generation,
+        keywords=old.keywords,
     )
     if len(listing) == len(kept):
         return replace(known, listing=listing)

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from mailfs.errors import EPERM, EROFS, Refused
 from mailfs.mailbox.driver import Place
+from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.kinds import Flag
 from mailfs.mailbox.mailbox import Mailbox
 from mailfs.mailbox.message import Message, Need
@@ -208,6 +209,19 @@ class ScopedMailbox:
         self._check_writable()
         driver = self._box.driver
         await self._box.run(lambda: driver.append(message, date, sender, flags))
+
+    async def consult(self, job: Callable[[MailboxState], T]) -> T:
+        """Do job with the mailbox's state, on its worker; it changes nothing."""
+        return await self._box.consult(job)
+
+    async def relist(self, job: Callable[[MailboxState], T]) -> T:
+        """Do job, which lists the store anew, on the worker."""
+        return await self._box.alter(job)
+
+    async def alter(self, job: Callable[[MailboxState], T]) -> T:
+        """Do job, which changes the mailbox, on its worker.  Raises Refused."""
+        self._check_writable()
+        return await self._box.alter(job)
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
         """Return the numbers of which no message is seen."""

@@ -70,6 +70,7 @@ class Spool(LocalDriver):
     envelope = True
     blank = True
     exact = False  # idents do not see all octets
+    volatile = boxflags.VOLATILE
 
     def __init__(self, path: str, place: Place) -> None:
         super().__init__(path, place)

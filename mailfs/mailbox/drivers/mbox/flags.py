@@ -18,7 +18,7 @@ from mailfs.mailbox.octets import Octets, all_of
 from mailfs.msg import header
 
 # Header lines that say something of the store, not of the message.
-_VOLATILE = (
+VOLATILE = (
     b"status:",
     b"x-status:",
     b"x-keywords:",
@@ -60,7 +60,7 @@ def digest(fd: int, start: int, size: int) -> tuple[str, int]:
     keep = True
     for text in data[:end].splitlines(keepends=True):
         if text[:1] not in (b" ", b"\t"):  # else it continues the line before
-            keep = not text.lower().startswith(_VOLATILE)
+            keep = not text.lower().startswith(VOLATILE)
         if keep:
             d.update(text)
     d.update(b"%d" % max(body, 0))
