@@ -53,6 +53,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "serve": {
         "smtpd": "smtpd",
+        "imap4d": "imap4d",
     },
 }
 VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}

@@ -103,6 +103,20 @@ def disposition(value: bytes | None, hint: str | None = None) -> tuple[str, Para
     return word, _decoded(_pairs(value, m.end()), hint)
 
 
+def pairs(value: bytes | None) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Return a field body's first word, in its spelling, and its parameters as sent.
+
+    Names are in lower case, quotes undone; sections of RFC 2231 stay apart.
+    """
+    if value is None:
+        return b"", []
+    value = _head(unfold(value[:MAX_VALUE]))
+    m = _TYPE.match(value)
+    if m is None:
+        return b"", _pairs(value, 0)
+    return value[m.start(1) : m.end()], _pairs(value, m.end())
+
+
 def encoding(value: bytes | None) -> str:
     """Return the word of a Content-Transfer-Encoding, in lower case; empty for none.
 

@@ -69,3 +69,25 @@ def show(date: int) -> str:
         f"{t.tm_mday:2d}-{_MONTHS[t.tm_mon - 1]}-{t.tm_year:04d} "
         f"{t.tm_hour:02d}:{t.tm_min:02d}:{t.tm_sec:02d} +0000"
     )
+
+
+def moment(text: bytes) -> int | None:
+    """Return seconds since the epoch of a date-time as APPEND has it, None if none."""
+    text = text.rjust(26)
+    midnight = _midnight(text)
+    if midnight is None:
+        return None
+    hour, minute, second = int(text[12:14]), int(text[15:17]), int(text[18:20])
+    if hour > 23 or minute > 59 or second > 60:
+        return None
+    return midnight + hour * 3600 + minute * 60 + second
+
+
+def day(number: bytes, month: bytes, year: bytes) -> int | None:
+    """Return the days since the epoch of ``1-Feb-1994``, taken apart; None if none."""
+    at = _NUMBER.get(month.upper())
+    if at is None or not int(year) > 0:
+        return None
+    if not 0 < int(number) <= calendar.monthrange(int(year), at)[1]:
+        return None
+    return calendar.timegm((int(year), at, int(number), 0, 0, 0)) // 86400
