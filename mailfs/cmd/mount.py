@@ -72,6 +72,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "rm -r ~/mail/mbox/3                        (deletes message 3)\n"
         "fusermount3 -u ~/mail",
         files="$NAMESPACE/upasfs      the service mounted by default\n"
+        "DIR/error              what the server has refused of late\n"
         "/dev/fuse              and fusermount3, of Debian's package fuse3\n"
         "ROOT/sys/lib/tls/9fs   thumbprints of the servers dialled by TLS",
     )

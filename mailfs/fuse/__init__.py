@@ -8,5 +8,6 @@ ops         what the kernel asks, answered from a tree
 tree, node, entry   the 9P side: fids walked, files remembered, attributes
 handles, opening, openfile, opendir   what processes have open
 ahead, relist, recursion   what is guessed of readers, so that they wait less
-errstr      texts of 9P servers as errnos of Linux
+moving      a message that gets another mailbox
+errstr, failures   texts of 9P servers as errnos of Linux, and kept to be read
 """

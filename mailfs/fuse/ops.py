@@ -10,12 +10,13 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from mailfs.errors import EPERM, Refused
-from mailfs.fuse import abi, handles, recursion
+from mailfs.errors import EPERM, MailfsError, Refused
+from mailfs.fuse import abi, failures, handles, recursion
 from mailfs.fuse.abi import Op, Request, Valid
 from mailfs.fuse.device import MAX_WRITE
 from mailfs.fuse.entry import Entry, fit
 from mailfs.fuse.errstr import errno_of
+from mailfs.fuse.failures import Failures, TextFile
 from mailfs.fuse.handles import Handles
 from mailfs.fuse.moving import move
 from mailfs.fuse.node import (
@@ -66,10 +67,12 @@ class Ops:
         nodes: Nodes,
         expire: Expire,
         store: Store,
+        refused: Failures,
         handles: Handles | None = None,
     ) -> None:
         """Make them; handles are those of a tree before this one."""
         self.tree = tree
+        self.failures = refused
         self.nodes = nodes
         self._expire = expire
         self._store = store
@@ -80,7 +83,8 @@ class Ops:
 
     def renewed(self, tree: Tree) -> "Ops":
         """Make the operations on the tree that takes this one's place."""
-        ops = Ops(tree, self.nodes, self._expire, self._store, self._handles)
+        shared = self._expire, self._store, self.failures, self._handles
+        ops = Ops(tree, self.nodes, *shared)
         ops._expires = self._expires
         return ops
 
@@ -132,7 +136,12 @@ class Ops:
             if node is not None:
                 return self._given(node)
         asked = self.tree.clock()
-        entry, fid = await self.tree.look(parent, name)
+        try:
+            entry, fid = await self.tree.look(parent, name)
+        except MailfsError:
+            if parent.parent is None and name == failures.NAME:
+                return self._given(self.failures.enter())
+            raise
         node = self.nodes.enter(parent, entry, asked)
         self.tree.keep(node, fid)
         return self._given(node)
@@ -164,6 +173,9 @@ class Ops:
         """Tell a node's attributes."""
         node = self.nodes.find(request.node)
         # Without a server the mount point is there still: programs must see a mount.
+        if self.failures.holds(node):
+            node.update(self.failures.entry())
+            return self._attr(node)
         gone = node.parent is None and self.tree.mux.lost.done()
         if gone or self.nodes.fresh(node):
             return self._attr(node)
@@ -231,6 +243,11 @@ class Ops:
         node = self.nodes.find(request.node)
         flags, _ = abi.OPEN_IN.unpack_from(request.body)
         mode = handles.mode(flags)
+        if self.failures.holds(node):
+            if mode != OREAD:
+                raise Refused(EPERM)
+            file = TextFile(self.tree, node, self.failures.octets())
+            return self._handles.add_direct(file)
         if mode == OREAD and node.entry.vers:
             return self._opening.open(node)
         return self._open_direct(node, mode)

@@ -12,6 +12,7 @@ from mailfs.fuse.abi import Op, Request
 from mailfs.fuse.device import Device, Unmounted
 from mailfs.fuse.entry import Entry
 from mailfs.fuse.errstr import errno_of
+from mailfs.fuse.failures import Failures
 from mailfs.fuse.news import News
 from mailfs.fuse.node import Nodes
 from mailfs.fuse.ops import HANDLERS, REFUSED, Ops
@@ -20,6 +21,18 @@ from mailfs.fuse.tree import Tree
 log = logging.getLogger(__name__)
 
 PATIENCE = 0.8  # seconds for the server to answer the flush of what is interrupted
+# Where the name begins of which something is asked, by operation.
+NAMED: dict[int, int] = {
+    Op.LOOKUP: 0,
+    Op.UNLINK: 0,
+    Op.RMDIR: 0,
+    Op.MKDIR: abi.MKDIR_IN.size,
+    Op.CREATE: abi.CREATE_IN.size,
+    Op.RENAME: abi.RENAME_IN.size,
+    Op.RENAME2: abi.RENAME2_IN.size,
+}
+QUIET = (Op.LOOKUP, Op.GETATTR)
+
 FAREWELL = 1.0  # seconds for the server to answer what is flushed at the end
 
 
@@ -36,7 +49,8 @@ class FuseSession:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._nodes = nodes
-        self._ops = Ops(tree, nodes, self._expire, device.store)
+        self._failures = Failures(nodes)
+        self._ops = Ops(tree, nodes, self._expire, device.store, self._failures)
         self._tasks: dict[int, asyncio.Task[None]] = {}  # by unique
         self._news: asyncio.Task[None] | None = None
         self._closing = False
@@ -101,7 +115,7 @@ class FuseSession:
         try:
             answer = handler(self._ops, request)
         except (MailfsError, OSError) as e:
-            self.device.refuse(request.unique, _number(e))
+            self.device.refuse(request.unique, self._number(request, e))
             return
         if isinstance(answer, bytes):
             self.device.reply(request.unique, answer)
@@ -118,7 +132,7 @@ class FuseSession:
         except asyncio.CancelledError:
             number = errno.EIO if self._closing else errno.EINTR
         except (MailfsError, OSError) as e:
-            number = _number(e)
+            number = self._number(request, e)
         except Exception:
             log.exception("unexpected error in %s", Op(request.op).name)
             number = errno.EIO
@@ -131,6 +145,20 @@ class FuseSession:
             self.device.refuse(request.unique, number)
         else:
             self.device.reply(request.unique, data or b"")
+
+    def _number(self, request: Request, error: MailfsError | OSError) -> int:
+        """Find the errno of an error, and keep the words of one that is the server's.
+
+        That a name is missing says all there is to say.
+        """
+        if isinstance(error, OSError):
+            return error.errno or errno.EIO
+        number = errno_of(error)
+        if number != errno.ENOENT or request.op not in QUIET:
+            start = NAMED.get(request.op)
+            named = b"" if start is None else abi.name(request.body, start)
+            log.warning("%s", self._failures.note(request.node, named, error))
+        return number
 
     def _interrupt(self, unique: int) -> None:
         """Flush a request, unless it has been answered meanwhile."""
@@ -173,9 +201,3 @@ class FuseSession:
     async def _settle(self, seconds: float | None) -> None:
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=seconds)
-
-
-def _number(error: MailfsError | OSError) -> int:
-    if isinstance(error, OSError):
-        return error.errno or errno.EIO
-    return errno_of(error)

@@ -237,6 +237,26 @@ class TestReal:
         ]
         assert box.read_bytes().rstrip(b"\n") == b"\nFrom ".join(left).rstrip(b"\n")
 
+    def test_what_the_server_says_is_kept(self, mail: Mounted) -> None:
+        here = mail.path
+        assert out("cat error; ls | grep error || echo none", here) == "none\n"
+        for script in ("frob >ctl", "x >mbox/3/flags", "delete none 1 >ctl"):
+            assert sh(f"/bin/echo {script}", here).returncode != 0
+        assert sh("rm mbox/3/subject; mkdir mbox/new", here).returncode != 0
+        assert sh("cat mbox/99/subject; cat nonesuch", here).returncode != 0
+        assert out("cat error", here).splitlines() == [
+            "ctl: unknown control message",
+            "mbox/3/flags: bad flag",
+            "ctl: no such mailbox",
+            "mbox/3/subject: permission denied",
+            "mbox/new: permission denied",
+        ]
+        assert sh("/bin/echo x >error", here).returncode != 0
+        assert out("stat -c %A error; wc -l <error", here).split() == [
+            "-r--------",
+            "6",
+        ]
+
     def test_moving_messages(self, box: Path, tmp_path: Path) -> None:
         """To another mailbox by rename(2), to a plain directory as a copy."""
         other = tmp_path / "other"
