@@ -53,6 +53,7 @@ STORE = Struct("=QQII")  # nodeid offset size padding; the octets follow
 NOTIFY_INVAL_ENTRY = 3
 NOTIFY_STORE = 4
 EXPIRE_ONLY = 1
+GETATTR_FH = 1  # asked by an open file, as lseek(2) does that seeks the end
 
 
 class Op(IntEnum):

@@ -7,6 +7,7 @@ from mailfs.fuse.abi import OPEN_OUT, Fopen
 from mailfs.fuse.node import FuseNode
 from mailfs.fuse.opendir import OpenDir
 from mailfs.fuse.openfile import FuseFile
+from mailfs.fuse.waiting import WaitingFile
 from mailfs.p9.fcall import ORDWR, OREAD, OTRUNC, OWRITE
 
 _ACCESS = {os.O_RDONLY: OREAD, os.O_WRONLY: OWRITE, os.O_RDWR: ORDWR}
@@ -44,6 +45,11 @@ class Handles:
         if not isinstance(directory, OpenDir):
             raise OSError(errno.EBADF, "no such open directory")
         return directory
+
+    def waiting(self, node: FuseNode) -> list[WaitingFile]:
+        """List what a file whose readers wait is open as."""
+        handles = self._handles.values()
+        return [h for h in handles if isinstance(h, WaitingFile) and h.node is node]
 
     def directories(self, node: FuseNode) -> list[OpenDir]:
         """Return what a directory is open as."""

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 FILE = "changes"
 AGAIN = 5.0  # seconds until a file that could not be read is tried again
+SHORT = 32 << 10  # octets that one read asks for; a server holds them while it waits
 WORDS = 3  # in a line
 
 Doubt = Callable[[list[Name]], None]
@@ -47,7 +48,7 @@ class News:
                 return
             self._nodes.hear()
             try:
-                await self._read(opened.fid, opened.unit)
+                await self._read(opened.fid, min(SHORT, opened.unit))
             except Refused as e:
                 log.info("%s: %s", FILE, e)
             except MailfsError:

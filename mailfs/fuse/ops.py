@@ -7,6 +7,7 @@ Refused with the server's refusal, or OSError with an errno of ours.
 import asyncio
 import errno
 import os
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -32,6 +33,7 @@ from mailfs.fuse.openfile import FuseFile
 from mailfs.fuse.opening import Opening, Store
 from mailfs.fuse.relist import Relist
 from mailfs.fuse.tree import Opened, Tree
+from mailfs.fuse.waiting import WaitingFile
 from mailfs.p9.fcall import DMDIR, NOTOUCH, OREAD, OTRUNC, Twstat
 
 Answer: TypeAlias = bytes | Awaitable[bytes | None] | None
@@ -152,7 +154,9 @@ class Ops:
 
     def _left(self, node: FuseNode) -> int:
         """Return how long the kernel may believe what it is told, in nanoseconds."""
-        return self.nodes.left(node) if self._expires else 0
+        if not self._expires or self.tree.waits(node.entry):
+            return 0
+        return self.nodes.left(node)
 
     def forget(self, request: Request) -> None:
         """Take back what was given."""
@@ -172,6 +176,8 @@ class Ops:
     def getattr(self, request: Request) -> Answer:
         """Tell a node's attributes."""
         node = self.nodes.find(request.node)
+        if self.tree.waits(node.entry):
+            return self._growing(node, *abi.GETATTR_IN.unpack_from(request.body))
         # Without a server the mount point is there still: programs must see a mount.
         if self.failures.holds(node):
             node.update(self.failures.entry())
@@ -180,6 +186,20 @@ class Ops:
         if gone or self.nodes.fresh(node):
             return self._attr(node)
         return self._getattr(node)
+
+    def _growing(self, node: FuseNode, flags: int, _: int, fh: int) -> bytes:
+        """Tell the attributes of a file whose readers wait: it grows, and is new.
+
+        It is as long as what its readers have been given, or the one that asks.
+        """
+        found = self._handles.waiting(node)
+        if flags & abi.GETATTR_FH:
+            found = [f for f in found if f is self._handles.file(fh)]
+            for file in found:
+                file.follow()
+        length = max((file.end for file in found), default=0)
+        entry = node.entry._replace(length=length, mtime=int(time.time()))
+        return abi.ATTR_OUT.pack(0, 0, 0) + entry.attr()
 
     async def _getattr(self, node: FuseNode) -> bytes:
         asked = self.tree.clock()
@@ -257,6 +277,8 @@ class Ops:
         opened = await self.tree.open(node, mode)
         if mode & OTRUNC:
             await self._changed(node)
+        if mode == OREAD and self.tree.waits(node.entry):
+            return self._handles.add_direct(WaitingFile(self.tree, node, opened))
         file = FuseFile(self.tree, node, opened, mode, direct=True)
         return self._handles.add_direct(file)
 

@@ -247,8 +247,12 @@ class Tree:
         Whatever reads all the files it finds would wait with those who wait there.
         """
         for found in entries(data, self.owner):
-            if found.length or found.kind or found.name not in self._unlisted:
+            if not self.waits(found):
                 yield found
+
+    def waits(self, entry: Entry) -> bool:
+        """Whether readers of a file wait for what is to come."""
+        return entry.name in self._unlisted and not entry.length and not entry.kind
 
     def keep_listing(self, node: FuseNode, entries: list[Entry], asked: float) -> None:
         """Let a listing just read answer for the names in a directory for a while."""

@@ -3,10 +3,13 @@
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -344,6 +347,71 @@ def test_readers_wait_and_are_told(mounted: Mounted, served: Served) -> None:
         b"new box/6\n"
     }
     served.until(lambda world: world.event.readers == 0)
+
+
+@pytest.mark.parametrize("command", ["tail -f event", "tail -n 3 -f event"])
+def test_followers_print_each_line(
+    mounted: Mounted, served: Served, tmp_path: Path, command: str
+) -> None:
+    told = tmp_path / "told"
+    with told.open("w") as output:
+        follower = subprocess.Popen(
+            command.split(), cwd=mounted.path, stdout=output, stderr=subprocess.PIPE
+        )
+    try:
+        lines = b""
+        for turn in range(3):
+            served.until(lambda world: len(world.event.waiting) == 1)
+            served.do(served.world.event.tell, b"%d\n" % turn)
+            lines += b"%d\n" % turn
+            assert _within(partial(_tells, told, lines))
+    finally:
+        follower.terminate()
+    assert follower.communicate(timeout=WAIT)[1] == b""
+    assert told.read_bytes() == lines
+    served.until(lambda world: world.event.readers == 0)
+
+
+def test_a_pager_prints_each_line(
+    mounted: Mounted, served: Served, tmp_path: Path
+) -> None:
+    for program in ("less", "script"):
+        if shutil.which(program) is None:
+            pytest.skip(f"missing: apt-get install {program}")
+    told = tmp_path / "told"
+    pager = subprocess.Popen(
+        ["script", "-qfc", "less +F event", told],
+        cwd=mounted.path,
+        env=os.environ | {"TERM": "xterm"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        for turn in range(3):
+            served.until(lambda world: len(world.event.waiting) == 1)
+            line = b"modify box/%d" % turn
+            served.do(served.world.event.tell, line + b"\n")
+            assert _within(partial(_tells, told, line))
+    finally:
+        pager.kill()
+        pager.communicate()
+
+
+def _tells(path: Path, text: bytes) -> bool:
+    return text in path.read_bytes()
+
+
+def test_what_has_come_can_be_read_again(mounted: Mounted, served: Served) -> None:
+    with (mounted.path / "event").open("rb", buffering=0) as file:
+        for line in (b"one\n", b"two\n"):
+            later = threading.Timer(0.05, served.do, (served.world.event.tell, line))
+            later.start()
+            assert file.read(100) == line
+            later.join()
+        assert os.pread(file.fileno(), 3, 0) == b"one"
+        assert os.pread(file.fileno(), 100, 4) == b"two\n"
+        assert file.seek(0, os.SEEK_END) == 8
+        assert file.read(100) == b""  # who seeks the end is told of it
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
