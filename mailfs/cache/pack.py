@@ -4,19 +4,22 @@ All network mailboxes share it, in several processes at once: the server and tho
 that build indexes.  It is never trusted: every piece carries a CRC-32 over the
 mailbox, the message, the place in it and the octets, so a process killed at any
 moment, a full disk or a damaged file cost cached octets and never give wrong ones.
-When the disk takes nothing the latest octets are kept in memory.
+While the disk takes nothing the latest octets are kept in memory, and it is tried
+again every half minute.
 """
 
 import logging
 import sqlite3
 import threading
+import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
+from mailfs.cache.outage import Outage
 from mailfs.cache.packdb import PIECE, CachedPiece, Key, Length, PackRow, Pieces
 from mailfs.cache.segment import Segment, Segments
 
@@ -25,7 +28,9 @@ log = logging.getLogger(__name__)
 LEAST = 16 << 20  # octets on disk, however low the limit: what is being read
 LARGEST = 64 << 20  # octets of a segment: what eviction drops at once
 SHARES = 16  # segments at least, so that eviction drops a small part
-MEMORY = 8 << 20  # octets kept in memory while the disk takes none
+MEMORY = 32 << 20  # octets kept in memory while the disk takes none
+LENGTHS = 100_000  # lengths of messages likewise; 200 octets each
+SHARE = 4  # of the cache that one message may take: a fourth
 _ROWS = 512  # rows of a batch written in one go
 _OCTETS = 4 << 20  # or so many octets, for readers who wait for the first
 _RESUME = 4  # newest segments looked at for one to go on with
@@ -45,7 +50,13 @@ class _Pending(threading.local):
 class Pack:
     """The cache of one directory; any thread."""
 
-    def __init__(self, directory: Path, limit: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        limit: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Use directory, made 0700, for at most limit octets (LEAST at least)."""
         limit = max(limit, LEAST)
         self.limit = limit
@@ -59,14 +70,37 @@ class Pack:
         self._bad: set[CachedPiece] = set()  # found damaged, not yet dropped
         self._held: OrderedDict[tuple[int, Key, int], bytes] = OrderedDict()
         self._held_octets = 0
+        self._held_lengths: OrderedDict[tuple[int, Key], int] = OrderedDict()
         self._pending = _Pending()
         self._pieces: Pieces | None = None
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._pieces = Pieces(directory / "pieces.db")
-            self._sweep()
-        except (OSError, sqlite3.Error) as e:
-            log.warning("cache %s: %s; kept in memory", directory, e)
+        self.outage = Outage(log, f"cache {directory}", clock=clock)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Open the directory, if that has not been done and may go well."""
+        if self._pieces is not None or self.outage.closed:
+            return
+        with self._turn:
+            if self._pieces is not None:
+                return
+            try:
+                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                pieces = Pieces(self.directory / "pieces.db", self.outage)
+                self._sweep(pieces)
+            except (OSError, sqlite3.Error) as e:
+                self.outage.failed(_said(e))
+            else:
+                self._pieces = pieces
+
+    @property
+    def why(self) -> str:
+        """Why the disk takes nothing at present; empty if it does."""
+        return self.outage.why
+
+    @property
+    def longest(self) -> int:
+        """The octets of the longest message that may be put whole."""
+        return (MEMORY if self.outage.why else self.limit) // SHARE
 
     def owner(self, name: str) -> "Owner":
         """Return the part of a mailbox: account, folder, uidvalidity."""
@@ -79,11 +113,10 @@ class Pack:
         if self._pieces is not None:
             self._pieces.close()
 
-    def _sweep(self) -> None:
+    def _sweep(self, pieces: Pieces) -> None:
         """Remove files that no table knows."""
-        assert self._pieces is not None
         found = self._segments.numbers()  # before the table: it is told first
-        for number in set(found) - set(self._pieces.segments()):
+        for number in set(found) - set(pieces.segments()):
             self._segments.remove(number)
 
     # Reading.
@@ -129,19 +162,28 @@ class Pack:
 
     def length(self, owner: int, key: Key) -> int | None:
         """Return the length of a message, None if it is not known."""
+        if self._held_lengths:
+            with self._lock:
+                held = self._held_lengths.get((owner, key))
+            if held is not None:
+                return held
         return None if self._pieces is None else self._pieces.length(owner, key)
 
     # Writing.
 
     def put(self, owner: int, key: Key, start: int, seed: bytes, piece: bytes) -> None:
         """Append one piece and remember to enter it in the table."""
+        if self.outage.closed:
+            self._hold(owner, key, start, piece)
+            return
+        self._prepare()
         octets = memoryview(piece)
         crc = zlib.crc32(octets, zlib.crc32(seed))
         try:
             segment, offset = self._reserve(len(octets))
             segment.write(octets, offset)
         except OSError as e:
-            log.warning("cache: %s; kept in memory", e.strerror)
+            self.outage.failed(_said(e))
             self._hold(owner, key, start, piece)
             return
         where = CachedPiece(start, start + len(octets), segment.number, offset, crc)
@@ -166,7 +208,7 @@ class Pack:
         """Return a segment with room, one left by others or a new one."""
         pieces = self._pieces
         if pieces is None:
-            raise OSError(0, "no directory")
+            raise OSError(0, self.outage.why or "no directory")
         for number in pieces.segments()[: -_RESUME - 1 : -1]:
             try:
                 segment = self._segments.reopen(number)
@@ -177,7 +219,7 @@ class Pack:
         while True:
             new = pieces.new_segment()
             if new is None:
-                raise OSError(0, "no database")
+                raise OSError(0, self.outage.why or "no database")
             for old in pieces.segments()[: -self._most]:
                 pieces.drop_segment(old)
                 self._segments.remove(old)
@@ -187,8 +229,9 @@ class Pack:
 
     def _hold(self, owner: int, key: Key, start: int, octets: bytes) -> None:
         with self._lock:
+            before = self._held.pop((owner, key, start), b"")
             self._held[owner, key, start] = octets
-            self._held_octets += len(octets)
+            self._held_octets += len(octets) - len(before)
             while self._held_octets > MEMORY:
                 _, dropped = self._held.popitem(last=False)
                 self._held_octets -= len(dropped)
@@ -219,14 +262,31 @@ class Pack:
         bad = set(self._bad)
         if not rows and not lengths and not bad:
             return
-        if self._pieces is not None and self._pieces.put(rows, lengths, bad):
+        self._prepare()
+        pieces = None if self.outage.closed and not rows else self._pieces
+        if pieces is not None and pieces.put(rows, lengths, bad):
             self._bad -= bad
+            self._drop_lengths(lengths)
+            self.outage.worked()
             return
         with self._lock:
-            current, self._current = self._current, None  # it may have been evicted
+            current = self._current
+            if rows:
+                self._current = None  # it may have been evicted
+            for whose, key, total in lengths:
+                self._held_lengths[whose, key] = total
+            while len(self._held_lengths) > LENGTHS:
+                self._held_lengths.popitem(last=False)
         for row in rows:
             if current is not None and row.piece.segment == current.number:
                 self._keep(row, current)
+
+    def _drop_lengths(self, lengths: Iterable[Length]) -> None:
+        """Forget what the table has by now."""
+        if self._held_lengths:
+            with self._lock:
+                for whose, key, _ in lengths:
+                    self._held_lengths.pop((whose, key), None)
 
     def _keep(self, row: PackRow, segment: Segment) -> None:
         """Hold in memory what was written but could not be entered."""
@@ -244,6 +304,9 @@ class Pack:
             for whose, key, start in list(self._held):
                 if whose == owner and (gone is None or key in gone):
                     self._held_octets -= len(self._held.pop((whose, key, start)))
+            for whose, key in list(self._held_lengths):
+                if whose == owner and (gone is None or key in gone):
+                    del self._held_lengths[whose, key]
         if self._pieces is not None:
             self._pieces.forget(owner, gone)
 
@@ -324,6 +387,10 @@ class Owner:
     def forget(self, keys: Iterable[Key] | None = None) -> None:
         """Drop some messages, all without keys."""
         self.pack.forget(self._id, keys)
+
+
+def _said(e: OSError | sqlite3.Error) -> str:
+    return e.strerror or str(e) if isinstance(e, OSError) else str(e)
 
 
 def _cover(pieces: list[CachedPiece], start: int, end: int) -> Iterator[CachedPiece]:

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from mailfs.cache.outage import Outage
+
 log = logging.getLogger(__name__)
 
 VERSION = 1  # of the tables; another is made afresh
@@ -76,9 +78,13 @@ class _Held:
 class Pieces:
     """The table, for any number of threads: each gets a connection of its own."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file.  Raises OSError and sqlite3.OperationalError."""
+    def __init__(self, path: Path, outage: Outage | None = None) -> None:
+        """Open or make the file; outage is told what cannot be written.
+
+        Raises OSError and sqlite3.OperationalError.
+        """
         self._path = path
+        self._outage = outage or Outage(log, f"cache {path}")
         self._lock = threading.Lock()  # of the two below, and of making the file
         self._generation = 0  # counts the files that were given up as damaged
         self._open: weakref.WeakSet[_Held] = weakref.WeakSet()
@@ -155,13 +161,16 @@ class Pieces:
         try:
             return step(self._connect())
         except sqlite3.DatabaseError as e:
-            log.warning("cache %s: %s", self._path, e)
             damaged = type(e) is sqlite3.DatabaseError  # not one of its kinds
+            if damaged:
+                log.warning("cache %s: %s; made afresh", self._path, e)
+            else:
+                self._outage.failed(str(e))
         if damaged:
             try:
                 self._prepare_again()
             except (sqlite3.Error, OSError) as e:
-                log.warning("cache %s: %s", self._path, e)
+                self._outage.failed(str(e))
         return failed
 
     def _prepare_again(self) -> None:

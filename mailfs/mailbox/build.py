@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mailfs.errors import MailfsError
@@ -133,14 +134,17 @@ def _derive(
         if row is not None:
             rows.append(row)
         if done == total or time.monotonic() - since > BATCH:
-            with folder.index.transaction():
-                if phase == "head":
-                    folder.index.put_heads(rows)  # type: ignore[arg-type]  # as made
-                else:
-                    folder.index.put_bodies(rows)  # type: ignore[arg-type]  # as made
-            rows.clear()
+            folder.derived(partial(_put, folder, phase, rows))
+            rows = []
             since = time.monotonic()
             report(Progress(phase, done, total))
+
+
+def _put(folder: MailboxState, phase: str, rows: list[tuple[object, ...]]) -> None:
+    if phase == "head":
+        folder.index.put_heads(rows)  # type: ignore[arg-type]  # as made
+    else:
+        folder.index.put_bodies(rows)  # type: ignore[arg-type]  # as made
 
 
 def _row(folder: MailboxState, phase: str, number: int) -> tuple[object, ...] | None:

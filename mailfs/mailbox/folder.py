@@ -18,7 +18,7 @@ from typing import TypeVar
 from mailfs.errors import MailfsError
 from mailfs.mailbox.derive import Shape
 from mailfs.mailbox.driver import Driver, Place
-from mailfs.mailbox.index import Index, WireRow, index_path
+from mailfs.mailbox.index import Index, WireRow, index_path, outage_of
 from mailfs.mailbox.kinds import Flag, Listing, Stale
 from mailfs.mailbox.message import Message
 from mailfs.mailbox.octets import Stored
@@ -157,7 +157,7 @@ class MailboxState:
             listing = self._relisted(listing)
         now = int(self._clock())
         if old is None:
-            view = replace(first_view(listing, now), generation=1)
+            view = replace(first_view(listing, now, self.index.first), generation=1)
             view = replace(view, keywords=self.words_of(view))
         else:
             view, change = merge(old, listing, now)
@@ -259,21 +259,70 @@ class MailboxState:
                     self.removed_digests[number] = row[0].hex()
 
     def _indexed(self, step: Callable[[], T]) -> T:
-        """Do step in a transaction; go on without the file if it cannot be written."""
+        """Do step in a transaction; go on in memory if the file cannot be written.
+
+        Then it is tried again in a while, and takes over what memory has.
+        """
+        self._recover()
         try:
             with self.index.transaction():
-                return step()
+                done = step()
         except sqlite3.Error as e:
             if self.index.path is None:
                 raise
-            log.warning("index %s: %s; kept in memory", self.index.path, e)
-            self.index.close()
-            floor = partial(self.uids.floor, self.name)
-            self.index = Index(None, self.driver.kind, self.driver.path, floor)
+            self.index.outage.failed(str(e))
+            self.index = self.index.in_memory(self.driver.kind, self.driver.path)
             with self.index.transaction():
                 if self._view is not None:
                     self.index.save(None, self._view)
                 return step()
+        self.index.drop_mark()
+        return done
+
+    def derived(self, put: Callable[[], None]) -> None:
+        """Put into the index, in a transaction, what follows from messages."""
+        self._indexed(put)
+
+    def _recover(self, *, late: bool = False) -> None:
+        """Put what is in memory back into the file, if that may go well by now."""
+        memory = self.index
+        if memory.lost is None or (outage_of(memory.lost.parent).closed and not late):
+            return
+        floor = partial(self.uids.floor, self.name)
+        file = Index(memory.lost, self.driver.kind, self.name, floor)
+        if file.path is None:
+            return
+        try:
+            self._view = self._restored(file)
+        except sqlite3.Error as e:
+            file.outage.failed(str(e))
+            file.close()
+            return
+        file.outage.worked()
+        self.index = file
+        memory.close()
+
+    def _restored(self, file: Index) -> View | None:
+        """Save the view to a file that has an earlier one; numbers stay as they are."""
+        view = self._view
+        if view is not None:
+            with file.transaction():
+                there = file.load(Nowhere())
+                generation = 1
+                if there is not None:
+                    file.outdate(difference(there, view).rewritten)
+                    generation = there.generation + 1
+                    view = replace(view, next=max(view.next, there.next - file.gap))
+                view = replace(view, generation=generation)
+                file.save(there, view)
+        file.drop_mark()
+        return view
+
+    @property
+    def outage(self) -> str:
+        """Why the index is in memory; empty if it is in its file."""
+        lost = self.index.lost
+        return "" if lost is None else outage_of(lost.parent).why
 
     def delete(self, numbers: Iterable[int]) -> View:
         """Remove messages from the store; those that are not there are passed over."""
@@ -366,6 +415,11 @@ class MailboxState:
     def close(self) -> None:
         """Release the store and the index."""
         self.driver.close()
+        self.release()
+
+    def release(self) -> None:
+        """Close the index; what is in memory goes to its file if that can be."""
+        self._recover(late=True)
         self.index.close()
         self.uids.close()
 

@@ -13,15 +13,18 @@ import sqlite3
 import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mailfs.cache.outage import Outage
 from mailfs.mailbox.kinds import Flag, Key, Listing, MessageReader
 from mailfs.mailbox.view import View, order_of
 
 log = logging.getLogger(__name__)
 
+GAP = 1 << 22  # numbers passed over where some may have been given and not saved
+FULL = ".full"  # ends the name of the mark beside a file that could not be written
 VERSION = 5  # of the tables and of what derive puts in them; another is rebuilt
 _DERIVES_OTHERWISE = (2, 4)  # versions of these tables, but not what derive puts
 WAIT = 60.0  # seconds to wait for another process's transaction
@@ -91,14 +94,24 @@ class Index:
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()  # of the list of connections only
         self.path = path
+        self.lost: Path | None = None  # the file that could not be written
+        self.first = 1  # the number to begin with
+        self.interrupted = False
+        self._saved = False
         if path is not None:
+            self.outage = outage_of(path.parent)
+            there = path.exists()
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._prepare()
+                self.interrupted = self._mark_path.exists()
             except (OSError, sqlite3.OperationalError) as e:
-                log.warning("index %s: %s; kept in memory", path, e)
+                self.outage.failed(str(e))
                 self.close()
-                self.path = path = None
+                if there:
+                    self.first = GAP
+                    self.interrupt()
+                self.lost, self.path, path = self.path, None, None
         if path is None:
             # One connection for all threads; sqlite3 serialises them itself.
             self._memory = self._dial(":memory:")
@@ -117,6 +130,42 @@ class Index:
         """Close what nobody closed: an opening that was cut short has no owner."""
         for db in getattr(self, "_open", ()):
             db.close()
+
+    @property
+    def _mark_path(self) -> Path:
+        assert self.path is not None
+        return self.path.with_name(self.path.name + FULL)
+
+    @property
+    def gap(self) -> int:
+        """Numbers passed over: they may have been given, and are not in the file."""
+        return 2 * GAP if self.interrupted else 0
+
+    def interrupt(self) -> None:
+        """Mark the file: numbers may be given that it does not have.
+
+        A mark takes no room.  Where none can be made the file is removed.
+        """
+        try:
+            self._mark_path.touch(0o600)
+        except OSError:
+            self.close()
+            with suppress(OSError):
+                self._remove()
+
+    def drop_mark(self) -> None:
+        """Drop the mark once all numbers that were given are in the file."""
+        if self.interrupted and self._saved:
+            self._mark_path.unlink(missing_ok=True)
+            self.interrupted = False
+
+    def in_memory(self, kind: str, name: str) -> "Index":
+        """Give up the file, for now, and return an empty index in memory."""
+        self.interrupt()
+        self.close()
+        other = Index(None, kind, name, self._floor)
+        other.lost = self.path
+        return other
 
     def discard(self) -> None:
         """Close it and remove its file: nothing was put into it."""
@@ -289,7 +338,7 @@ class Index:
             numbers=numbers,
             seqs=seqs,
             order=order_of(numbers),
-            next=max(int(meta["next"]), self._floor(str(meta["born"]))),
+            next=max(int(meta["next"]), self._floor(str(meta["born"]))) + self.gap,
             vers=int(meta["vers"]),
             mtime=int(meta["mtime"]),
             generation=int(meta["generation"]),
@@ -325,6 +374,8 @@ class Index:
                 ("mtime", new.mtime),
             ],
         )
+
+        self._saved = True
 
     def _forget(self, numbers: Iterable[object]) -> None:
         gone = [(n,) for n in numbers]
@@ -549,3 +600,11 @@ def index_path(cache: Path, name: str) -> Path:
     """Return where the index of a mailbox lies; name tells the mailbox from others."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     return cache / "index" / f"{digest[:32]}.db"
+
+
+_outages: dict[Path, Outage] = {}
+
+
+def outage_of(directory: Path) -> Outage:
+    """Return what all indexes of a directory know of its disk."""
+    return _outages.setdefault(directory, Outage(log, f"indexes in {directory}"))

@@ -425,7 +425,9 @@ class Mailbox:
         if busy is not None:
             done = busy.progress
             rows.append(("progress", f"{done.phase} {done.done} {done.total}"))
-        if build is not None and build.error:
+        if isinstance(self._now, Open) and (outage := self._now.state.outage):
+            rows.append(("index", f"not written: {outage}"))
+        elif build is not None and build.error:
             rows.append(("index", build.error))
         return [*rows, *self.driver.state(), *error]
 
@@ -446,8 +448,7 @@ class Mailbox:
         if self._build is not None:
             self._build.stop()
         if isinstance(self._now, Open):
-            self._now.state.index.close()
-            self._now.state.uids.close()
+            self._now.state.release()
         self.driver.close()
 
 

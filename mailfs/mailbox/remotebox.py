@@ -88,6 +88,14 @@ class RemoteMailbox(Mailbox):
         state = await self._awake()
         await self.run(lambda: state.fetch(numbers))
 
+    def status(self) -> list[tuple[str, str]]:
+        """Return the rows of the file ``status``: names and values."""
+        rows = super().status()
+        net = self.place.net
+        if net is not None and net.pack.why:
+            rows.append(("cache", f"not written: {net.pack.why}"))
+        return rows
+
     # Opening.
 
     def _new_build(self) -> Build | None:

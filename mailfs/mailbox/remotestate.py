@@ -52,8 +52,8 @@ class RemoteState(MailboxState):
             self._put_slices(rows)
 
     def _put_slices(self, rows: Sequence[tuple[int, bytes, bytes]]) -> None:
-        with self.index.transaction():
-            self.index.put_slices(rows)
+        put = list(rows)
+        self.derived(lambda: self.index.put_slices(put))
 
     def fetch(self, numbers: Iterable[int]) -> None:
         """Fetch whole messages into the cache."""

@@ -103,12 +103,12 @@ def order_of(numbers: "array[int]") -> Sequence[int]:
     return array("I", sorted(range(len(numbers)), key=numbers.__getitem__))
 
 
-def first_view(listing: Listing, now: int) -> View:
-    """Number the messages of a mailbox nobody has seen before."""
+def first_view(listing: Listing, now: int, first: int = 1) -> View:
+    """Number the messages of a mailbox nobody has seen before, from first on."""
     # A fresh index must not repeat the versions of one that was lost, or a client
     # would take its old knowledge for current.
     empty = View(
-        _none(listing), array("I"), bytearray(), range(0), 1, now & 0x7FFFFFFF, now
+        _none(listing), array("I"), bytearray(), range(0), first, now & 0x7FFFFFFF, now
     )
     view, _ = merge(empty, listing, now)
     return replace(view, vers=empty.vers, mtime=now)

@@ -276,11 +276,11 @@ def test_without_a_directory_the_latest_is_kept_in_memory(tmp_path: Path) -> Non
     tmp_path.joinpath("file").write_text("in the way")
     owner = Pack(tmp_path / "file" / "cache", 0).owner("a")
     size = 100_000
-    for key in range(200):
+    for key in range(400):
         owner.put(key, 0, content(key, 0, size))
         assert owner.get(key, 0, size) == content(key, 0, size)
-    there = [key for key in range(200) if owner.has(key, 0, size)]
-    assert there == list(range(200 - MEMORY // size, 200))
+    there = [key for key in range(400) if owner.has(key, 0, size)]
+    assert there == list(range(400 - MEMORY // size, 400))
     owner.forget([199])
     assert not owner.has(199, 0, size)
 
@@ -451,3 +451,64 @@ def test_threads_that_have_ended_leave_nothing_open(owner: Owner) -> None:
         thread.start()
         thread.join()
     assert len(os.listdir("/proc/self/fd")) <= before + 3
+
+
+OUTAGE = """
+import logging, resource, sys
+from pathlib import Path
+from mailfs.cache.outage import RETRY
+from mailfs.cache.pack import Pack
+from tests.mailbox.test_pack import content
+now = 0.0
+lines = []
+class Lines(logging.Handler):
+    def emit(self, record):
+        lines.append(record.getMessage())
+logging.getLogger("mailfs").addHandler(Lines())
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+early = sys.argv[2] == "early"
+def full(on):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0 if on else hard, hard))
+full(early)
+pack = Pack(Path(sys.argv[1]), 0, clock=lambda: now)
+owner = pack.owner("a")
+full(True)
+for key in range(1000):
+    owner.put(key, 0, content(key, 0, 1000), 1000)
+    assert owner.length(key) == 1000
+    assert owner.get(key, 0, 5000) == content(key, 0, 1000), key
+assert pack.why, pack.why
+assert len(lines) == 1, lines
+now = 3000.0
+owner.put(1000, 0, content(1000, 0, 1000), 1000)
+assert len(lines) == 1, lines
+now = 3601.0
+owner.put(1001, 0, content(1001, 0, 1000), 1000)
+assert len(lines) == 2, lines
+full(False)
+now += RETRY + 1
+for key in range(2000, 2010):
+    owner.put(key, 0, content(key, 0, 1000), 1000)
+assert not pack.why
+assert len(lines) == 2, lines
+for key in [*range(1002), *range(2000, 2010)]:
+    assert owner.get(key, 0, 5000) == content(key, 0, 1000), key
+pack.close()
+again = Pack(Path(sys.argv[1]), 0).owner("a")
+for key in range(2000, 2010):
+    assert again.get(key, 0, 5000) == content(key, 0, 1000), key
+print("done")
+"""
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_a_full_disk_is_told_once_an_hour_and_used_again(
+    tmp_path: Path, when: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OUTAGE, str(tmp_path / "c"), when],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "done\n", done.stderr

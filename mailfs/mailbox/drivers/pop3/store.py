@@ -9,7 +9,6 @@ from mailfs.mailbox.kinds import Key, MessageReader, Stale, Want
 from mailfs.mailbox.octets import Octets, collect
 
 LARGE = 2  # messages too long for the cache that are kept in temporary files
-SHARE = 4  # of the cache that one message may take: a fourth
 _UNKNOWN = 1 << 62  # an end that no message has
 
 Fetch = Callable[[Sequence[Want]], None]
@@ -75,7 +74,7 @@ class PopStore(MessageReader):
     def keep(self, key: Key, size: int, pieces: Iterator[bytes]) -> None:
         """Take a message; size is what it probably has."""
         size = max(size, self.owner.length(key) or 0)
-        if size > self.owner.pack.limit // SHARE:
+        if size > self.owner.pack.longest:
             self._large[key] = large = collect(pieces)
             self.owner.put(key, 0, b"", len(large))
             if len(self._large) > LARGE:
