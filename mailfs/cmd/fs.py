@@ -61,6 +61,12 @@ def main(argv: list[str]) -> int:
         "-n", dest="none", action="store_true", help="open no default mailbox"
     )
     parser.add_argument("--readonly", action="store_true", help="change no mailbox")
+    parser.add_argument(
+        "--no-trash",
+        action="store_true",
+        help="delete mail of local mailboxes for good; else it is kept for 30 days in "
+        "mail/box/$USER/trash",
+    )
     parser.add_argument("-d", dest="debug", action="store_true", help="log more")
     parser.add_argument(
         "-D", dest="trace", action="store_true", help="log every 9P message"
@@ -78,7 +84,8 @@ def main(argv: list[str]) -> int:
     options.ready = background.begin("fs", root, background=options.background)
     keys = LoginKeys()
     remote = net.make(options, root, where.cache(), keys)
-    place = Place(root, where.user(), options.readonly, remote)
+    trash = not options.no_trash
+    place = Place(root, where.user(), options.readonly, remote, trash=trash)
     if options.users is not None:
         run(_serve_users(options, place))
         return 0

@@ -4,6 +4,7 @@ A temp lies in the directory of the file it will replace and has a name that say
 who made it (lock.unique), so what a killed process left can be told and removed.
 """
 
+import ctypes
 import errno
 import os
 import re
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from mailfs.disk import holder, lock
 
@@ -30,6 +32,20 @@ def sync_dir(path: str) -> None:
     except OSError as e:
         if e.errno != errno.EINVAL:  # file systems whose directories do not sync
             raise
+    finally:
+        os.close(fd)
+
+
+def sync_all(path: str) -> None:
+    """Put everything of the file system of a directory on disk; for many files."""
+    libc: Any = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not hasattr(libc, "syncfs"):
+            os.sync()
+        elif libc.syncfs(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), path)
     finally:
         os.close(fd)
 

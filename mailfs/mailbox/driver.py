@@ -34,6 +34,7 @@ class Place:
     net: "Network | None" = None  # None where no network is to be used
     # (uid, gid) of the user whose mailboxes they are, if that is not the server's own.
     owner: tuple[int, int] | None = None
+    trash: bool = False  # deleting from local mailboxes puts messages into the trash
 
 
 class Driver(ABC):

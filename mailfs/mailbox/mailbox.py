@@ -22,6 +22,7 @@ from mailfs.mailbox.folder import MailboxState, index_of
 from mailfs.mailbox.kinds import Flag, Listing
 from mailfs.mailbox.message import Message, Need
 from mailfs.mailbox.remotestate import state_of
+from mailfs.mailbox.trash import trash_of
 from mailfs.mailbox.view import NOTHING, Change, View, difference
 from mailfs.mailbox.worker import Worker
 
@@ -191,6 +192,8 @@ class Mailbox:
         state.first = first
 
     def _relist(self, state: MailboxState) -> View:
+        if (trash := trash_of(self.driver)) is not None:
+            trash.empty()
         if state.heavy and state.index.path is not None:
             self._list_apart(state)
         return state.list()
@@ -351,8 +354,17 @@ class Mailbox:
         return bits if number >= self.first else bits & ~_RECENT
 
     async def delete(self, numbers: Iterable[int]) -> None:
-        """Remove messages; on disk when it returns."""
-        await self._remove(numbers, self.driver.delete)
+        """Remove messages, to the trash if there is one; on disk when it returns."""
+        state, driver = await self._awake(), self.driver
+        trash = trash_of(driver)
+
+        def delete(listing: Listing, rows: Sequence[int]) -> Listing:
+            if trash is not None:
+                driver.check_writable()
+                trash.keep(listing, rows, state.shape)
+            return driver.delete(listing, rows)
+
+        await self._remove(numbers, delete)
 
     async def expunge(self, numbers: Iterable[int]) -> None:
         """Remove messages for good, where delete would keep them in a trash."""

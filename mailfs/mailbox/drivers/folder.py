@@ -284,14 +284,20 @@ def make_folder(path: str, mode: int) -> None:
     sync_dir(parent)
 
 
-def write_file(path: str, octets: Octets, mode: int = 0o600) -> os.stat_result:
-    """Write a file that is not there yet, to disk; nothing of it stays on an error."""
+def write_file(
+    path: str, octets: Octets, mode: int = 0o600, *, sync: bool = True
+) -> os.stat_result:
+    """Write a file that is not there yet, to disk; nothing of it stays on an error.
+
+    Without sync the caller has it put on disk, together with others.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     fd = os.open(path, flags, mode)
     try:
         for piece in all_of(octets):
             write_all(fd, piece)
-        os.fsync(fd)
+        if sync:
+            os.fsync(fd)
         return os.fstat(fd)
     except BaseException:
         os.unlink(path)

@@ -26,7 +26,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from mailfs.disk.holder import host
-from mailfs.disk.replace import sync_dir
+from mailfs.disk.replace import sync_all, sync_dir
 from mailfs.errors import Refused
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers.folder import (
@@ -50,6 +50,7 @@ _PATCH = 64  # changed names up to which an old listing is patched, not made ane
 _HEAVY = 2 << 20  # octets of directories from which a listing disturbs
 _ABANDONED = 36 * 3600  # seconds after which a file in tmp is nobody's; maildir(5)
 _DIRS = ("new", "cur")  # in this order: messages move from new to cur, not back
+FEW = 8  # messages added at once up to which each file is put on disk by itself
 _LETTERS = {
     "D": Flag.DRAFT,
     "F": Flag.FLAGGED,
@@ -137,24 +138,54 @@ class Maildir(FolderDriver):
         self, message: bytes | Octets, date: int, sender: str, flags: Flag
     ) -> None:
         """Write into tmp, then give the file its name; with flags, in cur."""
-        self.check_writable()
         octets = octets_of(message)
-        name = f"{date}.{delivery()},S={len(octets)}"
-        temp = os.path.join(self.path, "tmp", name)
-        kept = flags & ~Flag.RECENT
-        letters = "".join(sorted(c for c, flag in _LETTERS.items() if kept & flag))
-        sub, info = ("cur", f":2,{letters}") if kept else ("new", "")
+        self.add([(f"{date}.{delivery()},S={len(octets)}", octets, flags)])
+
+    def add(self, messages: Sequence[tuple[str, Octets, Flag]]) -> None:
+        """Add messages under unique names, in cur if they have flags; all on disk.
+
+        If this ends early some may be there, each whole.
+        """
+        self.check_writable()
         if not self._swept:
             self._swept = True
             self._sweep()
+        temps: list[tuple[str, str, str]] = []
+        few = len(messages) <= FEW
         try:
-            write_file(temp, octets)
-            os.rename(temp, os.path.join(self.path, sub, name + info))
+            for name, octets, flags in messages:
+                kept = flags & ~Flag.RECENT
+                letters = sorted(c for c, flag in _LETTERS.items() if kept & flag)
+                sub, info = ("cur", f":2,{''.join(letters)}") if kept else ("new", "")
+                temp = os.path.join(self.path, "tmp", name)
+                temps.append((temp, sub, name + info))
+                write_file(temp, octets, sync=few)
+            if not few:
+                sync_all(self.path)
+            for temp, sub, name in temps:
+                os.rename(temp, os.path.join(self.path, sub, name))
         except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temp)
+            for temp, _, _ in temps:
+                with suppress(FileNotFoundError):
+                    os.unlink(temp)
             raise
-        sync_dir(os.path.join(self.path, sub))
+        for sub in {sub for _, sub, _ in temps}:
+            sync_dir(os.path.join(self.path, sub))
+
+    def names(self) -> Keys:
+        """List the messages' files: directory, slash, name."""
+        return [
+            f"{sub}/{name}"
+            for sub in _DIRS
+            for name in os.listdir(os.path.join(self.path, sub))
+        ]
+
+    def discard(self, keys: Iterable[str]) -> None:
+        """Unlink messages' files, which may be gone."""
+        self.check_writable()
+        for key in keys:
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.path, key))
 
     def _sweep(self) -> None:
         """Remove what deliverers left in tmp that were killed; maildir(5)."""

@@ -19,13 +19,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 # What touches the disk.
 _ACTS = frozenset(
     {
+        "add",
         "append",
         "close",
         "delete",
+        "discard",
         "expunge",
         "heavy",
         "list",
         "make",
+        "names",
         "remove",
         "rename",
         "restore",
