@@ -202,7 +202,7 @@ def _serve(options: argparse.Namespace, root: Path, ready: background.Ready) -> 
     if options.user:
         raise UsageError(f"{options.user}: unexpected argument")
     ask = asker(lambda dom: options.authserver or _authserver(root, dom))
-    env = Env(os.urandom, time.time, ask, fetcher())
+    env = Env(os.urandom, time.time, ask, fetcher(), guard.machine_secret())
     agent = Agent(where.user(), PROTOS, env)
     agent.debug = options.debug
     own = keyfile.path(root, where.user())

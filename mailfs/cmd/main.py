@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "secstore": "secstore",
         "secstored": "secstored",
         "secuser": "secuser",
+        "passwd": "passwd",
         "trust": "trust",
         "rsagen": "rsagen",
         "rsa2x509": "rsa2x509",

@@ -1,6 +1,7 @@
 """What keeps a process's memory to itself: no core, no debugger, no swap."""
 
 import ctypes
+import hmac
 import os
 import resource
 import socket
@@ -55,3 +56,15 @@ def peer_uid(sock: socket.socket) -> int | None:
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     uid: int = struct.unpack("iII", raw)[1]
     return uid
+
+
+def machine_secret(path: Path = Path("/etc/machine-id")) -> bytes:
+    """Derive a secret that other machines cannot know; the same at each start.
+
+    machine-id(5) asks for a keyed hash of it.  Random where there is none.
+    """
+    try:
+        known = path.read_bytes().strip()
+    except OSError:
+        known = b""
+    return hmac.digest(known or os.urandom(32), b"mailfs factotum", "sha256")

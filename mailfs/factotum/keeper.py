@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
-from mailfs.attr import lines
+from mailfs.attr import Attrs, lines
 from mailfs.errors import MailfsError
 from mailfs.factotum.key import Key, Source, matches, parse_key
 
@@ -73,13 +73,30 @@ def put(text: str, key: Key) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _same(line: str, key: Key) -> bool:
+def drop(text: str, pattern: Attrs) -> str:
+    """Remove the lines whose keys a template matches, all of them."""
+    rows = lines(text)
+    kept = [line for line in rows if not _fits(line, pattern)]
+    return text if kept == rows else "".join(f"{line}\n" for line in kept)
+
+
+def _fits(line: str, pattern: Attrs) -> bool:
+    found = keys_of(line)
+    return bool(found) and all(matches(pattern, key) for key in found)
+
+
+def keys_of(line: str) -> list[Key]:
+    """Read the keys of a line; none if it is another control message."""
     if not line.startswith("key "):
-        return False
+        return []
     try:
-        found = parse_key(line[4:])
+        return parse_key(line[4:])
     except MailfsError:
-        return False
+        return []
+
+
+def _same(line: str, key: Key) -> bool:
+    found = keys_of(line)
     # A line that makes keys of several protocols cannot stand for one of them.
     return len(found) == 1 and (
         matches(found[0].public, key) and matches(key.public, found[0])

@@ -13,8 +13,10 @@ ProtoError to end.  It does no input or output and knows neither clock nor rando
 except through the Env of its Start.
 """
 
+import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from mailfs.attr import Attr, Attrs, normal, parse, value, without
@@ -145,6 +147,8 @@ class Env:
     clock: Callable[[], float]  # seconds since the epoch
     ask: Ask  # the authentication server of a domain; blocks
     fetch: Fetch  # a URL; blocks
+    # Known to nobody else, and best the same as long as the machine is.
+    secret: bytes = field(default_factory=partial(os.urandom, 32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ for our log only: clients hear the same whatever failed.
 
 from collections.abc import Callable
 
+from mailfs.attr import value
 from mailfs.errors import MailfsError
 from mailfs.factotum.client import Factotum, RpcPhase
 
@@ -22,6 +23,27 @@ MAX_RESPONSE = 4096  # octets of one answer of the client
 
 Agent = Callable[[], Factotum]
 """Dial the factotum.  Raises MailfsError."""
+
+
+# The protocols of the keys by which each mechanism can succeed: a verifier knows the
+# password that is shown, but not what CRAM-MD5 needs.
+_SCRAM = frozenset({"scram-sha-256", "scram-sha-1"})
+_OPENED = {
+    name: {proto} | (_SCRAM if name in CLEAR else frozenset())
+    for name, proto in PROTOCOLS.items()
+}
+
+
+def offered(agent: Agent) -> tuple[str, ...]:
+    """List the mechanisms that some server's key opens, strongest first.
+
+    A client that is offered another may choose that, fail and not come again.  Blocks;
+    raises MailfsError if the factotum does not answer.
+    """
+    with agent() as keys:
+        listed = keys.keys()
+    found = {value(key, "proto") for key in listed if value(key, "role") == "server"}
+    return tuple(name for name in PROTOCOLS if not _OPENED[name].isdisjoint(found))
 
 
 class LoginFailed(MailfsError):

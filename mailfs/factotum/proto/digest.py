@@ -27,6 +27,7 @@ from mailfs.factotum.step import (
 PROMPT = "user? !password?"
 DIGEST = 32  # hex digits of an MD5
 MAX_TRIES = 5  # wrong answers before a server hangs up; authsrv(6) allows as many
+MAX_ACCOUNTS = 32  # keys of one user that are tried; a person has a few programs
 Digest = Callable[[bytes, bytes], bytes]
 
 
@@ -59,11 +60,12 @@ def _server(digest: Digest) -> Callable[[ConvStart], Steps]:
         for _ in range(MAX_TRIES):
             user = (yield from recv()).rstrip(b"\0").decode(errors="replace")
             given = yield from recv(DIGEST)
-            key = yield from account(start, user)
+            keys = yield from accounts(start, user)
             # An unknown user costs the same work and the same answer.
-            password = key.secret().reveal() if key else start.env.random(16)
-            want = digest(challenge, password)
-            if hmac.compare_digest(want, given.lower()) and key:
+            known = [key.secret().reveal() for key in keys] or [start.env.random(16)]
+            wants = [digest(challenge, password) for password in known]
+            right = [hmac.compare_digest(want, given.lower()) for want in wants]
+            if any(right) and keys:
                 return AuthInfo(user, user)
             yield Refuse("authentication failed")
         raise ProtoError("too many failures")
@@ -77,13 +79,18 @@ def message_id(start: ConvStart) -> bytes:
     return f"<{number}.{int(start.env.clock())}@{start.get('dom', 'mail')}>".encode()
 
 
-def account(
-    start: ConvStart, user: str, prompt: str = "!password?"
-) -> Generator[Step, Any, Key | None]:
-    """Return the key a server keeps for user, or None; it must say role=server."""
-    template = start.template(prompt, user=user)
-    keys: list[Key] = yield Find(template, prompt, explicit=True, optional=True)
-    return keys[0] if keys else None
+def accounts(
+    start: ConvStart, user: str, prompt: str = "!password?", **attrs: str
+) -> Generator[Step, Any, list[Key]]:
+    """Find the keys a server keeps for user, oldest first; they must say role=server.
+
+    There are several where somebody has a password for each program.
+    """
+    template = start.template(prompt, user=user, **attrs)
+    keys: list[Key] = yield Find(
+        template, prompt, every=True, explicit=True, optional=True
+    )
+    return keys[:MAX_ACCOUNTS]
 
 
 APOP = Proto("apop", {"client": _client(apop), "server": _server(apop)}, PROMPT)

@@ -12,16 +12,18 @@ import re
 import stringprep
 import unicodedata
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mailfs.errors import MailfsError
 from mailfs.factotum.key import Key
-from mailfs.factotum.proto.digest import account
+from mailfs.factotum.proto.digest import accounts
 from mailfs.factotum.step import (
     AuthInfo,
     BadKey,
     ConvStart,
+    Env,
     Proto,
     ProtoError,
     Steps,
@@ -38,6 +40,7 @@ ITERATIONS = 10000  # of a server that derives from a password; RFC 7677 wants 4
 MIN_ITERATIONS = 4096  # a server that asks for fewer wants to guess; RFC 7677 section 4
 MAX_ITERATIONS = 1_000_000  # about a second of work; more is an attack on us
 MAX_SALT = 1024  # octets
+HASHES = {"scram-sha-256": "sha256", "scram-sha-1": "sha1"}  # the better first
 PREFERRED = "tls-exporter"  # RFC 9266, where TLS 1.3 made tls-unique undefined
 BINDINGS = frozenset({PREFERRED, "tls-unique", "tls-server-end-point"})
 _PRINTABLE = re.compile(rb"[\x21-\x2b\x2d-\x7e]+\Z")  # a nonce; RFC 5802 section 7
@@ -225,48 +228,85 @@ def _client(scram: Scram, proto: str) -> Callable[[ConvStart], Steps]:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What a server knows of a user; RFC 5802 section 3."""
+    """What a server knows of a password; RFC 5802 section 3."""
 
     salt: bytes
     rounds: int
     stored: bytes
     server: bytes
 
-
-def verifier(scram: Scram, key: Key) -> Verifier:
-    """Return a key's verifier: the one it holds, or one made from its password.
-
-    The salt of the latter depends on the user alone, so that it stays the same.
-    """
-    if key.has("!storedkey"):
-        return Verifier(
-            bytes.fromhex(key.get("salt")),
-            int(key.get("iter")),
-            bytes.fromhex(key.secret("!storedkey").text()),
-            bytes.fromhex(key.secret("!serverkey").text()),
-        )
-    salt = scram.h(b"mailfs scram salt " + key.user.encode())[:16]
-    ckey, skey = scram.keys(key.secret().text(), salt, ITERATIONS)
-    return Verifier(salt, ITERATIONS, scram.h(ckey), skey)
+    def proves(self, scram: Scram, proof: bytes, signed: bytes) -> bool:
+        """Whether a client's proof of the messages signed is right."""
+        ckey = xor(proof, scram.hmac(self.stored, signed))
+        return hmac.compare_digest(scram.h(ckey), self.stored)
 
 
-def nobody(scram: Scram, start: ConvStart, user: str) -> Verifier:
-    """Return a verifier no password fits, for a user we do not know."""
-    salt = scram.h(b"mailfs scram salt " + user.encode())[:16]
+def derive(scram: Scram, password: str, salt: bytes, rounds: int) -> Verifier:
+    """Make a password's verifier; it takes some milliseconds.  Raises ProtoError."""
+    ckey, skey = scram.keys(password, salt, rounds)
+    return Verifier(salt, rounds, scram.h(ckey), skey)
+
+
+def held(key: Key) -> Verifier:
+    """Read the verifier that a key holds."""
     return Verifier(
-        salt, ITERATIONS, start.env.random(scram.size), start.env.random(scram.size)
+        bytes.fromhex(key.get("salt")),
+        int(key.get("iter")),
+        bytes.fromhex(key.secret("!storedkey").text()),
+        bytes.fromhex(key.secret("!serverkey").text()),
     )
 
 
-def _known(scram: Scram, start: ConvStart, user: str, key: Key | None) -> Verifier:
-    """Make the verifier of a user, in the same time whether or not there is a key.
+def made_salt(env: Env, user: str) -> bytes:
+    """Make the salt of a user who has none, always the same one.
 
-    It derives keys, which blocks for some milliseconds.
+    Nobody else can make it, and so tell who has one.
     """
-    if key is not None and not key.has("!storedkey"):
-        return verifier(scram, key)
-    scram.keys("", b"nobody", ITERATIONS)
-    return verifier(scram, key) if key is not None else nobody(scram, start, user)
+    return hmac.digest(env.secret, b"mailfs scram salt " + user.encode(), "sha256")[:16]
+
+
+def _known(scram: Scram, env: Env, user: str, keys: Sequence[Key]) -> list[Verifier]:
+    """Give the verifiers of a user, all of one salt and count, the first key's.
+
+    There is always one: of an unknown user it is one no password fits.  Keys are
+    derived once for anybody, which blocks for some milliseconds.
+    """
+    mine = [held(key) for key in keys if key.has("!storedkey")]
+    salt, count = made_salt(env, user), ITERATIONS
+    if mine:
+        salt, count = mine[0].salt, mine[0].rounds
+    found = [one for one in mine if (one.salt, one.rounds) == (salt, count)]
+    words = [key.secret().text() for key in keys if not key.has("!storedkey")]
+    for word in words or [""]:
+        with suppress(ProtoError):  # a password that nobody can type in SCRAM
+            one = derive(scram, word, salt, count)
+            found += [one] if words else []
+    return found or [
+        Verifier(salt, count, env.random(scram.size), env.random(scram.size))
+    ]
+
+
+def fits(keys: Sequence[Key], password: bytes) -> bool:
+    """Whether a password is that of one of the keys, which all hold verifiers.
+
+    It derives once for each salt, once if there are no keys, and blocks.
+    """
+    try:
+        text = password.decode()
+        saslprep(text)
+    except (UnicodeDecodeError, ProtoError):
+        keys, text = (), ""
+    if not keys:
+        derive(Scram("sha256"), text, b"nobody", ITERATIONS)
+    derived: dict[tuple[str, bytes, int], Verifier] = {}
+    right = []
+    for key in keys:
+        scram, want = Scram(HASHES[key.proto]), held(key)
+        way = (scram.hash, want.salt, want.rounds)
+        if way not in derived:
+            derived[way] = derive(scram, text, want.salt, want.rounds)
+        right.append(hmac.compare_digest(derived[way].stored, want.stored))
+    return any(right)
 
 
 def _server(scram: Scram) -> Callable[[ConvStart], Steps]:
@@ -284,11 +324,11 @@ def _server(scram: Scram) -> Callable[[ConvStart], Steps]:
             raise ProtoError("e=other-error: authorization identity refused")
         if not _PRINTABLE.match(theirs):
             raise ProtoError("malformed nonce")
-        key = yield from account(start, user, "")
-        know = yield from work(lambda: _known(scram, start, user, key))
+        keys = yield from accounts(start, user, "")
+        known = yield from work(lambda: _known(scram, start.env, user, keys))
         joint = theirs + nonce(start)
-        salt = b64encode(know.salt)
-        first = b"r=" + joint + b",s=" + salt + b",i=%d" % know.rounds
+        salt = b64encode(known[0].salt)
+        first = b"r=" + joint + b",s=" + salt + b",i=%d" % known[0].rounds
         yield from send(first)
         message = yield from recv()
         final, _, proof = message.rpartition(b",p=")
@@ -301,10 +341,10 @@ def _server(scram: Scram) -> Callable[[ConvStart], Steps]:
         given = unbase64(proof, scram.size)
         if len(given) != scram.size:
             raise ProtoError("e=invalid-proof")
-        ckey = xor(given, scram.hmac(know.stored, signed))
-        if not hmac.compare_digest(scram.h(ckey), know.stored) or key is None:
+        right = [one for one in known if one.proves(scram, given, signed)]
+        if not right or not keys:
             raise ProtoError("e=invalid-proof")
-        yield from send(b"v=" + b64encode(scram.hmac(know.server, signed)))
+        yield from send(b"v=" + b64encode(scram.hmac(right[0].server, signed)))
         return AuthInfo(user, user)
 
     return server
@@ -346,11 +386,11 @@ def _check(key: Key) -> None:
         raise MailfsError("missing attributes -- want !password?")
 
 
-def _row(proto: str, name: str) -> Proto:
-    scram = Scram(name)
+def _row(proto: str) -> Proto:
+    scram = Scram(HASHES[proto])
     roles = {"client": _client(scram, proto), "server": _server(scram)}
     return Proto(proto, roles, "user?", PARAMS, check=_check)
 
 
-SHA1 = _row("scram-sha-1", "sha1")
-SHA256 = _row("scram-sha-256", "sha256")
+SHA1 = _row("scram-sha-1")
+SHA256 = _row("scram-sha-256")

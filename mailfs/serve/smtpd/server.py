@@ -15,7 +15,7 @@ from typing import TypeVar
 from mailfs.errors import MailfsError, reason
 from mailfs.serve import limits
 from mailfs.serve.limits import Table
-from mailfs.serve.login import PROTOCOLS, Agent, Attempt, LoginFailed
+from mailfs.serve.login import PROTOCOLS, Agent, Attempt, LoginFailed, offered
 from mailfs.serve.smtpd import submission
 from mailfs.serve.smtpd.grammar import Path as MailPath
 from mailfs.serve.smtpd.grey import Greylist
@@ -158,14 +158,15 @@ class Smtpd:
         if policy.silent(client):
             return
         bounds = Limits(size=tables.conf.maxsize, recipients=tables.conf.maxrcpts)
+        offer = () if lmtp else await self._offer()
         session = Session(
             policy.domain,
             bounds,
             lmtp=lmtp,
             tls=self._context is not None and not wire.secure and not lmtp,
             normalize=client.address in tables.conf.normalize,
-            mechanisms=() if lmtp else self._mechanisms(client, secure=wire.secure),
-            secret=() if lmtp else self._mechanisms(client, secure=True),
+            mechanisms=offer if self._may_show(client, secure=wire.secure) else (),
+            secret=offer,
         )
         peer = limits.network(shown)
         loop = asyncio.get_running_loop()
@@ -324,14 +325,20 @@ class Smtpd:
             log.warning("message from %s: %s", talk.client.shown, why)
             self._drop(talk)
 
-    def _mechanisms(self, client: Client, *, secure: bool) -> Sequence[str]:
-        """Return what AUTH may be done by; no password goes in clear but to here."""
+    async def _offer(self) -> Sequence[str]:
+        """List what AUTH can be done by: all of it while the factotum is silent."""
         if self._agent is None:
             return ()
-        near = client.address is not None and client.address.is_loopback
-        if secure or near or self._logins.clear:
+        try:
+            return await self._work(partial(offered, self._agent))
+        except MailfsError as e:
+            log.warning("factotum: %s", e)
             return tuple(PROTOCOLS)
-        return ()
+
+    def _may_show(self, client: Client, *, secure: bool) -> bool:
+        """Whether a password may be shown: no one goes in clear but to here."""
+        near = client.address is not None and client.address.is_loopback
+        return secure or near or self._logins.clear
 
     async def _login(self, talk: Talk, mechanism: str, initial: bytes | None) -> None:
         assert self._agent is not None
