@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from mailfs.printable import shown
 if TYPE_CHECKING:
     from mailfs.runq.drain import Drain
     from mailfs.runq.runq import RunqOrder
+    from mailfs.runq.users import UserDrains
 
 SUMMARY = "deliver what is in the queue"
 
@@ -40,33 +42,61 @@ def run(options: argparse.Namespace) -> int:
         drain = runq.drain(site, order, trace)
     except OSError as e:
         raise MailfsError(f"{order.command}: {e.strerror}") from e
+    others = runq.users(order, root, trace) if _others(options, order) else None
     came: list[int] = []
 
     def stop(number: int, _: object) -> None:
         came.append(number)
         drain.stop()
+        if others is not None:
+            others.stop()
 
+    if others is not None:
+        others.start(watch=options.watch)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    if options.watch:
-        _watch(drain, order)
-    else:
-        drain.once()
+    try:
+        if options.watch:
+            _watch(drain, order, others)
+        else:
+            drain.once()
+    except BaseException:
+        if others is not None:
+            others.stop()
+        raise
+    finally:
+        if others is not None:
+            others.join()
     return 128 + signal.SIGINT if signal.SIGINT in came else 0
 
 
-def _watch(drain: "Drain", order: "RunqOrder") -> None:
-    """Drain until a signal; new files wake the drain."""
-    import os
+def _others(options: argparse.Namespace, order: "RunqOrder") -> bool:
+    """Whether we are root, and other users' directories are to be drained too."""
+    from mailfs.queue import place
 
+    if os.geteuid() != 0:
+        return False
+    return options.watch or not all(map(place.drained, order.every()))
+
+
+def _watch(drain: "Drain", order: "RunqOrder", others: "UserDrains | None") -> None:
+    """Drain until a signal; new files wake the drain."""
     from mailfs.runq import runq
     from mailfs.runq.watch import QueueWatch
 
     lock = runq.lock(order.queue)
-    watch = QueueWatch(order.queue, drain.wake)
+
+    def wake() -> None:
+        drain.wake()
+        if others is not None:
+            others.wake()
+
+    watch = QueueWatch(order.queue, wake)
     try:
         watch.start()
         drain.watch()
+        if others is not None:
+            others.stop()
     finally:
         watch.close()
         os.close(lock)

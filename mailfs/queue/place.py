@@ -50,7 +50,7 @@ def make(folder: Path, *, shared: bool) -> None:
 def drained(folder: Path) -> bool:
     """Whether mail in a directory is ours to deliver: it is ours, or we share it.
 
-    Root delivers only its own here: anybody may put links into the others.
+    Root itself delivers only its own: anybody may put links into the others.
     """
     try:
         st = folder.lstat()

@@ -1,6 +1,7 @@
 """Delivering what is queued; qer(8).
 
 runq       one pass over a queue, or a watch of it
+users      other users' directories, with their rights, for root
 watch      waking when a message comes
 drain      the workers
 attempt    one attempt at one message

@@ -92,6 +92,7 @@ class Drain:
         self._synced = 0.0
         self._stop = threading.Event()
         self._watching = False
+        self._woken = False  # somebody says that messages have come
         self.summary = Summary()
 
     def stop(self) -> None:
@@ -103,13 +104,16 @@ class Drain:
         self.wake()
 
     def wake(self) -> None:
-        """Let watch() look at the directories again; any thread."""
+        """Have the directories looked at again; from any thread, and from a signal."""
         self._done.put(None)
 
     def once(self) -> Summary:
         """Attempt every message that is due, and return when all have been."""
-        self._scan()
+        self._woken = True
         while not self._stop.is_set():
+            if self._woken:
+                self._woken = False
+                self._scan()
             self._dispatch()
             if not self._active and not self._give_up():
                 break
@@ -255,6 +259,7 @@ class Drain:
             self._worker.transport.prune()
             return False
         if item is None:
+            self._woken = True
             return False
         entry, verdict = item
         now = self._clock()

@@ -14,9 +14,10 @@ from mailfs.queue import place, spool
 from mailfs.runq import transport
 from mailfs.runq.attempt import RULES, QueueWorker, RetryRules
 from mailfs.runq.drain import LIMITS, Drain, DrainLimits
+from mailfs.runq.users import Owner, UserDrains
 from mailfs.send.refusal import Refusal
 from mailfs.send.submit import submit
-from mailfs.site.site import Site
+from mailfs.site.site import Site, here
 from mailfs.smtp import make
 from mailfs.smtp.client import SmtpClient
 from mailfs.smtp.fate import DeliveryError
@@ -43,14 +44,21 @@ class RunqOrder:
     rules: RetryRules = RULES
     limits: DrainLimits = LIMITS
 
-    def folders(self) -> Sequence[Path]:
-        """Return the directories."""
+    def every(self) -> Sequence[Path]:
+        """List the directories, of whatever owner."""
         found = [self.queue / user for user in self.users]
+        return found or spool.folders(self.queue)
+
+    def folders(self) -> Sequence[Path]:
+        """List the directories that this process drains itself.
+
+        Root has those of others drained in their name; see users.py.
+        """
         kept = []
-        for folder in found or spool.folders(self.queue):
+        for folder in self.every():
             if place.drained(folder):
                 kept.append(folder)
-            else:
+            elif os.geteuid() != 0:
                 log.warning("%s: not ours: left alone", folder)
         return kept
 
@@ -78,6 +86,22 @@ def drain(site: Site, order: RunqOrder, trace: Trace = lambda line: None) -> Dra
 
     worker = QueueWorker(site, carry, tell, order.rules)
     return Drain(order.folders, worker, order.limits, site.clock)
+
+
+def users(order: RunqOrder, root: Path, trace: Trace) -> UserDrains:
+    """Prepare to drain other users' directories as root.
+
+    All that their children need is imported now: they may be unable to.
+    """
+    import mailfs.mailbox.drivers
+    import mailfs.tls.vouch  # noqa: F401
+
+    "x.ä".encode("idna")
+
+    def one(folder: Path, who: Owner) -> Drain:
+        return drain(here(root, who.name), replace(order, users=(folder.name,)), trace)
+
+    return UserDrains(order.every, one)
 
 
 class WatchedQueue(MailfsError):
