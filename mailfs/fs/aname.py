@@ -1,8 +1,9 @@
 """Attach names: which tree, and how much of it.
 
-    upas[/all][/box=NAME ...][/ro][/noctl][/newest=N][/since=DATE][/before=DATE]
+    upas[/all][/modes][/box=NAME ...][/ro][/noctl][/newest=N][/since=DATE][/before=DATE]
 
 The first element chooses the dialect, upas or mailfs; none at all chooses nothing.
+modes is for clients that check permissions themselves, as Linux's does.
 DATE is ``YYYY-MM-DD``, ``YYYY-MM-DDTHH:MM:SS``, both in UTC, or seconds since the
 epoch.  box= may be repeated; a slash in NAME is written ``%2F``.  Whatever is not
 understood is refused: it may have been meant to restrict.
@@ -18,6 +19,7 @@ from mailfs.mailboxes.scope import EVERYTHING, Scope
 
 UPAS, KEYED = "upas", "mailfs"
 DIALECTS = (UPAS, KEYED)
+_SWITCHES = ("all", "modes")
 MAX_DIGITS = 12  # of a number; more than seconds or messages take
 
 
@@ -28,6 +30,7 @@ class Aname:
     dialect: str = ""
     everything: bool = False  # list names that upas/fs does not have
     scope: Scope = EVERYTHING
+    modes: bool = False  # a directory from which one may remove can be written
 
 
 def parse(text: str) -> Aname:
@@ -37,10 +40,10 @@ def parse(text: str) -> Aname:
     dialect, *elements = text.split("/")
     if dialect not in DIALECTS:
         raise _unknown(text)
-    everything, scope = False, Scope()
+    asked, scope = dict.fromkeys(_SWITCHES, False), Scope()
     for element in elements:
-        if element == "all":
-            everything = True
+        if element in asked:
+            asked[element] = True
             continue
         name, equals, value = element.partition("=")
         row = _ELEMENTS.get(name)
@@ -49,7 +52,7 @@ def parse(text: str) -> Aname:
         scope = row.narrow(scope, value)
     # Who sees a part does not open, close or remove what others see.
     scope = replace(scope, free=scope == EVERYTHING)
-    return Aname(dialect, everything, scope)
+    return Aname(dialect, asked["all"], scope, asked["modes"])
 
 
 def _unknown(element: str) -> Refused:

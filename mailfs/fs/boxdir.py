@@ -51,7 +51,9 @@ class BoxDir(File):
         """Tell the directory's entry as the mailbox was last listed."""
         view = self.box.view
         name, user = self.box.name, self.attachment.user
-        return directory(name, self.id(Code.BOX), view.vers, view.mtime, user)
+        writable = self.attachment.modes and not self.box.place.readonly
+        mode = 0o755 if writable else 0o555
+        return directory(name, self.id(Code.BOX), view.vers, view.mtime, user, mode)
 
     def stat(self) -> Later[Stat]:
         """Tell the directory's entry as the mailbox is now."""

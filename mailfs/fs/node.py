@@ -31,6 +31,7 @@ class Attach:
 
     boxes: ScopedMailboxes
     everything: bool = False  # list names that upas/fs does not have
+    modes: bool = False  # modes tell clients what they may remove
 
     @property
     def ctl(self) -> bool:

@@ -155,4 +155,5 @@ def attach(
             raise Refused(ENOBOX)
     everything = bound.everything or asked.everything
     dialect = asked.dialect or bound.dialect or UPAS
-    return DIALECTS[dialect](Attach(shelf, everything))
+    modes = bound.modes or asked.modes
+    return DIALECTS[dialect](Attach(shelf, everything, modes))

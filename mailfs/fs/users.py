@@ -117,6 +117,7 @@ class Users:
             bound.dialect or user.bound.dialect,
             bound.everything or user.bound.everything,
             bound.scope.narrowed(user.bound.scope).narrowed(Scope(free=False)),
+            bound.modes or user.bound.modes,
         )
         return attach(await self._boxes(user), uname, aname, limit)
 

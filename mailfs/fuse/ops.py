@@ -16,7 +16,6 @@ from mailfs.fuse import abi, failures, handles, recursion
 from mailfs.fuse.abi import Op, Request, Valid
 from mailfs.fuse.device import MAX_WRITE
 from mailfs.fuse.entry import Entry, fit
-from mailfs.fuse.errstr import errno_of
 from mailfs.fuse.failures import Failures, TextFile
 from mailfs.fuse.handles import Handles
 from mailfs.fuse.moving import move
@@ -35,6 +34,7 @@ from mailfs.fuse.relist import Relist
 from mailfs.fuse.tree import Opened, Tree
 from mailfs.fuse.waiting import WaitingFile
 from mailfs.p9.fcall import DMDIR, NOTOUCH, OREAD, OTRUNC, Twstat
+from mailfs.p9.unixerr import errno_of
 
 Answer: TypeAlias = bytes | Awaitable[bytes | None] | None
 """Octets to reply; None if the kernel wants no reply."""

@@ -11,12 +11,12 @@ from mailfs.fuse import abi
 from mailfs.fuse.abi import Op, Request
 from mailfs.fuse.device import Device, Unmounted
 from mailfs.fuse.entry import Entry
-from mailfs.fuse.errstr import errno_of
 from mailfs.fuse.failures import Failures
 from mailfs.fuse.news import News
 from mailfs.fuse.node import Nodes
 from mailfs.fuse.ops import HANDLERS, REFUSED, Ops
 from mailfs.fuse.tree import Tree
+from mailfs.p9.unixerr import errno_of
 
 log = logging.getLogger(__name__)
 

@@ -62,6 +62,7 @@ class Pending:
     ) -> None:
         self.tags: dict[int, Waiting] = {}
         self.msize = msize
+        self.words: Callable[[str], str] = str  # what an error text is told as
         self._send = send
         self._limit = limit  # requests
         self._room = held  # octets
@@ -116,14 +117,17 @@ class Pending:
         tag = waiting.tag
         if task.cancelled():
             flushed = waiting.flushes or waiting.dropped
-            return b"" if flushed else rerror(tag, EINTERRUPTED, self.msize)
+            return b"" if flushed else self._rerror(tag, EINTERRUPTED)
         try:
             return waiting.commit(task.result())
         except (MailfsError, OSError) as e:
-            return rerror(tag, refusal(e), self.msize)
+            return self._rerror(tag, refusal(e))
         except Exception:
             log.exception("unexpected error while answering a request")
-            return rerror(tag, EIO, self.msize)
+            return self._rerror(tag, EIO)
+
+    def _rerror(self, tag: int, text: str) -> bytes:
+        return rerror(tag, self.words(text), self.msize)
 
     def flush(self, tag: int, oldtag: int) -> None:
         """Answer Tflush: at once if oldtag is not waiting, else when it has ended.

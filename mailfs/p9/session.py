@@ -46,6 +46,7 @@ from mailfs.p9.openfd import TOPENFD, Pump, ropenfd
 from mailfs.p9.pending import ETOOMANY, Pending
 from mailfs.p9.reply import refusal, rerror
 from mailfs.p9.transact import HANDLERS, Transactions
+from mailfs.p9.unixerr import words
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ MAX_REQUESTS = 4096  # waiting at one time; 9pserve brings many clients on one l
 MAX_HELD = 64 << 20  # octets that waiting requests and their replies may come to
 MAX_PUMPS = 64  # descriptors passed that are open; 9pserve brings many clients
 MAX_AFIDS = 4  # authentications under way
+
+UNIX = ("u", "L")  # dialects offered by clients that know the system's errors only
 
 EMSIZE = "max messagesize too small"
 EVERSION = "version comes first"
@@ -148,7 +151,7 @@ class Session(Transactions):
 
     def refuse(self, tag: int, text: str) -> None:
         """Answer Rerror."""
-        self.replies.append(rerror(tag, text, self.msize))
+        self.replies.append(rerror(tag, self.pending.words(text), self.msize))
 
     def close(self) -> None:
         """Stop replying and clunk every fid; settle() waits for what is left."""
@@ -173,11 +176,13 @@ class Session(Transactions):
         if msg.msize < MIN_MSIZE:
             raise Refused(EMSIZE)
         msize = self.budget.msize(min(msg.msize, self.limits.msize))
-        if msg.version.partition(".")[0] != VERSION:
+        version, _, dialect = msg.version.partition(".")
+        if version != VERSION:
             self.replies.append(pack(tag, Rversion(msize, "unknown")))
             return
         self.close()
         self.msize = self.pending.msize = msize
+        self.pending.words = words if dialect in UNIX else str
         self.iounit = msize - IOHDRSZ
         self._take_more()
         for cls, handler in (HANDLERS | _HANDLERS).items():

@@ -44,6 +44,7 @@ ANAMES = [
     ("upas", Aname("upas")),
     ("mailfs", Aname("mailfs")),
     ("upas/all", Aname("upas", everything=True)),
+    ("upas/modes", Aname("upas", modes=True)),
     ("upas/ro", Aname("upas", scope=Scope(readonly=True, free=False))),
     ("upas/noctl", Aname("upas", scope=Scope(ctl=False, free=False))),
     ("upas/box=a", Aname("upas", scope=Scope(frozenset("a"), free=False))),

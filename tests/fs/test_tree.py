@@ -59,6 +59,18 @@ def test_our_own_names_are_listed_on_request_only(tree: Tree) -> None:
         assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
 
 
+@pytest.mark.parametrize(
+    ("aname", "mode"),
+    [("", 0o555), ("upas/modes", 0o755), ("upas/modes/ro", 0o555)],
+)
+def test_modes_tell_what_may_be_removed(tree: Tree, aname: str, mode: int) -> None:
+    with tree.client(aname) as client:
+        assert client.stat("/mbox").mode == DMDIR | mode
+        listed = {entry.name: entry.mode for entry in client.ls("/")}
+        assert listed["mbox"] == DMDIR | mode
+        assert client.stat("/mbox/1").mode == DMDIR | 0o555
+
+
 ATTACHED = """\
 Content-Type: multipart/mixed; boundary=b
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from mailfs.errors import EEXIST, EIO, EISDIR, ENAME, ENOENT, ENOTDIR, ENOTEMPTY
+from mailfs.errors import (
+    EEXIST,
+    EIO,
+    EISDIR,
+    ENAME,
+    ENOENT,
+    ENOTDIR,
+    ENOTEMPTY,
+    Refused,
+)
 from mailfs.p9.errstr import (
     EBADFID,
     EBADTYPE,
@@ -63,6 +72,7 @@ from mailfs.p9.fcall import (
     unpack_stats,
 )
 from mailfs.p9.fid import EFIDS
+from mailfs.p9.ramfs import RamDir
 from mailfs.p9.session import EMSIZE, EVERSION, Limits
 from tests.p9.tree import CLOCK, Peer, Tree, peer
 
@@ -110,6 +120,37 @@ def test_version(ask: Tversion, want: object) -> None:
     agreed = isinstance(want, Rversion) and want.version == "9P2000"
     assert client.session.versioned == agreed
     assert same(client.ask(Tclunk(9)), EBADFID if agreed else EVERSION)
+
+
+@pytest.mark.parametrize(
+    ("version", "text"),
+    [
+        ("9P2000", "no such tree"),
+        ("9P2000.u", "No such file or directory"),
+        ("9P2000.L", "No such file or directory"),
+    ],
+)
+def test_linux_is_told_what_it_knows(version: str, text: str) -> None:
+    client = peer(lambda uname, aname: _no_tree())
+    client.ask(Tversion(8216, version), 0xFFFF)
+    assert same(client.ask(Tattach(0, NOFID, "g", "nix")), text)
+    client.ask(Tversion(8216, "9P2000"), 0xFFFF)
+    assert same(client.ask(Tattach(0, NOFID, "g", "nix")), "no such tree")
+
+
+def _no_tree() -> RamDir:
+    raise Refused("no such tree")
+
+
+def test_who_renames_may_be_told() -> None:
+    """Linux's client does."""
+    client = peer(lambda uname, aname: Tree().ram.root)
+    client.ask(Tversion(8216, "9P2000"), 0xFFFF)
+    client.ask(Tattach(0, NOFID, "g", ""))
+    client.ask(Twalk(0, 1, ("alpha",)))
+    changes = NOTOUCH._replace(name="beta", muid="somebody")
+    assert isinstance(client.ask(Twstat(1, changes)), Rwstat)
+    assert same(client.ask(Twstat(1, NOTOUCH._replace(muid="somebody"))), EWSTAT)
 
 
 # Each row begins with fid 0 at the root, fid 1 at alpha, fid 2 at dir.

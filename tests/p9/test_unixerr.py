@@ -7,7 +7,8 @@ import pytest
 
 from mailfs import errors
 from mailfs.errors import MailfsError, Refused
-from mailfs.fuse.errstr import errno_of
+from mailfs.p9 import errstr
+from mailfs.p9.unixerr import KNOWN, WORDS, errno_of, words
 
 CASES = [
     ("permission denied", errno.EACCES),
@@ -53,3 +54,26 @@ def test_our_own_servers_errors_come_back(number: int) -> None:
     text = errors.reason(OSError(number, os.strerror(number)))
     alike = {errno.EPERM: errno.EACCES, errno.EDQUOT: errno.ENOSPC}
     assert errno_of(Refused(text)) == alike.get(number, number)
+
+
+@pytest.mark.parametrize("number", WORDS)
+def test_words_are_the_systems(number: int) -> None:
+    """Linux's table has the C library's words."""
+    assert WORDS[number] == os.strerror(number)
+
+
+@pytest.mark.parametrize(("text", "number"), CASES)
+def test_texts_in_the_systems_words(text: str, number: int) -> None:
+    assert words(text) == (text if text in KNOWN else os.strerror(number))
+
+
+def _texts() -> list[str]:
+    """List the error texts that our servers have names for."""
+    found = [*vars(errors).items(), *vars(errstr).items()]
+    return [v for k, v in found if k.isupper() and isinstance(v, str)]
+
+
+@pytest.mark.parametrize("text", _texts())
+def test_no_text_of_ours_is_unknown(text: str) -> None:
+    """A fault of the disk is an I/O error, and nothing else is."""
+    assert (errno_of(Refused(text)) == errno.EIO) == (text == errors.EIO)
