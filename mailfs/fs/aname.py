@@ -19,7 +19,6 @@ from mailfs.mailboxes.scope import EVERYTHING, Scope
 
 UPAS, KEYED = "upas", "mailfs"
 DIALECTS = (UPAS, KEYED)
-_SWITCHES = ("all", "modes")
 MAX_DIGITS = 12  # of a number; more than seconds or messages take
 
 
@@ -40,10 +39,10 @@ def parse(text: str) -> Aname:
     dialect, *elements = text.split("/")
     if dialect not in DIALECTS:
         raise _unknown(text)
-    asked, scope = dict.fromkeys(_SWITCHES, False), Scope()
+    everything, scope = False, Scope()
     for element in elements:
-        if element in asked:
-            asked[element] = True
+        if element == "all":
+            everything = True
             continue
         name, equals, value = element.partition("=")
         row = _ELEMENTS.get(name)
@@ -52,7 +51,7 @@ def parse(text: str) -> Aname:
         scope = row.narrow(scope, value)
     # Who sees a part does not open, close or remove what others see.
     scope = replace(scope, free=scope == EVERYTHING)
-    return Aname(dialect, asked["all"], scope, asked["modes"])
+    return Aname(dialect, everything, scope, "modes" in elements)
 
 
 def _unknown(element: str) -> Refused:
@@ -85,6 +84,7 @@ _ELEMENTS = {
     "box": _Element(_box),
     "ro": _Element(lambda scope, _: replace(scope, readonly=True), valued=False),
     "noctl": _Element(lambda scope, _: replace(scope, ctl=False), valued=False),
+    "modes": _Element(lambda scope, _: scope, valued=False),  # it narrows nothing
     "newest": _Element(_newest),
     "since": _Element(_since),
     "before": _Element(_before),
