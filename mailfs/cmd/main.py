@@ -1,14 +1,13 @@
 """The command: ``mailfs VERB ...``.  A verb is a module here, imported when called."""
 
 import importlib
-import os
 import signal
 import sys
 
 from mailfs import __version__
+from mailfs.cmd import standard
 from mailfs.cmd.args import why
-from mailfs.errors import MailfsError
-from mailfs.printable import shown
+from mailfs.errors import MailfsError, UsageError
 
 # By group, in the order --help shows them; the verb and the module that does it.
 GROUPS: dict[str, dict[str, str]] = {
@@ -84,34 +83,50 @@ def usage() -> str:
     return "\n".join(lines)
 
 
+# Verbs whose work is done when it is done, whether or not anybody can be told of it.
+# The others print what they are asked for, and fail if it cannot be printed.
+LENIENT = frozenset(
+    {"mail", "marshal", "send", "qer", "runq", "kickqueue", "smtp", "setup"}
+    | {"mount", "factotum", "secstored", "secuser", "fs"}
+    | GROUPS["serve"].keys()
+)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a verb and return its exit status; an error is one line, no traceback."""
     argv = sys.argv[1:] if argv is None else argv
+    verb = plain(argv[0]) if argv else ""
+    with standard.streams():
+        try:
+            status = _run(verb, argv)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader of our output has gone, as head(1) goes: no error of ours.
+            return 128 + signal.SIGPIPE
+        except (MailfsError, OSError) as e:
+            name = f"mailfs {verb}" if verb in VERBS else "mailfs"
+            print(f"{name}: {why(e)}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        return status
+
+
+def _run(verb: str, argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage(), file=sys.stdout if argv else sys.stderr)
         return 0 if argv else 1
     if argv[0] in ("-V", "--version"):
         print(f"mailfs {__version__}")
         return 0
-    verb = plain(argv[0])
     if verb not in VERBS:
-        print(
-            f"mailfs: {shown(argv[0])}: unknown verb (try mailfs --help)",
-            file=sys.stderr,
-        )
-        return 1
+        raise UsageError(f"{argv[0]}: unknown verb (try mailfs --help)")
+    if verb in LENIENT:
+        standard.lenient()
+    module = importlib.import_module(f"mailfs.cmd.{VERBS[verb]}")
     try:
-        module = importlib.import_module(f"mailfs.cmd.{VERBS[verb]}")
         status: int = module.main(argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of our output has gone, as head(1) goes: no error of ours.  The
-        # flush at exit must not fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except (MailfsError, OSError) as e:
-        print(f"mailfs {verb}: {why(e)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    except SystemExit:  # argparse has shown the help
+        standard.check()
+        raise
     return status

@@ -4,23 +4,27 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from mailfs import where
+from mailfs.cmd import standard
 from mailfs.cmd.args import Parser, why
 from mailfs.errors import MailfsError, UsageError
 from mailfs.poll import readable
+from mailfs.printable import shown
 
 if TYPE_CHECKING:
     from mailfs.mailbox.net import Network
-    from mailfs.marshal.compose import Order
+    from mailfs.marshal.compose import ComposedMail, Order
     from mailfs.site.site import Site
 
 SUMMARY = "make a message of a text and files, and send it"
 
 PIECE = 1 << 16  # octets read at once
+SALVAGE = 2.0  # seconds that a text nobody will send is waited for, to be kept
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -39,27 +43,124 @@ def main(argv: list[str]) -> int:
 
 def run(verb: str, argv: list[str], *, headed: bool) -> int:
     """Send what standard input holds; headed: its header names recipients too."""
-    options = _parse(verb, argv, headed=headed)
-    from mailfs.site import site as sites
-
-    site = sites.here(where.root(options.root), where.user())
-    if sys.stdin is None and not options.none:
-        raise UsageError("standard input is closed (with -n there need be none)")
-    if options.resolve or options.rehearse:
-        return _rehearse(site, options)
-    order = _order(site, options)
-    text = bytearray()
+    job = _Job(verb)
     with _Interrupts() as interrupts:
         try:
-            if not options.none:
-                _read(0, text, interrupts)
-            if not text and not order.files:
-                return 0
-            return _send(verb, site, bytes(text), order, options)
+            return job.run(argv, interrupts, headed=headed)
         except (MailfsError, OSError) as e:
-            saved = _bury(site, bytes(text))
-            print(f"mailfs {verb}: {why(e)}{saved}", file=sys.stderr)
+            job.salvage(interrupts)
+            print(f"mailfs {verb}: {why(e)}{job.bury(e)}", file=sys.stderr)
             return _status(e)
+
+
+class _Job:
+    """One letter: what has been typed, and how far it has come."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+        self.text = bytearray()
+        self.site: Site | None = None
+        self.order: Order | None = None
+        self.mail: ComposedMail | None = None
+        self._unread = True  # whether standard input may hold a text
+
+    def run(self, argv: list[str], interrupts: "_Interrupts", *, headed: bool) -> int:
+        """Do what the arguments ask; return the exit status."""
+        options = _parse(self.verb, argv, headed=headed)
+        from mailfs.site import site as sites
+
+        rehearse = options.resolve or options.rehearse
+        self._unread = not (options.none or rehearse)
+        self.site = site = sites.here(where.root(options.root), where.user())
+        if self._unread and standard.closed(0):
+            raise UsageError("standard input is closed (with -n there need be none)")
+        if rehearse:
+            return _rehearse(site, options)
+        self.order = _order(site, options, self._warn)
+        for file in self.order.files:
+            file.check()  # before a long letter is typed
+        if self._unread:
+            self._unread = False
+            _read(0, self.text, interrupts)
+        if not self.text and not self.order.files:
+            return 0
+        return self._send(site, self.order, options)
+
+    def _warn(self, text: str) -> None:
+        print(f"mailfs {self.verb}: {shown(text)}", file=sys.stderr)
+
+    def _send(self, site: "Site", order: "Order", options: argparse.Namespace) -> int:
+        from mailfs.marshal import draft, filing, reply
+        from mailfs.marshal.author import author
+        from mailfs.marshal.compose import compose
+        from mailfs.marshal.dispatch import NotSent, dispatch
+        from mailfs.marshal.entity import tokens
+
+        token = tokens(site.random)
+        taken, files = draft.attachments(draft.typed(bytes(self.text)))
+        self.order = order = order.with_files(files)
+        mail = compose(taken, order, author(site), now=site.clock(), token=token)
+        folder = ""
+        if options.folder is not None:
+            folder = filing.folder(site, options.folder)
+        elif options.file:
+            folder = filing.named_after(site, mail.recipients[0])
+        self.mail = mail
+        sent = dispatch(
+            site,
+            mail,
+            folder=folder,
+            flags=_flags(options),
+            replymsg=options.reply or "",
+            net=_net(site, folder),
+        )
+        if sent.unfiled:
+            self._warn(f"sent, but {sent.unfiled}")
+        if order.parent is not None:
+            try:
+                reply.mark_answered(order.parent.name)
+            except MailfsError as e:
+                self._warn(f"sent, but not marked as answered: {e}")
+        if sent.refused:
+            raise NotSent(f"not sent to {sent.refused}", sent.results)
+        return 0
+
+    def salvage(self, interrupts: "_Interrupts") -> None:
+        """Read a text that was never looked at, as far as it comes without waiting."""
+        if not self._unread or standard.closed(0) or os.isatty(0):
+            return
+        with suppress(MailfsError, OSError):
+            _read(0, self.text, interrupts, SALVAGE)
+
+    def bury(self, error: Exception) -> str:
+        """Keep the letter among the dead ones; return the end of what to say of it."""
+        from mailfs.marshal import unsent
+        from mailfs.marshal.compose import Order
+        from mailfs.marshal.entity import tokens
+        from mailfs.send import deadletter
+        from mailfs.site import site as sites
+
+        if not self.text.strip() and self.mail is None:
+            return ""
+        try:
+            site = self.site or sites.here(where.root(), where.user())
+            order = self.order or Order()
+            if self.mail is not None and order.wrap is None:
+                octets = unsent.composed(self.mail, _refused(error))
+            else:  # as it was typed, not encrypted for others
+                octets = unsent.typed(bytes(self.text), order, tokens(site.random))
+            path = deadletter.save(site, octets, site.sender)
+        except (OSError, MailfsError) as e:
+            return f"; not saved either: {why(e)}"
+        return f"; saved in {path}"
+
+
+def _refused(error: Exception) -> list[str]:
+    """List the recipients that an error says did not get it."""
+    from mailfs.marshal.dispatch import NotSent
+
+    results = error.results if isinstance(error, NotSent) else ()
+    return list(dict.fromkeys(one.recipient for one in results if one.refused))
 
 
 def _status(error: MailfsError | OSError) -> int:
@@ -103,58 +204,33 @@ class _Interrupts:
     def _catch(self, number: int, frame: FrameType | None) -> None:
         self.caught = self.caught or number
 
-    def wait(self, fd: int) -> None:
-        """Wait until fd can be read.  Raises Interrupted after a signal."""
-        readable([fd, self._pipe[0]])
+    def wait(self, fd: int, seconds: float | None = None) -> bool:
+        """Wait until fd can be read; say whether it can within so many seconds.
+
+        Raises Interrupted after a signal.
+        """
+        found = readable([fd, self._pipe[0]], seconds)
         if self.caught:
             raise Interrupted(self.caught)
+        return bool(found)
 
 
-def _read(fd: int, text: bytearray, interrupts: _Interrupts) -> None:
-    """Read to the end; what has been read is in text however this ends."""
+def _read(
+    fd: int, text: bytearray, interrupts: _Interrupts, patience: float | None = None
+) -> None:
+    """Read to the end; what has been read is in text however this ends.
+
+    patience is how many seconds each piece may take; no more is then taken for the end.
+    """
     from mailfs.marshal.attachment import MAX_MESSAGE
 
-    while True:
-        interrupts.wait(fd)
+    while interrupts.wait(fd, patience):
         piece = os.read(fd, PIECE)
         if not piece:
             return
         text += piece
         if len(text) > MAX_MESSAGE:
             raise MailfsError(f"message too long: over {MAX_MESSAGE >> 20} MB")
-
-
-def _send(
-    verb: str, site: "Site", text: bytes, order: "Order", options: argparse.Namespace
-) -> int:
-    from mailfs.marshal import draft, filing
-    from mailfs.marshal.author import author
-    from mailfs.marshal.compose import compose
-    from mailfs.marshal.dispatch import NotSent, dispatch
-    from mailfs.marshal.entity import tokens
-
-    token = tokens(site.random)
-    taken, files = draft.attachments(draft.typed(text))
-    order = order.with_files(files)
-    mail = compose(taken, order, author(site), now=site.clock(), token=token)
-    folder = ""
-    if options.folder is not None:
-        folder = filing.folder(site, options.folder)
-    elif options.file:
-        folder = filing.named_after(site, mail.recipients[0])
-    sent = dispatch(
-        site,
-        mail,
-        folder=folder,
-        flags=_flags(options),
-        replymsg=options.reply or "",
-        net=_net(site, folder),
-    )
-    if sent.unfiled:
-        print(f"mailfs {verb}: sent, but {sent.unfiled}", file=sys.stderr)
-    if sent.refused:
-        raise NotSent(f"not sent to {sent.refused}", sent.results)
-    return 0
 
 
 def _net(site: "Site", folder: str) -> "Network | None":
@@ -168,18 +244,6 @@ def _net(site: "Site", folder: str) -> "Network | None":
 
     usual = argparse.Namespace(trust=Policy.CA.value, cache=net.size(net.SIZE))
     return net.make(usual, site.root, where.cache())
-
-
-def _bury(site: "Site", text: bytes) -> str:
-    """Keep a text among the dead letters, and return the end of what to say of it."""
-    from mailfs.send import deadletter
-
-    if not text.strip():
-        return ""
-    try:
-        return f"; saved in {deadletter.save(site, text, site.sender)}"
-    except (OSError, MailfsError) as e:
-        return f"; not saved either: {why(e)}"
 
 
 def _rehearse(site: "Site", options: argparse.Namespace) -> int:
@@ -200,17 +264,25 @@ def _flags(options: argparse.Namespace) -> list[str]:
     return [letter for letter, wanted in given if wanted]
 
 
-def _order(site: "Site", options: argparse.Namespace) -> "Order":
-    """Return what the options ask, with the message replied to read and files seen."""
+def _order(
+    site: "Site", options: argparse.Namespace, warn: Callable[[str], None]
+) -> "Order":
+    """Make an order of the options, with the message replied to read.
+
+    A message that cannot be read is no reason to lose the answer: it is warned of.
+    """
     from mailfs.marshal.compose import Order
     from mailfs.marshal.entity import tokens
     from mailfs.marshal.pgp import Pgp
     from mailfs.marshal.reply import parent
     from mailfs.msg import charset
 
-    for file in options.files or ():
-        with open(file.path, "rb"):
-            pass  # before a long letter is typed
+    answered = None
+    if options.reply:
+        try:
+            answered = parent(options.reply)
+        except MailfsError as e:
+            warn(f"{e}: sent without In-Reply-To")
     return Order(
         to=tuple(options.addresses),
         cc=tuple(options.cc),
@@ -218,7 +290,7 @@ def _order(site: "Site", options: argparse.Namespace) -> "Order":
         headed=options.headed,
         subject=charset.decode(os.fsencode(options.subject or "")),
         files=tuple(options.files or ()),
-        parent=parent(options.reply) if options.reply else None,
+        parent=answered,
         everybody=options.all,
         wrap=Pgp(options.pgp, tokens(site.random)) if options.pgp else None,
     )

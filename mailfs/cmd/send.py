@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from mailfs import where
+from mailfs.cmd import standard
 from mailfs.cmd.args import Parser, why
 from mailfs.errors import MailfsError, UsageError
 from mailfs.printable import shown
@@ -92,6 +93,7 @@ def _show(site: "Site", options: argparse.Namespace) -> int:
         site, rules, options.address, sender, commands=options.commands
     ):
         print(line)
+    standard.check()
     return 0
 
 

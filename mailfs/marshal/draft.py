@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from mailfs.errors import MailfsError
 from mailfs.marshal.attachment import Attachment
-from mailfs.msg import address, header
+from mailfs.msg import address, fromline, header
 from mailfs.msg.address import Address
 from mailfs.msg.word import unfold
 
@@ -58,10 +58,18 @@ class Draft:
 def typed(text: bytes) -> Draft:
     """Take a text apart that a person wrote.
 
-    A blank line may stand between header and body and need not.  Raises MailfsError
-    if there are more than MAX_FIELDS header lines.
+    A blank line may stand between header and body and need not; a From_ line before a
+    header, as a letter in an mbox has it, is dropped.  Raises MailfsError if there are
+    more than MAX_FIELDS header lines.
     """
     text = text.replace(b"\r\n", b"\n")
+    first, _, rest = text.partition(b"\n")
+    if (
+        first.startswith(b"From ")
+        and _KNOWN.match(rest)
+        and fromline.parse(first + b"\n")
+    ):
+        text = rest
     fields: list[tuple[str, bytes]] = []
     at = 0
     while at < len(text):

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +45,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
             stdin.write(text.encode())
             stdin.seek(0)
             os.dup2(stdin.fileno(), 0)
+        monkeypatch.setattr(sys, "stdin", open(0, closefd=False))  # noqa: SIM115
         try:
             status = main([*argv])
         finally:
@@ -184,21 +186,27 @@ def test_what_cannot_be_sent_is_kept(
 
 USAGE = [
     (["marshal"], "no addresses"),
+    (["marshal", "--root", "ROOT"], "no addresses"),
     (["marshal", "-n", "-8"], "can't use both -n and -8"),
     (["mail", "-p", "x", "bob"], "want s, e or both"),
     (["mail", "--all", "bob"], "--all without -R"),
-    (["mail", "-a", "/nonesuch", "bob"], "/nonesuch: file does not exist"),
+    (["mail", "-a", "/nonesuch", "bob"], "/nonesuch: can't read file: file does not"),
     (["mail", "-R", "nonesuch/mbox/3"], "nonesuch/mbox/3: "),
+    (["marshal", "-R", "nonesuch/mbox/3"], "no addresses found"),
     (["mail", "-f", "mbox"], "reading mail"),
 ]
 
 
 @pytest.mark.parametrize(("argv", "said"), USAGE)
 def test_usage(world: World, run: Run, argv: list[str], said: str) -> None:
+    argv = [str(world.root) if word == "ROOT" else word for word in argv]
     done = run(world, *argv, text="typed in vain?\n")
     assert done.returncode == 1
     assert said in done.stderr.decode()
-    assert not (world.box / "dead.letter").exists()
+    if "-n" in argv or "-f" in argv:
+        return
+    assert f"; saved in {world.box}/dead.letter" in done.stderr.decode()
+    assert "typed in vain?\n" in (world.box / "dead.letter").read_text()
 
 
 def test_where_it_would_go(world: World, run: Run) -> None:
@@ -304,3 +312,114 @@ def test_reply(world: World, run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "Cc: x@out.example\n" in world.kept.read_text()
     assert world.mail() == []
+
+
+# What is typed with which arguments; the first try fails, and the dead letter goes.
+AGAIN = [
+    (["mail", "-s", "Thé", "-C", "glenda"], "hello\n"),
+    (["mail"], "Cc: glenda\nSubject: Thé\nX-Own: 1\n\nhello\n"),
+    (["mail", "-C", "glenda"], "Subject: =?utf-8?q?Th=C3=A9?=\n\n" + "x" * 2000 + "\n"),
+    (["mail", "-s", "Thé", "-C", "glenda", "-R", "none/mbox/1"], "hé\n"),
+]
+
+
+@pytest.mark.parametrize("resend", [["send", "-t"], ["mail"], ["marshal", "-8"]])
+@pytest.mark.parametrize(("argv", "text"), AGAIN)
+@pytest.mark.parametrize("how", ["rules", "address", "file"])
+def test_a_dead_letter_can_be_sent_again(
+    world: World,
+    run: Run,
+    tmp_path: Path,
+    how: str,
+    argv: list[str],
+    text: str,
+    resend: list[str],
+) -> None:
+    (tmp_path / "dots.png").write_bytes(PNG)
+    argv = [*argv, "-B", "x@out.example", "-a", str(tmp_path / "dots.png"), "bob"]
+    rules = world.root / "mail/lib/rewrite"
+    good = rules.read_text()
+    if how == "rules":
+        rules.write_text("")
+    elif how == "address":
+        argv.append("a b")
+    else:
+        argv[1:1] = ["-a", str(tmp_path / "none")]
+    assert run(world, *argv, text=text).returncode == 1
+    rules.write_text(good)
+    dead = (world.box / "dead.letter").read_text()
+    assert dead.count("From glenda ") == 1
+    if how == "address":
+        dead = dead.replace(", a b", "")
+    if how == "file":
+        dead = dead.replace(f"Attach: {tmp_path}/none\n", "")
+    (world.box / "dead.letter").unlink()
+    done = run(world, *resend, text=dead)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert world.mail(user="bob") == world.mail(user="glenda")
+    (got,) = world.mail(user="bob")
+    assert got in world.kept.read_text()
+    head = got.partition("\n\n")[0]
+    assert "Bcc" not in head
+    assert "out.example" not in head
+    assert "Cc: glenda" in head
+    mail = message_from_bytes(got.encode(), policy=policy.default)
+    assert mail["Subject"] == "Thé"
+    one, two = both(got.encode())
+    assert two == Leaf("image/png", "dots.png", PNG)
+    assert one.octets.rstrip() == text.rpartition("\n\n")[2].strip().encode()
+    assert ("X-Own: 1" in head) == ("X-Own" in text)
+
+
+def test_a_dead_letter_without_files(world: World, run: Run) -> None:
+    assert run(world, "mail", "-s", "s", "bob", "a b", text="typed\n").returncode == 1
+    dead = (world.box / "dead.letter").read_text()
+    assert dead.partition("\n")[2] == "To: bob, a b\nSubject: s\n\ntyped\n\n"
+
+
+def test_only_who_was_refused_gets_the_dead_letter(world: World, run: Run) -> None:
+    assert run(world, "mail", "bob", "-B", "nosuch", text="hi\n").returncode == 1
+    assert len(world.mail(user="bob")) == 1
+    dead = (world.box / "dead.letter").read_text()
+    assert "\nResent-To: nosuch\n" in dead
+    (world.root / "mail/box/nosuch").mkdir()
+    assert run(world, "send", "-t", text=dead).returncode == 0
+    assert len(world.mail(user="bob")) == 1
+    assert len(world.mail(user="nosuch")) == 1
+
+
+def test_encrypted_for_others_is_kept_as_typed(world: World, run: Run) -> None:
+    done = run(
+        world, "mail", "-p", "e", "nosuch@x", text="private\n", GNUPGHOME="/nonexistent"
+    )
+    assert done.returncode == 1
+    assert "\n\nprivate\n" in (world.box / "dead.letter").read_text()
+
+
+def test_what_cannot_be_replied_to_is_a_warning(world: World, run: Run) -> None:
+    done = run(world, "mail", "-R", "Mail/mbox/10/", "bob", text="yes\n")
+    assert done.returncode == 0
+    assert done.stderr.startswith(b"mailfs mail: Mail/mbox/10/: ")
+    assert done.stderr.count(b"\n") == 1
+    (got,) = world.mail(user="bob")
+    assert "In-Reply-To" not in got
+    assert not (world.box / "dead.letter").exists()
+
+
+def test_a_text_that_comes_slowly_is_not_waited_for(world: World) -> None:
+    with subprocess.Popen(
+        command("mail", "--nonsense", "bob"),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(world),
+    ) as mail:
+        assert mail.stdin is not None
+        assert mail.stderr is not None
+        mail.stdin.write(b"as far as it came")
+        mail.stdin.flush()
+        said = mail.stderr.read().decode()
+        assert mail.wait(30) == 1
+    assert (
+        f"unrecognized arguments: --nonsense (try --help); saved in {world.box}" in said
+    )
+    assert "as far as it came" in (world.box / "dead.letter").read_text()

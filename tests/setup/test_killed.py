@@ -141,6 +141,7 @@ def test_the_next_run_finishes(place: Place, ours: Provider) -> None:
                     "local",
                     "names.local",
                     "remotemail",
+                    "rewrite",
                 ), name
         assert run("-m", "mailfs") == 0
         after = {n: d for n, d in place.files().items() if ".old" not in n}

@@ -55,7 +55,7 @@ def test_authorities_vouch(place: Place, ours: Provider) -> None:
     done = setup(place, ours, *QUIET, trust="")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "certificate trusted by authorities" in done.stdout
-    assert not (place.root / "sys/lib/tls").exists()
+    assert not list((place.root / "sys/lib/tls").iterdir())
 
 
 def test_what_is_written(place: Place, ours: Provider) -> None:
@@ -87,17 +87,16 @@ def test_what_is_written(place: Place, ours: Provider) -> None:
 
 
 def nothing_written(place: Place) -> bool:
-    return (
-        not (place.root / "mail/box" / where.user() / "mailboxes").exists()
-        and not (place.root / "sys/lib/tls").exists()
-    )
+    return not (
+        place.root / "mail/box" / where.user() / "mailboxes"
+    ).exists() and not list((place.root / "sys/lib/tls").glob("*"))
 
 
 @pytest.mark.parametrize(
     ("told", "more", "password", "why"),
     [
         ({}, (), "wrong", "login refused"),
-        ({"trust": ""}, (), PASSWORD, "not recognized: self-signed certificate; to "),
+        ({"trust": ""}, (), PASSWORD, "not recognized: self-signed certificate"),
         ({"trust": "0" * 64}, (), PASSWORD, "or say --trust "),
         ({"trust": "sure"}, (), PASSWORD, "--trust sure: want first, or 64 hex"),
         ({"imap": "/imaps/tcp!localhost!1"}, (), PASSWORD, "onnection refused"),
