@@ -26,6 +26,9 @@ class _ClosedInput(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        raise MailfsError(CLOSED)
+
     def readinto(self, buffer: object, /) -> int:
         raise MailfsError(CLOSED)
 
