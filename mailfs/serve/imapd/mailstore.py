@@ -6,13 +6,14 @@ is open there already.  Those that nobody uses any more are kept a while.
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
 
 from mailfs.errors import EBOXNAME, EBOXUSE, Refused
 from mailfs.mailbox.drivers.spec import LEVEL, is_network
 from mailfs.mailbox.folder import MailboxState
+from mailfs.mailbox.kinds import Listing
 from mailfs.mailbox.view import View
 from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.mailboxes.scope import EVERYTHING, Scope
@@ -33,7 +34,7 @@ class Holder(Protocol):
         """Know that the folder is gone."""
 
     def hold(self, numbers: Iterable[int], view: View) -> None:
-        """Know that messages have gone, and the view that can still read them."""
+        """Know which messages go, and the view that can still read them; any thread."""
 
 
 class Mailstore:
@@ -145,17 +146,20 @@ class Mailstore:
 
         Sessions that have it open can read them until they are told.
         """
+        holders = list(self._holders.get(box.path, ()))
 
-        def job(state: MailboxState) -> tuple[list[int], View]:
-            view = state.list()
-            gone = list(pick(view))
+        def job(state: MailboxState) -> None:
+            gone = list(pick(state.list()))
+
+            def how(listing: Listing, rows: Sequence[int]) -> Listing:
+                for holder in holders:
+                    holder.hold(gone, state.view)
+                return state.driver.expunge(listing, rows)
+
             if gone:
-                state.remove(gone, state.driver.expunge)
-            return gone, view
+                state.remove(gone, how)
 
-        gone, view = await box.alter(job)
-        for holder in self._holders.get(box.path, ()):
-            holder.hold(gone, view)
+        await box.alter(job)
 
     async def take_away(self, folder: Folder) -> None:
         """Close a folder, and those in it, because they are about to go."""

@@ -37,13 +37,14 @@ async def select(session: Session, request: Request) -> None:
     if not folder.selectable:
         raise no("no mail can be in it", "NONEXISTENT")
     box = await session.mail.open(folder)
+    session.mail.enter(box, session)  # what goes from now on can still be read
     try:
         chosen, claim = await _opened(session, box, action, folder.name)
     except BaseException:
+        session.mail.leave(box, session)
         await session.mail.release(box)
         raise
     session.box, session.chosen, session.state = box, chosen, State.SELECTED
-    session.mail.enter(box, session)
     if action.condstore:
         session.told.modseq = True  # HIGHESTMODSEQ is told anyway
     await session.saying(_described(session, chosen, claim))
@@ -73,6 +74,7 @@ async def _opened(
         told.view,
         told.base,
         dict(told.modseqs),
+        held=session.held,
     )
     chosen.recent.update(n for n in told.view.numbers if n >= told.claim.recent)
     return chosen, told.claim

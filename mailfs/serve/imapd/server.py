@@ -6,6 +6,7 @@ from mailfs.serve import limits
 from mailfs.serve.imapd import append, fetch, find, login, manage, selection, store
 from mailfs.serve.imapd.session import Handler, House, Session
 from mailfs.serve.wire import Wire
+from mailfs.where import is_loopback
 
 HANDLERS: dict[str, Handler] = {
     "CAPABILITY": login.capability_,
@@ -58,7 +59,8 @@ class Imapd:
     async def converse(self, wire: Wire) -> None:
         """Hold a conversation with a client who has to log in."""
         peer = limits.network(wire.peer)
-        if not self._house.table.enter(peer):
+        near = not wire.peer or is_loopback(wire.peer)
+        if not self._house.table.enter(peer, trusted=near):
             loop_time = time.monotonic() + 5
             await wire.send(
                 b"* BYE too many connections; try again later\r\n", loop_time
@@ -67,7 +69,7 @@ class Imapd:
         try:
             await Session(wire, self._house, HANDLERS).run()
         finally:
-            self._house.table.leave(peer)
+            self._house.table.leave(peer, trusted=near)
 
     async def known(self, wire: Wire, user: str) -> None:
         """Hold a conversation with a user who need not log in."""

@@ -117,6 +117,7 @@ class Session:
         self.failures = 0  # logins
         self.news = asyncio.Event()
         self.texts = Texts()
+        self.held: dict[int, View] = {}  # see Selected
         self._handlers = handlers
         self._out: list[bytes] = []
         self._queued = 0
@@ -383,7 +384,7 @@ class Session:
     async def unselect(self) -> None:
         """Leave the selected mailbox, if there is one."""
         box, self.box, self.chosen = self.box, None, None
-        self.texts = Texts()
+        self.texts, self.held = Texts(), {}
         if self.state is State.SELECTED:
             self.state = State.AUTH
         if box is not None:
@@ -391,10 +392,9 @@ class Session:
             await self.mail.release(box)
 
     def hold(self, numbers: Iterable[int], view: View) -> None:
-        """Know that messages have gone, and the view that can still read them."""
-        if self.chosen is not None:
-            for number in numbers:
-                self.chosen.held.setdefault(number, view)
+        """Know which messages go, and the view that can still read them; any thread."""
+        for number in numbers:
+            self.held[number] = view
 
     def lose(self) -> None:
         """Know that the selected mailbox is gone."""
