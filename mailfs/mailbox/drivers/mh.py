@@ -58,9 +58,10 @@ _HEAVY = 1 << 20  # octets of a directory from which a listing disturbs
 _MESSAGE = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 _MDIR = re.compile(r"\d{7,11}\.\d+", re.ASCII)
 _EVIDENCE = (SEQUENCES, ".mh_profile", ".xmhcache", ".mhcache")
-# Files of MH programs: removed messages, sequences, caches.
+# Files of MH programs: removed messages, sequences, caches; our lock.
 _OWN = re.compile(
-    r"[1-9]\d{0,8}|[,#][1-9]\d{0,8}|\.mh_sequences|\.xmhcache|\.mhcache", re.ASCII
+    r"[1-9]\d{0,8}|[,#][1-9]\d{0,8}|\.mh_sequences|\.xmhcache|\.mhcache|L\.mbox",
+    re.ASCII,
 )
 _NAMED = {
     "replied": Flag.ANSWERED,

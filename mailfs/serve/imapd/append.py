@@ -1,5 +1,6 @@
 """APPEND, of several messages too, and REPLACE; RFC 9051 6.3.12, RFC 3502, RFC 8508."""
 
+import asyncio
 import time
 
 from mailfs.mailbox import uid
@@ -31,7 +32,9 @@ async def append(session: Session, request: Request) -> None:
         if len(replaced) != 1:
             raise bad("REPLACE takes one message")
     folder = await target_of(session, action.mailbox)
-    messages = [_message(session, one) for one in action.messages]
+    messages = await asyncio.to_thread(
+        lambda: [_message(session, one) for one in action.messages]
+    )
     now = int(time.time())
     box = await session.mail.open(folder)
     try:
@@ -55,9 +58,9 @@ async def append(session: Session, request: Request) -> None:
 
 def _message(session: Session, one: Appended) -> NewMessage:
     incoming = session.uploads[one.upload.number]
-    if incoming.nul:
-        raise no("NUL in the message", "UNKNOWN-CTE")
     octets = incoming.octets()
+    if any(b"\0" in piece for piece in octets.pieces(0, len(octets))):
+        raise no("NUL in the message", "UNKNOWN-CTE")
     if not len(octets):
         raise no("an empty message")
     bits, words = parsed(one.flags)

@@ -1,14 +1,18 @@
 """SEARCH, ESEARCH, SORT and THREAD; RFC 9051 section 6.4.4, RFC 5256, RFC 5267."""
 
 import time
+from collections.abc import Iterator
 
 from mailfs.imap.grammar.ranges import Ranges
 from mailfs.mailbox.folder import MailboxState
-from mailfs.serve.imapd import render, search
-from mailfs.serve.imapd.actions import Results, Search
+from mailfs.mailbox.uid import Gone
+from mailfs.serve.imapd import render, search, sort
+from mailfs.serve.imapd.actions import Results, Search, Thread
 from mailfs.serve.imapd.command import Request
 from mailfs.serve.imapd.criteria import And, Key, Not, Or, Touched
+from mailfs.serve.imapd.fetch import sizes_of
 from mailfs.serve.imapd.poll import condstore, poll
+from mailfs.serve.imapd.selected import Selected
 from mailfs.serve.imapd.session import Session
 
 STEP = 200  # messages looked at before others get the worker
@@ -68,6 +72,88 @@ async def search_(session: Session, request: Request) -> None:
     await poll(session, expunge=action.uid, look=False)
 
 
+async def sort_(session: Session, request: Request) -> None:
+    """SORT and UID SORT; RFC 5256, RFC 5267."""
+    action = request.action
+    assert isinstance(action, Search)
+    assert action.sort is not None
+    chosen = session.chosen
+    assert chosen is not None
+    fields = {name for name, _ in action.sort}
+    rows = await _facts(session, await found(session, action.key), fields)
+    uids = sort.ordered(rows, action.sort)
+    if action.results.names is not None and "SAVE" in action.results.names:
+        chosen.saved = Ranges.of(_saved(action.results, uids))
+    numbers = uids if action.uid else [chosen.sequence(one) for one in uids]
+    answer(session, request, action, numbers, 0)
+    await poll(session, expunge=action.uid, look=False)
+
+
+async def thread(session: Session, request: Request) -> None:
+    """THREAD and UID THREAD."""
+    action = request.action
+    assert isinstance(action, Thread)
+    box, chosen = session.box, session.chosen
+    assert box is not None
+    assert chosen is not None
+    rows = await _facts(session, await found(session, action.key), set())
+    number = (lambda uid: uid) if action.uid else chosen.sequence
+
+    def job() -> bytes:
+        how = sort.by_subject
+        if action.algorithm == "REFERENCES":
+            how = sort.by_references
+        return "".join(sort.written(how(rows), number)).encode()
+
+    text = await box.run(job)
+    session.say(b"* THREAD" + (b" " + text if text else b"") + b"\r\n")
+    await poll(session, expunge=action.uid, look=False)
+
+
+async def _facts(
+    session: Session, uids: list[int], fields: set[str]
+) -> list[sort.Facts]:
+    """Read what orders and threads need of messages."""
+    box, chosen = session.box, session.chosen
+    assert box is not None
+    assert chosen is not None
+    out: list[sort.Facts] = []
+    for at in range(0, len(uids), STEP):
+        part = uids[at : at + STEP]
+
+        def job(state: MailboxState, part: list[int] = part) -> list[sort.Facts]:
+            return list(_read(state, chosen, part, fields))
+
+        out += await box.relist(job)
+    return out
+
+
+_COLUMNS = frozenset({"ARRIVAL", "SIZE"})
+
+
+def _read(
+    state: MailboxState, chosen: Selected, uids: list[int], fields: set[str]
+) -> Iterator[sort.Facts]:
+    sizes: dict[int, int] = {}
+    if "SIZE" in fields:
+        sizes = sizes_of(state, chosen.view, uids)
+    for uid in uids:
+        view = chosen.view_of(uid)
+        row = view.row(uid)
+        if row is None:
+            continue
+        arrived = view.listing.dates[row]
+        if fields and fields <= _COLUMNS:
+            yield sort.Facts(uid, arrived, sizes.get(uid, 0))
+            continue
+        subject = search.Subject(state, view, uid, row)
+        try:
+            head = subject.header
+        except Gone:
+            continue
+        yield sort.facts(uid, arrived, head, fields, sizes.get(uid, 0))
+
+
 def _saved(results: Results, uids: list[int]) -> list[int]:
     """Return what SAVE keeps; RFC 5182 section 2.4."""
     names = results.names or frozenset()
@@ -106,14 +192,14 @@ def answer(
         words += f" MIN {first}" if "MIN" in names else ""
         words += f" MAX {last}" if "MAX" in names else ""
         if "ALL" in names:
-            shown = ",".join(map(str, numbers)) if ordered else render.numbers(numbers)
+            shown = render.numbers(numbers)
             words += f" ALL {shown}"
     if "COUNT" in names:
         words += f" COUNT {len(numbers)}"
     if results.partial is not None:
         a, b = results.partial
         part = numbers[a - 1 : b]
-        shown = ",".join(map(str, part)) if ordered else render.numbers(part)
+        shown = render.numbers(part)
         words += f" PARTIAL ({a}:{b} {shown or 'NIL'})"
     if highest:
         words += f" MODSEQ {highest}"

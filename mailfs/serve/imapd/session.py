@@ -300,7 +300,9 @@ class Session:
     async def _begin(self, upload: reader.Upload, tag: bytes, *, waits: bool) -> None:
         """Take a message that is announced, or refuse it."""
         try:
-            self.uploads.append(Incoming(self.house.budget, upload.size))
+            self.uploads.append(
+                Incoming(self.house.budget, upload.size, binary=upload.binary)
+            )
         except NoRoom as e:
             self._drop()
             self._end(tag.decode() or "*", no(str(e), "TOOBIG"))

@@ -4,7 +4,8 @@ import os
 import tempfile
 
 from mailfs.errors import MailfsError
-from mailfs.mailbox.octets import Memory, Octets, Spilled
+from mailfs.mailbox.octets import Memory, Octets, Spilled, collect
+from mailfs.serve.imapd.binary import encoded
 
 IN_MEMORY = 256 << 10  # octets
 MAX_MESSAGE = 64 << 20  # octets; APPENDLIMIT, RFC 7889
@@ -35,8 +36,11 @@ class Budget:
 class Incoming:
     """One message that comes piece by piece; its methods may block."""
 
-    def __init__(self, budget: Budget, size: int) -> None:
-        """Take size octets of the budget.  Raises NoRoom."""
+    def __init__(self, budget: Budget, size: int, *, binary: bool = False) -> None:
+        """Take size octets of the budget.  Raises NoRoom.
+
+        binary: the octets are kept as they come, for ends of lines may be none.
+        """
         if size > MAX_MESSAGE:
             raise NoRoom(f"message over {MAX_MESSAGE} octets")
         budget.take(size)
@@ -45,8 +49,8 @@ class Incoming:
         self._kept: list[bytes] = []
         self._count = 0
         self._held = b""
+        self._binary = binary
         self._fd = -1
-        self.nul = False  # whether NUL came
 
     @property
     def count(self) -> int:
@@ -55,7 +59,9 @@ class Incoming:
 
     def write(self, data: bytes) -> None:
         """Take a piece.  Raises OSError."""
-        self.nul = self.nul or b"\0" in data
+        if self._binary:
+            self._put(data)
+            return
         text = self._held + data
         self._held = b"\r" if text.endswith(b"\r") else b""
         text = text.removesuffix(self._held) if self._held else text
@@ -76,7 +82,11 @@ class Incoming:
             at += os.write(self._fd, text[at:])
 
     def octets(self) -> Octets:
-        """Return the whole message."""
+        """Return the whole message.  May block."""
+        found = self._whole()
+        return collect(encoded(found)) if self._binary else found
+
+    def _whole(self) -> Octets:
         if self._held:
             held, self._held = self._held, b""
             self._put(held)

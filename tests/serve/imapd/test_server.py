@@ -1,5 +1,6 @@
 """The server as clients see it: mail read, flagged, moved; two sessions; strangers."""
 
+import base64
 import imaplib
 import re
 import ssl
@@ -86,6 +87,39 @@ def test_copied_moved_expunged(each: Served) -> None:
         assert all(b"tag" in row[0] for row in found if isinstance(row, tuple))
 
 
+def test_binary(each: Served) -> None:
+    """What stores cannot have is kept in base64; RFC 3516 section 4.3."""
+    head = b"Content-Type: a/b\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    body = b"\0\r\n\n\xff\r\n"
+    with each.piped() as client:
+        size = len(head + body)
+        client.send(b"x APPEND INBOX ~{%d+}\r\n" % size + head + body + b"\r\n")
+        assert b"APPENDUID" in client.readline()
+        client.send(b"y APPEND INBOX {1+}\r\n\0\r\n")
+        assert b"UNKNOWN-CTE" in client.readline()
+        client.select()
+        _, found = client.fetch("1", "(BODY.PEEK[1])")
+        assert found[0] is not None
+        assert found[0][1] == base64.encodebytes(body).replace(b"\n", b"\r\n")
+        client.send(b"z FETCH 1 (BINARY.PEEK[1] BINARY.SIZE[1])\r\n")
+        assert client.readline().endswith(b"BINARY[1] ~{%d}\r\n" % len(body))
+        assert client.read(len(body)) == body
+        assert client.readline() == b" BINARY.SIZE[1] 7)\r\n"
+        assert client.readline().startswith(b"z OK")
+
+
+def test_sorted_and_threaded(served: Served) -> None:
+    with served.client() as client:
+        for number in (3, 1, 2):
+            client.append("INBOX", "", "", _letter(number))
+        client.append("INBOX", "", "", b"Subject: Re: s3\r\nIn-Reply-To: <3@b>\r\n\r\n")
+        client.select()
+        assert client.sort("SUBJECT", "UTF-8", "ALL")[1] == [b"2 3 1 4"]
+        assert client.uid("SORT", "(REVERSE SIZE)", "UTF-8", "1:3")[0] == "OK"
+        assert client.thread("REFERENCES", "UTF-8", "ALL")[1] == [b"(1 4)(2)(3)"]
+        assert client.thread("ORDEREDSUBJECT", "UTF-8", "ALL")[1] == [b"(1 4)(2)(3)"]
+
+
 def test_status_and_select_expunge_nothing(each: Served) -> None:
     with each.piped() as client:
         client.append("INBOX", "(\\Deleted)", "", _letter(1))
@@ -109,6 +143,12 @@ def test_folders(each: Served) -> None:
         assert b'() "/" other' in client.lsub()[1]
         assert client.delete("other")[0] == "OK"
         assert client.delete("other")[0] == "NO"
+        client.create("used")
+        client.append("used", "(\\Seen tag)", "", _letter(1))
+        client.select("used")
+        client.store("1", "+FLAGS", "(\\Flagged)")
+        assert client.delete("used")[0] == "OK"
+        assert not (each.home / "used").exists()
         assert client.delete("INBOX")[0] == "NO"
         assert not (each.home / "other").exists()
         assert client.append("nosuch", "", "", _letter(1))[1][0].startswith(
