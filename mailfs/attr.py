@@ -159,3 +159,20 @@ def show(attrs: Iterable[Attr]) -> str:
 def reveal(attrs: Iterable[Attr]) -> str:
     """Return the list on one line as parse reads it, secrets included."""
     return " ".join(a.reveal() for a in attrs)
+
+
+_TYPED = ("proto", "role", "service", "dom", "server", "user")
+
+
+def typed(attrs: Iterable[Attr]) -> Attrs:
+    """Order a key's attributes as a person types them, secrets last.
+
+    Factotums sort them by name, which begins with the secret.
+    """
+
+    def place(a: Attr) -> int:
+        if a.private:
+            return len(_TYPED) + 1
+        return _TYPED.index(a.name) if a.name in _TYPED else len(_TYPED)
+
+    return tuple(sorted(attrs, key=place))

@@ -108,12 +108,25 @@ def doors(
         needed = net == "tcp" and (several or not at.address.loopback)
         auth = _auth(needed=True) if needed else None
         known = _identify(net) if several else None
+        if net in ("unix", "stdio") and not several:
+            attaching = _as_owner(attaching)
         found.append(Door(at.address, attaching, known, None, auth))
     return found
 
 
 def _bound(attach: Attach, bound: Aname) -> Callable[[str, str], Later[File]]:
     return lambda uname, name: attach(uname, name, bound)
+
+
+def _as_owner(
+    attach: Callable[[str, str], Later[File]],
+) -> Callable[[str, str], Later[File]]:
+    """Take whoever comes for the user whose server it is, whatever name they give.
+
+    Nobody else can dial the socket, and programs name us in several ways: plan9port's
+    by the password file, which under sudo is not $USER.
+    """
+    return lambda uname, name: attach(where.user(), name)
 
 
 def _identify(net: str) -> Identify | None:

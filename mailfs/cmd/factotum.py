@@ -300,7 +300,9 @@ async def _run(agent: "Agent", name: str, ready: background.Ready) -> None:
     from mailfs.p9.srv import Server, serve
 
     service = FactotumService(agent)
-    server = Server(lambda uname, aname: service.root(uname), admit=_ours)
+    # Who is admitted is the owner, whatever name they give: under sudo plan9port's
+    # programs have it from the password file, and we from $USER.
+    server = Server(lambda uname, aname: service.root(agent.owner), admit=_ours)
     try:
         await serve(server, [where.dialstring(name)], ready)
     finally:

@@ -12,9 +12,10 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailfs.attr import Attrs, lines, parse, without
+from mailfs.attr import Attrs, lines, parse, typed, without
 from mailfs.errors import MailfsError
 
 if TYPE_CHECKING:
@@ -112,11 +113,12 @@ def _ask(template: str, answer: "Future[str]") -> None:
     from mailfs.cmd import tty
     from mailfs.factotum.getkey import getkey, wanted
 
+    asked = wanted(template)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         answer.set_result(
             getkey(
-                wanted(template),
+                replace(asked, attrs=typed(asked.attrs)),
                 where.user(),
                 say=tty.say,
                 ask=tty.ask,

@@ -1,6 +1,7 @@
 """mailfs trust: show a server's certificate, and list it as trusted."""
 
 import argparse
+import time
 from typing import TYPE_CHECKING
 
 from mailfs import where
@@ -87,7 +88,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _show(chain: tuple[bytes, ...], host: str) -> None:
-    from mailfs.tls.describe import describe
+    from mailfs.tls.describe import describe, doubts
     from mailfs.tls.vouch import Unvouched, vouch
 
     rows = describe(chain[0])
@@ -97,6 +98,7 @@ def _show(chain: tuple[bytes, ...], host: str) -> None:
         rows.append(("authorities", f"do not vouch for it: {e}"))
     else:
         rows.append(("authorities", f"vouch for it as {host}"))
+    rows += [("beware", doubt) for doubt in doubts(chain[0], host, time.time())]
     for label, text in rows:
         print(f"{label:<12}{text}")
 

@@ -169,9 +169,7 @@ class Probe:
     def _locked_out(self, error: MailfsError) -> Finding:
         what = f"{self.what}: login"
         if isinstance(error, NeedKey):
-            lines = error.template.splitlines()
-            text = f"no key for {lines[-1] if lines else ''}"
-            return bad(what, text, add_key(lines[-1] if lines else ""))
+            return bad(what, f"no key for {error.wanted}", add_key(error.wanted))
         if not self.keys.reached:
             return bad(what, f"no factotum to ask: {error}", "mailfs factotum &")
         return bad(what, _short(error), add_key(self._key()))

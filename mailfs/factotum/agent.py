@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from weakref import WeakKeyDictionary, WeakSet
 
-from mailfs.attr import show, value, without
+from mailfs.attr import show, typed, value, without
 from mailfs.errors import MailfsError
 from mailfs.factotum.feed import Feed, Questions, Unanswered
 from mailfs.factotum.key import Check, Key, Ring, Source, lacks, usable
@@ -124,9 +124,9 @@ class Agent:
         if refused:
             raise ProtoError("key use refused")
         missing = without(want.template, *params)
-        self.note(f"no key matches {show(missing)}")
+        self.note(f"no key matches {show(typed(missing))}")
         if uname != self.owner or all(a.value is not None for a in missing):
-            raise ProtoError(f"no key matches {show(missing)}")
+            raise ProtoError(f"no key matches {show(typed(missing))}")
         asked = sorted(without(missing, "role", "disabled"), key=lambda a: a.name)
         await self._ask_key(show(asked))
         keys, _ = await self._usable(want, uname, approved)

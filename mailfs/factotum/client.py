@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from mailfs.attr import Attrs, lines, parse, quote, show, tokenize, value
+from mailfs.attr import Attrs, lines, parse, quote, show, tokenize, typed, value
 from mailfs.errors import MailfsError
 from mailfs.factotum.step import AuthInfo
 from mailfs.p9.client import Client, Dial, OpenFile
@@ -40,12 +40,13 @@ class NeedKey(FactotumError):
     """There is no such key; template says what is wanted."""
 
     def __init__(self, template: str) -> None:
-        shown = lines(template)[-1] if template else ""
+        shown = show(typed(parse(lines(template)[-1]))) if template else ""
         how = f"-g {quote(shown)}"
         if value(parse(shown), "proto") == "oauth":
             how = "--oauth PROVIDER USER"
         super().__init__(f"no key for {shown}: add it with mailfs factotum {how}")
         self.template = template
+        self.wanted = shown  # the key, as a person types it
 
 
 class KeyRefused(NeedKey):

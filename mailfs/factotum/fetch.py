@@ -8,6 +8,7 @@ from http.client import HTTPMessage, HTTPResponse
 from typing import IO
 
 from mailfs.errors import MailfsError
+from mailfs.tls.vouch import authorities
 
 MAX_BODY = 1 << 20  # octets of an answer; tokens are 4 kB, discovery 20
 TIMEOUT = 30.0  # seconds for each wait
@@ -36,7 +37,7 @@ def fetcher(context: ssl.SSLContext | None = None) -> Fetch:
     is not https and for whatever keeps the answer from coming.
     """
     opener = urllib.request.build_opener(
-        urllib.request.HTTPSHandler(context=context or ssl.create_default_context()),
+        urllib.request.HTTPSHandler(context=context or authorities()),
         _NoRedirect(),
     )
 

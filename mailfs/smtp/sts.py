@@ -16,6 +16,7 @@ from mailfs.errors import MailfsError
 from mailfs.smtp.dns import Dns
 from mailfs.smtp.fate import DeliveryError
 from mailfs.smtp.limit import DeliveryLimit
+from mailfs.tls.vouch import authorities
 
 MAX_POLICY = 64 << 10  # octets; RFC 8461 section 3.3
 MAX_AGE = 31557600  # seconds; section 3.2
@@ -161,7 +162,7 @@ def fetch(
     Redirects are not followed; section 3.3.  Raises OSError and HTTPException.
     """
     end = time.monotonic() + seconds
-    context = context or ssl.create_default_context()
+    context = context or authorities()
     conn = _Connection(f"mta-sts.{domain}", port, context, end)
     try:
         conn.request("GET", PATH, headers={"User-Agent": "mailfs"})

@@ -1,9 +1,14 @@
 """A certificate in words, for whoever must decide about it."""
 
 import hashlib
+import ipaddress
 import warnings
+from typing import TYPE_CHECKING
 
 from mailfs.tls import der
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 MAX_SHOWN = 400  # characters of one field; names are the peer's to choose
 
@@ -29,6 +34,58 @@ def summary(cert: bytes) -> str:
     if "subject" not in rows:
         return "it cannot be read"
     return f"of {rows['subject'] or 'nobody'}, until {rows['until'][:10]}"
+
+
+def doubts(cert: bytes, host: str, now: float) -> list[str]:
+    """List what is wrong with a DER certificate itself, but for who speaks for it.
+
+    now is in seconds since the epoch.
+    """
+    from cryptography import x509
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            parsed = x509.load_der_x509_certificate(cert)
+            found = []
+            if parsed.not_valid_after_utc.timestamp() < now:
+                found.append(f"it expired on {parsed.not_valid_after_utc:%Y-%m-%d}")
+            if parsed.not_valid_before_utc.timestamp() > now:
+                found.append(
+                    f"it is not valid before {parsed.not_valid_before_utc:%Y-%m-%d}"
+                )
+            named = _alternatives(parsed)
+        except ValueError as e:
+            return [f"it cannot be read: {shown(str(e))}"]
+    if not any(_fits(name, host) for name in named):
+        told = shown(" ".join(named)) or "none"
+        found.append(f"it is not for {host}; its host names are {told}")
+    return found
+
+
+def _fits(name: str, host: str) -> bool:
+    """Whether a name of a certificate is a host's; RFC 9525 section 6.3."""
+    name, host = name.lower().removesuffix("."), host.lower().removesuffix(".")
+    if name.startswith("*."):
+        return name[2:] == host.partition(".")[2]
+    try:
+        return ipaddress.ip_address(name) == ipaddress.ip_address(host)
+    except ValueError:
+        return name == host
+
+
+def _alternatives(parsed: "Certificate") -> list[str]:
+    """List the hosts and addresses in subjectAltName.  Raises ValueError."""
+    from cryptography import x509
+
+    try:
+        ext = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    except x509.DuplicateExtension as e:
+        raise ValueError(str(e)) from e
+    kinds = (x509.DNSName, x509.IPAddress)
+    return [str(n.value) for n in ext.value if isinstance(n, kinds)]
 
 
 def _names(cert: bytes) -> list[tuple[str, str]]:

@@ -214,3 +214,23 @@ def test_who_is_not_there(home: Path, argv: list[str], line: str) -> None:
 def test_a_key_for_nobody(home: Path) -> None:
     done = run(home, "factotum", "-g", "proto=pass server=a user? !password?")
     assert done.stderr == "mailfs factotum: no factotum runs: mailfs factotum &\n"
+
+
+@pytest.mark.parametrize("argv", [["fs", "-f", "mbox"], ["factotum", "-n"]])
+def test_the_socket_proves_its_owner(
+    home: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str]
+) -> None:
+    """Under sudo the password file names another user than $USER does."""
+    monkeypatch.chdir(home)
+    (home / "mbox").write_text("From a@b Mon Mar  2 09:00:00 2026\nSubject: x\n\n\n")
+    assert run(home, argv[0], "-B", *argv[1:]).returncode == 0
+    service = "factotum" if argv[0] == "factotum" else "upasfs"
+    with Client(f"unix!{home}/ns/{service}", uname="root-by-passwd") as client:
+        if service == "factotum":
+            client.write("/ctl", b"key proto=pass server=a user=b !password=c")
+            assert b"server=a" in client.read("/ctl")
+        else:
+            assert client.read("/mbox/1/subject") == b"x"
+            client.write("/ctl", b"delete mbox 1")
+    os.kill(peer(home / "ns" / service), signal.SIGTERM)
+    until(lambda: not (home / "ns" / service).exists())

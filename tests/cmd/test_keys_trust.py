@@ -102,3 +102,31 @@ def test_errors(root: Path, dead_port: int) -> None:
     for words in ([], ["imaps"], ["gopher", "x"], ["imaps", "x", "y"], ["x!"]):
         with pytest.raises(UsageError):
             main(words)
+
+
+@pytest.mark.parametrize(
+    ("who", "host", "doubt"),
+    [
+        ("expired", "localhost", "it expired on "),
+        ("early", "localhost", "it is not valid before "),
+        ("wrong", "localhost", "it is not for localhost; its host names are other"),
+        ("good", "localhost", ""),
+        ("good", "127.0.0.1", ""),
+        ("alone", "localhost", ""),
+    ],
+)
+def test_what_is_wrong_with_it(
+    our_ca: Pki,
+    root: Path,
+    s_server: Serve,
+    capsys: pytest.CaptureFixture[str],
+    who: str,
+    host: str,
+    doubt: str,
+) -> None:
+    """It may be trusted all the same, but not unawares."""
+    assert run(root, s_server(who), "-y", host=host) == 0
+    shown = capsys.readouterr().out
+    told = [line for line in shown.splitlines() if line.startswith("beware ")]
+    assert len(told) == bool(doubt)
+    assert all(line.startswith(f"beware      {doubt}") for line in told)

@@ -84,7 +84,9 @@ def test_a_missing_key(served: Served) -> None:
         with pytest.raises(NeedKey) as e:
             keys.getuserpasswd("proto=pass server=x")
         assert e.value.template == "!password? proto=pass server=x user?"
-        assert "mailfs factotum -g '!password? proto=pass" in str(e.value)
+        assert "mailfs factotum -g 'proto=pass server=x user? !password?'" in str(
+            e.value
+        )
 
 
 def test_getkey_is_asked_a_few_times(served: Served) -> None:

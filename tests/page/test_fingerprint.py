@@ -100,7 +100,9 @@ def test_the_key_is_asked_for(place: Place, dovecot: Dovecot, form: str) -> None
     user = dovecot.user()
     dovecot.deliver(user, b"Subject: hello\n\nbody\n")
     with Talk(place, "fs", "-f", spec(dovecot, form)) as talk:
-        assert "!adding key: " in talk.wait("user[")
+        asked = talk.wait("user[")
+        assert "!adding key: proto=" in asked
+        assert " server=localhost\n" in asked
         talk.type(f"{user}\n")
         talk.answer("password", "wrong")
         talk.answer("user[", user)

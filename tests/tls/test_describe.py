@@ -1,11 +1,12 @@
 """Certificates in words."""
 
 import hashlib
+import time
 
 import pytest
 
-from mailfs.tls.describe import MAX_SHOWN, describe, shown
-from tests.tls.pki import Pki
+from mailfs.tls.describe import MAX_SHOWN, describe, doubts, shown, summary
+from tests.tls.pki import Pki, authority, leaf
 
 
 def test_rows(pki: Pki) -> None:
@@ -38,3 +39,29 @@ def test_unreadable_still_has_hashes() -> None:
 )
 def test_shown(text: str, plain: str) -> None:
     assert shown(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "fits"),
+    [
+        ("a.example.org", "A.example.org.", True),
+        ("*.example.org", "a.example.org", True),
+        ("*.example.org", "a.b.example.org", False),
+        ("*.example.org", "example.org", False),
+        ("a.example.org", "b.example.org", False),
+    ],
+)
+def test_host_names(pki: Pki, name: str, host: str, *, fits: bool) -> None:
+    found = doubts(leaf(pki.ca, name).der, host, time.time())
+    assert (found == []) == fits
+    assert fits or found == [f"it is not for {host}; its host names are {name}"]
+
+
+def test_doubts_about_octets(pki: Pki) -> None:
+    (doubt,) = doubts(b"x", "h", time.time())
+    assert doubt.startswith("it cannot be read: ")
+    assert doubts(authority("x").der, "x", time.time()) == [
+        "it is not for x; its host names are none"
+    ]
+    assert "of CN=localhost, until " in summary(pki.good.der)
+    assert summary(b"x") == "it cannot be read"

@@ -1,6 +1,8 @@
 """What the system's authorities say, asked without a network."""
 
 import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ed25519
@@ -107,3 +109,78 @@ def test_another_authority_of_the_same_name(our_ca: Pki) -> None:
     forged = leaf(authority("Test CA"), "localhost")
     with pytest.raises(Unvouched):
         vouch([forged.der], "localhost")
+
+
+MADE = """
+set -e
+exec 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=Our
+openssl req -newkey rsa:2048 -nodes -keyout key -out csr -subj /CN=localhost
+printf '%s\\n' '[req]' distinguished_name=d '[d]' '[v3]' >old.cnf
+echo basicConstraints=CA:TRUE >>old.cnf
+openssl req -x509 -key ca.key -out old-ca.pem -subj /CN=Old -days 9 -config old.cnf \\
+    -extensions v3
+issue() { # NAME CA EXTENSIONS
+    printf "$3" >ext
+    openssl x509 -req -in csr -CA $2.pem -CAkey ca.key -CAcreateserial -days 9 \\
+        -extfile ext -out $1.pem
+}
+issue bare ca 'subjectAltName=DNS:localhost\\n'
+issue whole ca 'subjectAltName=DNS:localhost\\nauthorityKeyIdentifier=keyid\\n'
+issue old old-ca 'subjectAltName=DNS:localhost\\n'
+issue wild ca 'subjectAltName=DNS:*.example.org\\n'
+issue cn ca 'keyUsage=digitalSignature\\n'
+openssl x509 -req -in csr -CA ca.pem -CAkey ca.key -days 9 -out v1.pem
+openssl req -x509 -newkey rsa:2048 -nodes -keyout k -out self.pem -subj /CN=localhost \\
+    -addext subjectAltName=DNS:localhost
+"""
+# The certificate, the authority, the host, and what is said where it is refused.
+CHAINS = [
+    ("bare", "ca", "localhost", ""),
+    ("whole", "ca", "localhost", ""),
+    ("old", "old-ca", "localhost", ""),
+    ("self", "self", "localhost", ""),
+    ("wild", "ca", "mail.example.org", ""),
+    ("wild", "ca", "example.org", "Hostname mismatch"),
+    ("wild", "ca", "a.mail.example.org", "Hostname mismatch"),
+    ("bare", "old-ca", "localhost", "unable to get local issuer"),
+    # Where OpenSSL's command takes a CN for a host name, we do not.
+    ("cn", "ca", "localhost", "Hostname mismatch"),
+    ("v1", "ca", "localhost", "Hostname mismatch"),
+]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    subprocess.run(["sh", "-c", MADE], cwd=folder, check=True)
+    return folder
+
+
+@pytest.mark.parametrize(("cert", "ca", "host", "why"), CHAINS)
+def test_chains_that_the_command_makes(
+    made: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cert: str,
+    ca: str,
+    host: str,
+    why: str,
+) -> None:
+    """What OpenSSL's verify says of them, but for a CN."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(made / f"{ca}.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", "/nonexistent")
+    said = subprocess.run(
+        [
+            *("openssl", "verify", "-CAfile", made / f"{ca}.pem"),
+            *("-verify_hostname", host, made / f"{cert}.pem"),
+        ],
+        capture_output=True,
+        check=False,
+    )
+    assert (said.returncode == 0) == (not why or cert in ("cn", "v1"))
+    chain = [ssl.PEM_cert_to_DER_cert((made / f"{cert}.pem").read_text())]
+    if not why:
+        vouch(chain, host)
+        return
+    with pytest.raises(Unvouched, match=why):
+        vouch(chain, host)
