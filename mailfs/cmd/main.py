@@ -54,6 +54,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "serve": {
         "smtpd": "smtpd",
         "imap4d": "imap4d",
+        "pop3": "pop3",
     },
 }
 VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}

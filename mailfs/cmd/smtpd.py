@@ -1,18 +1,13 @@
 """mailfs smtpd: take mail by SMTP and LMTP; smtpd(8)."""
 
 import argparse
-import asyncio
 import logging
 import os
-import signal
-import socket
-import stat
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailfs import where
+from mailfs.cmd import serving
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
 
@@ -29,64 +24,34 @@ def main(argv: list[str]) -> int:
     options = _parse(argv)
     from mailfs.p9.srv import run
 
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if options.debug else logging.INFO,
-        format="mailfs smtpd: %(message)s",
-    )
-    logging.getLogger("mailfs.serve.smtpd").addHandler(_SysLog(options.root))
+    serving.begin_log(options, "smtpd", "mailfs.serve.smtpd")
     run(_serve(options))
     return 0
 
 
-class _SysLog(logging.Handler):
-    """Writes what is logged into sys/log/smtpd too."""
-
-    def __init__(self, root: str | None) -> None:
-        from mailfs.site.log import SysLog
-
-        super().__init__(logging.INFO)
-        self._log = SysLog(where.root(root), os.uname().nodename)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, if there is such a log: without the file it is off."""
-        if (self._log.folder / "smtpd").exists():
-            self._log.write("smtpd", record.getMessage())
-
-
 async def _serve(options: argparse.Namespace) -> None:
     """Serve until a signal, or for one connection on standard input and output."""
-    from mailfs.serve.door import Door, Doors
+    from mailfs.serve.door import Doors
 
-    certificate = _certificate(options)
-    server = _server(options, certificate)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    ours = serving.certificate(options)
+    server = _server(options, ours)
+    alone = _on_stdio(options)
+    stop = serving.ending()
     doors = Doors()
     try:
-        if _on_stdio(options):
+        if alone:
             await doors.on_stdio(server.smtp, stop)
-        for text in options.addresses or ([] if _on_stdio(options) else [_usual()]):
-            at = where.dialstring(text)
-            if at.net == "tls" and certificate is None:
-                raise MailfsError(f"{text}: no certificate: see -c")
-            context = certificate if at.net == "tls" else None
-            _say("SMTP", await doors.open(Door(at, server.smtp, context)))
+        at = options.addresses or ([] if alone else [_usual()])
+        await serving.listen(doors, at, server.smtp, ours, "SMTP")
         for text in options.lmtp:
-            at = where.dialstring(text)
-            if at.net != "unix" and not at.loopback:
+            to = where.dialstring(text)
+            if to.net != "unix" and not to.loopback:
                 raise MailfsError(f"{text}: LMTP is for this machine only")
-            _say("LMTP", await doors.open(Door(at, server.lmtp)))
+        await serving.listen(doors, options.lmtp, server.lmtp, ours, "LMTP")
         await stop.wait()
     finally:
         await doors.close()
         server.close()
-
-
-def _say(what: str, at: where.DialString) -> None:
-    logging.info("%s at %s", what, at)
 
 
 def _usual() -> str:
@@ -97,28 +62,7 @@ def _on_stdio(options: argparse.Namespace) -> bool:
     """Whether a listener such as inetd has started us for one connection."""
     if options.addresses or options.lmtp:
         return False
-    return stat.S_ISSOCK(os.fstat(0).st_mode) and _connected(0)
-
-
-def _connected(fd: int) -> bool:
-    with socket.socket(fileno=os.dup(fd)) as sock:
-        try:
-            sock.getpeername()
-        except OSError:
-            return False
-    return True
-
-
-def _certificate(options: argparse.Namespace) -> "Certificate | None":
-    """Return our certificate; without -c, none if none lies where it usually does."""
-    from mailfs.serve.certificate import Certificate
-    from mailfs.tls import keypair
-    from mailfs.tls.keypair import Keypair
-
-    usual = keypair.server(where.root(options.root))
-    if options.cert is None:
-        return Certificate(usual) if usual.cert.exists() else None
-    return Certificate(Keypair(options.cert, options.key or options.cert))
+    return serving.connected(0) is not None
 
 
 def _server(options: argparse.Namespace, certificate: "Certificate | None") -> "Smtpd":
@@ -150,15 +94,12 @@ def _server(options: argparse.Namespace, certificate: "Certificate | None") -> "
 
 
 def _agent() -> "Agent | None":
-    """Return what dials the factotum, None if none runs: then nobody logs in."""
-    from mailfs.factotum.client import Factotum
-
+    """Make what dials the factotum, None if none runs: then nobody logs in."""
     try:
-        Factotum().reach().close()
+        return serving.agent()
     except MailfsError as e:
         logging.info("no AUTH: %s", e)
         return None
-    return Factotum
 
 
 def _addresses(domain: str) -> Sequence[str]:
@@ -207,14 +148,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         metavar="ADDR",
         help="take LMTP at unix!PATH or a loopback address",
     )
-    add("-c", dest="cert", type=Path, metavar="FILE", help="our certificate, in PEM")
-    add(
-        "-K",
-        dest="key",
-        type=Path,
-        metavar="FILE",
-        help="its key, as PEM or as rsagen prints it; default in the file of -c",
-    )
+    serving.add_certificate(parser)
     add("-h", dest="domain", metavar="DOM", help="our name; default defaultdomain")
     add(
         "-k",

@@ -79,6 +79,7 @@ class _WriteSide(asyncio.BaseProtocol):
     def __init__(self) -> None:
         self.connection: asyncio.Protocol | None = None
         self.reader: asyncio.ReadTransport | None = None
+        self.half = False  # the other pipe has ended, and this one goes on
 
     def pause_writing(self) -> None:
         if self.connection is not None:
@@ -89,7 +90,10 @@ class _WriteSide(asyncio.BaseProtocol):
             self.connection.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.reader is not None:
+        if self.half and self.connection is not None:
+            self.half = False
+            self.connection.connection_lost(exc)
+        elif self.reader is not None:
             self.reader.close()
 
 
@@ -115,6 +119,12 @@ class _ReadSide(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._connection.data_received(data)
 
+    def eof_received(self) -> None:
+        self._side.half = bool(self._connection.eof_received())
+
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._side.half and exc is None:
+            return
+        self._side.half = False
         self._writer.close()
         self._connection.connection_lost(exc)

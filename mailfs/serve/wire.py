@@ -28,7 +28,8 @@ class Wire(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.secure = False
         self._octets = b""
-        self._ended = False
+        self._ended = False  # the client says no more
+        self._lost = False  # nor does it hear
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -56,7 +57,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake who waits."""
-        self._ended = True
+        self._ended = self._lost = True
         self._readable.set()
         self._writable.set()
 
@@ -101,7 +102,7 @@ class Wire(asyncio.Protocol):
 
     async def send(self, octets: bytes, deadline: float) -> None:
         """Write, and wait while too much is unread.  Raises Gone."""
-        if self._ended or self.transport is None:
+        if self._lost or self.transport is None:
             raise Gone
         self.transport.write(octets)
         if self._writable.is_set():
