@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from mailfs.errors import MailfsError, Refused
+from mailfs.p9.budget import FID_BLOCK, Budget
 from mailfs.p9.errstr import EBADFID, EFIDUSE
 from mailfs.p9.fcall import NOFID, ORCLOSE, ORDWR, OWRITE
 from mailfs.p9.file import File, Handle, Later
@@ -52,11 +53,17 @@ class Fids:
     """The fids of one session, and the numbers promised to walks that still wait."""
 
     def __init__(
-        self, limit: int, background: Callable[[Awaitable[None]], None]
+        self,
+        limit: int,
+        background: Callable[[Awaitable[None]], None],
+        budget: Budget,
     ) -> None:
         self.table: dict[int, Fid] = {}
         self._reserved: dict[int, object] = {}
         self._limit = limit
+        self._budget = budget
+        self._blocks = 0  # granted beyond the first
+        self._granted = min(limit, FID_BLOCK)
         self._background = background
 
     def find(self, number: int) -> Fid:
@@ -72,8 +79,24 @@ class Fids:
             raise Refused(EBADFID)
         if number in self.table or number in self._reserved:
             raise Refused(EFIDUSE)
-        if len(self.table) + len(self._reserved) >= self._limit:
+        if len(self.table) + len(self._reserved) >= self._granted:
+            self._grow()
+
+    def _grow(self) -> None:
+        """Ask for another block of fids.  Raises Refused if there is none to be had."""
+        if self._granted >= self._limit or not self._budget.more_fids(self._granted):
             raise Refused(EFIDS)
+        self._set(self._blocks + 1)
+
+    def _shrink(self) -> None:
+        """Give back the blocks that are not used, but for one to go on with."""
+        blocks = min(len(self.table) // FID_BLOCK + 1, self._blocks)
+        self._budget.fids += (self._blocks - blocks) * FID_BLOCK
+        self._set(blocks)
+
+    def _set(self, blocks: int) -> None:
+        self._blocks = blocks
+        self._granted = min((blocks + 1) * FID_BLOCK, self._limit)
 
     def reserve(self, number: int) -> object:
         """Promise number, known to be free, to the holder of the token returned."""
@@ -96,6 +119,8 @@ class Fids:
         """Return the fid and forget its number.  Raises Refused if there is none."""
         fid = self.find(number)
         del self.table[number]
+        if len(self.table) < self._granted - 2 * FID_BLOCK:
+            self._shrink()
         fid.clunked = True
         if fid.pins and fid.handle is not None:
             fid.handle.abandon()
@@ -137,6 +162,8 @@ class Fids:
         fids = list(self.table.values())
         self.table.clear()
         self._reserved.clear()
+        self._budget.fids += self._blocks * FID_BLOCK
+        self._set(0)
         for fid in fids:
             fid.lost = True
             self.release(fid)

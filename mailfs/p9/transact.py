@@ -80,7 +80,7 @@ class Transactions:
         self.budget = budget
         self.bulk = 0  # octets of long replies; whoever takes replies sets it to 0
         self.pending = pending
-        self.fids = Fids(fids, pending.background)
+        self.fids = Fids(fids, pending.background, budget)
         self._fid = self.fids.table.get
 
     def _answer(

@@ -152,6 +152,23 @@ def put(client: Client, name: str, *pieces: bytes) -> None:
             file.write(piece)
 
 
+def test_open_letters_are_bounded(office: Office, client: Client) -> None:
+    """Each takes a descriptor, and a client has many fids."""
+    files = [
+        client.create(f"/{n}.swp", 0o600, OWRITE) for n in range(post.MAX_HANDLES - 1)
+    ]
+    files.append(client.open("/0.swp"))
+    with pytest.raises(Refused, match="too many letters are open"):
+        client.open("/0.swp")
+    with pytest.raises(Refused, match="too many letters are open"):
+        client.create("/more.swp", 0o600, OWRITE)
+    assert "more.swp" not in [entry.name for entry in client.ls("/")]
+    for file in files:
+        file.close()
+    assert office.post.handles == 0
+    client.open("/0.swp").close()
+
+
 def test_a_letter_is_sent_when_it_is_closed(office: Office, client: Client) -> None:
     with client.create("/tea") as file:
         file.write(TEXT[:10])

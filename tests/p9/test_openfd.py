@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailfs.errors import EISDIR
+from mailfs.p9.budget import Budget
 from mailfs.p9.client import Client
 from mailfs.p9.errstr import EBADFID, EBADTYPE, EMODE, EOPEN
 from mailfs.p9.fcall import (
@@ -24,6 +25,8 @@ from mailfs.p9.fcall import (
     unpack,
 )
 from mailfs.p9.openfd import ROPENFD, TOPENFD
+from mailfs.p9.pending import ETOOMANY
+from mailfs.p9.session import Limits
 from tests.wait import until
 
 from .serving import WAIT, Raw, Served, serving
@@ -165,3 +168,33 @@ def test_the_end_of_the_line_ends_the_pipes(served: Served) -> None:
     with Raw(served.unix) as other:
         other.begin()
         assert other.sock.gettimeout() == WAIT
+
+
+def test_descriptors_are_bounded(tmp_path: Path) -> None:
+    """One client does not take them all, nor many together; others go on."""
+    limits, budget = Limits(pumps=3), Budget(pumps=4)
+    with (
+        serving(tmp_path, limits=limits, budget=budget) as served,
+        Client(served.unix, uname="g") as client,
+        Raw(served.unix) as first,
+        Raw(served.unix) as second,
+    ):
+        with client.create("/numbers", 0o666, OWRITE) as file:
+            file.write(LONG)
+        for raw in (first, second):
+            raw.begin()
+            for fid in range(1, 6):
+                raw.ask(Twalk(0, fid, ("numbers",)))
+        taken = [openfd(first, fid, OREAD) for fid in range(1, 6)]
+        assert taken[3:] == [ETOOMANY] * 2
+        more = [openfd(second, fid, OREAD) for fid in range(1, 3)]
+        assert more[1] == ETOOMANY
+        assert client.read("/numbers") == LONG
+        for fd in taken[:3]:
+            assert isinstance(fd, int)
+            os.close(fd)
+        until(lambda: budget.pumps == 3)
+        for fd in (more[0], openfd(second, 3, OREAD)):
+            assert isinstance(fd, int)
+            os.close(fd)
+        until(lambda: budget.pumps == 4)

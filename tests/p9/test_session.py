@@ -12,6 +12,7 @@ from mailfs.errors import (
     ENOTEMPTY,
     Refused,
 )
+from mailfs.p9.budget import FID_BLOCK, Budget
 from mailfs.p9.errstr import (
     EBADFID,
     EBADTYPE,
@@ -518,6 +519,33 @@ def test_bounds() -> None:
     assert same(client.ask(Tattach(4, NOFID, "", "")), EFIDS)
     client.ask(Tclunk(3))
     assert same(client.ask(Twalk(0, 4, ())), Rwalk(()))
+
+
+def test_fids_are_bounded_for_the_server_as_a_whole() -> None:
+    """One may take half of them, others still get some; what is clunked comes back."""
+    budget = Budget(fids=8 * FID_BLOCK)
+    first, second = (begun(Tree(), budget=budget) for _ in range(2))
+
+    def take(client: Peer, start: int) -> int:
+        """Return how many fids a client can have."""
+        for number in range(start, 10_000):
+            if same(client.ask(Twalk(0, number, ())), EFIDS):
+                return number
+        raise AssertionError
+
+    # Its own block, and of the eight as many as are left to others.
+    assert take(first, 3) == 5 * FID_BLOCK
+    assert take(second, 3) == 3 * FID_BLOCK
+    crowd = [begun(Tree(), budget=budget) for _ in range(8)]
+    counts = [take(client, 3) for client in crowd]
+    assert min(counts) == FID_BLOCK
+    assert budget.fids >= 0
+    for number in range(3, 5 * FID_BLOCK):
+        assert same(first.ask(Tclunk(number)), Rclunk())
+    assert take(crowd[-1], min(counts)) > FID_BLOCK
+    for client in (first, second, *crowd):
+        client.session.close()
+    assert budget.fids == 8 * FID_BLOCK
 
 
 def test_end_clunks_everything() -> None:

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "outbox"  # in the user's mail directory
 MAX_LETTERS = 1000  # in the outbox at once
+MAX_HANDLES = 100  # fids that have letters open; each takes a descriptor
 MAX_QUEUED = 100  # of which the status is remembered
 MAX_NAME = 200  # octets, so that what stands before and after it fits too
 REST = 2.0  # seconds from the close of a letter until it is sent
@@ -73,6 +74,7 @@ class Post:
         self.folder = place.root / "mail" / "box" / place.user / FOLDER
         self._send = send
         self._letters: dict[str, Letter] = {}
+        self.handles = 0  # letters that are open, by fids
         self._number = 0
         self._lock: int | None = None
         self._guard = threading.Lock()  # over states, which the thread changes too
@@ -86,6 +88,11 @@ class Post:
     def get(self, name: str) -> Letter | None:
         """Return the letter called name, even if only its status is left."""
         return self._letters.get(name)
+
+    def check_handles(self) -> None:
+        """Raise Refused unless one more letter may be opened."""
+        if self.handles >= MAX_HANDLES:
+            raise Refused("too many letters are open")
 
     def create(self, name: str) -> Letter:
         """Make a letter.  Raises Refused or OSError."""

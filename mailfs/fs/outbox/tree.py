@@ -112,6 +112,7 @@ class Outbox(File):
         """Make a letter and open it."""
         if perm & DMDIR:
             raise Refused(EPERM)
+        self.post.check_handles()
         letter = self.post.create(name)
         return LetterFile(self, letter), LetterHandle(self.post, letter, mode)
 
@@ -227,6 +228,7 @@ class LetterFile(File):
         self._check()
         if mode & 3 == OEXEC:
             raise Refused(EPERM)
+        self.outbox.post.check_handles()
         if mode & 3 != OREAD or mode & OTRUNC:
             self.outbox.post.wake(self.letter)
             self.letter.check_idle()
@@ -284,6 +286,7 @@ class LetterHandle(Handle):
         self._discard = bool(mode & ORCLOSE)
         flags = os.O_RDWR if self._writes else os.O_RDONLY
         self._fd = os.open(letter.path(), flags | os.O_CLOEXEC)
+        post.handles += 1
         self._busy = 0  # writes under way, cancelled ones too
         self._closed: Callable[[], None] | None = None
         if self._writes:
@@ -355,5 +358,6 @@ class LetterHandle(Handle):
 
     def _done(self) -> None:
         os.close(self._fd)
+        self._post.handles -= 1
         if self._writes:
             self._letter.writers -= 1
