@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
+import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +33,7 @@ from mailfs.p9.srv import Server, run, serve
 log = logging.getLogger(__name__)
 SUMMARY = "serve mailboxes as files over 9P"
 
+FAREWELL = 4.0  # seconds from a signal to the end
 SWITCH = 50e-6  # seconds a thread may compute before the loop gets its turn again
 
 
@@ -172,7 +175,7 @@ async def _serve(
         telling = [asyncio.ensure_future(one) for one in _tellers(options, ats, boxes)]
         for task in telling:
             task.add_done_callback(_ended)
-        await serve(server, doors, options.ready)
+        await serve(server, doors, options.ready, _end_in_time)
     finally:
         for task in telling:
             task.cancel()
@@ -225,6 +228,16 @@ def _show(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _end_in_time() -> None:
+    """End the process in a while, whatever thread still waits for a server or a disk.
+
+    No job loses mail by that: each has to outlive a crash at any moment.
+    """
+    timer = threading.Timer(FAREWELL, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+
+
 def _nobody(uname: str, aname: str) -> File:
     """Refuse an attach: each door has its own way."""
     raise Refused(EPERM)
@@ -240,7 +253,7 @@ async def _serve_users(options: argparse.Namespace, place: Place) -> None:
     doors = door.doors(options, ats, users.attach, several=True)
     server = Server(_nobody, trace=options.trace)
     try:
-        await serve(server, doors, options.ready)
+        await serve(server, doors, options.ready, _end_in_time)
     finally:
         await asyncio.to_thread(outbox.settle)
         await users.close_all()

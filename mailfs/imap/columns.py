@@ -1,4 +1,4 @@
-"""Many messages as columns: uid, size, date, flags, modseq; 100,000 rows at a time.
+"""Many messages as columns: uid, size, date, flags; 100,000 rows at a time.
 
 Servers answer each row of one FETCH in the same form.  The form of the first row
 becomes one regular expression, and whole blocks of lines go through it at once; rows
@@ -21,7 +21,8 @@ from mailfs.imap.reader import tidied
 from mailfs.imap.wire import ImapWire
 
 ITEMS = b"UID FLAGS INTERNALDATE RFC822.SIZE"
-MAX_ROWS = 1_000_000  # of one answer; 65 MB of columns
+MAX_ROWS = 1_000_000  # of one answer; 40 MB of columns
+MAX_MORE = 10_000  # rows beyond those that EXISTS told; some servers count late
 MAX_SET_TEXT = 1000  # octets of a set of flags that is remembered
 MAX_REJECTED = 100  # rows of which is remembered why they were refused
 MAX_SIZE = (1 << 63) - 1  # octets
@@ -50,14 +51,13 @@ class _Sets(dict[bytes, Flags]):
 class FetchedColumns:
     """Rows in the order the server sent them, which is by uid on all we know.
 
-    dates are seconds since the epoch, 0 for what is no date; modseqs 0 if unknown.
+    dates are seconds since the epoch, 0 for what is no date.
     """
 
     uids: "array[int]" = field(default_factory=lambda: array("Q"))
     sizes: "array[int]" = field(default_factory=lambda: array("Q"))
     dates: "array[int]" = field(default_factory=lambda: array("q"))
     flags: list[Flags] = field(default_factory=list)
-    modseqs: "array[int]" = field(default_factory=lambda: array("Q"))
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -70,7 +70,6 @@ class FetchedColumns:
             out.sizes.append(self.sizes[i])
             out.dates.append(self.dates[i])
             out.flags.append(self.flags[i])
-            out.modseqs.append(self.modseqs[i])
         return out
 
     def tidy(self, least: int = 1) -> "FetchedColumns":
@@ -95,12 +94,17 @@ class Reading:
 
     required are the attributes without which a FETCH is no answer to it; meet is told
     the sequence numbers and uids of rows, and answered their uids and flags, before
-    anything that comes after them.
+    anything that comes after them.  exists is how many rows there should be.
     """
 
     def __init__(
-        self, required: tuple[bytes, ...], meet: Meet, answered: Answered
+        self,
+        required: tuple[bytes, ...],
+        meet: Meet,
+        answered: Answered,
+        exists: int = MAX_ROWS,
     ) -> None:
+        self._most = min(exists + MAX_MORE, MAX_ROWS)
         self._required = frozenset(required)
         self._meet = meet
         self._answered = answered
@@ -115,7 +119,7 @@ class Reading:
         """Read until the command is answered; all else goes where it belongs."""
         reader = wire.reader
         while not wire.answered(tag):
-            if len(self.columns) > MAX_ROWS:
+            if len(self.columns) > self._most:
                 raise reader.refuse("too many messages")
             block = reader.lines()
             if self._form is not None:
@@ -164,7 +168,7 @@ class Reading:
     def _slow(self, row: Fetched) -> None:
         """Add one row, whatever its form."""
         columns = self.columns
-        flags, modseq = row.flags or Flags(), row.modseq
+        flags = row.flags or Flags()
         if (uid := row.uid) is None:
             raise Malformed("uid 0")
         try:
@@ -177,7 +181,6 @@ class Reading:
         date = (row.value(b"INTERNALDATE") or b"").strip(b'"')
         columns.dates.append(self._dates.parse(date.rjust(26)))
         columns.flags.append(flags)
-        columns.modseqs.append(modseq)
         if b"FLAGS" in row.items:
             self._answered((uid,), (flags,))
 
@@ -218,7 +221,3 @@ class Reading:
             columns.dates.extend(map(self._dates.parse, cells[b"INTERNALDATE"]))
         else:
             columns.dates.extend([0] * count)
-        if b"MODSEQ" in cells:
-            columns.modseqs.extend(map(int, cells[b"MODSEQ"]))
-        else:
-            columns.modseqs.extend([0] * count)

@@ -20,11 +20,12 @@ from mailfs.imap.grammar import flags as flag
 from mailfs.imap.grammar.names import Literal, astring, encode
 from mailfs.imap.grammar.ranges import MAX_UID, BadRanges, Ranges
 from mailfs.imap.grammar.tokens import Malformed
-from mailfs.imap.greet import Dial, capabilities
+from mailfs.imap.greet import capabilities
 from mailfs.imap.idle import Idle
 from mailfs.imap.line import Clock
 from mailfs.imap.login import login
 from mailfs.imap.wire import NONSYNC, Status, named, status
+from mailfs.remote.stream import Dial, Opened, Stream, tcp
 from mailfs.tls.trust import Trust
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,10 @@ ENABLE = ("CONDSTORE", "QRESYNC", "UTF8=ACCEPT")
 
 # Codes that tell what a command has done.
 _ANSWERS = frozenset({"COPYUID", "APPENDUID", "MODIFIED"})
+
+
+def _nothing(stream: Stream) -> None:
+    """Leave a stream to itself."""
 
 
 class ImapConnection:
@@ -77,19 +82,27 @@ class ImapConnection:
         *,
         clock: Clock = time.monotonic,
         timeout: float = TIMEOUT,
-        dial: Dial = greet.dial,
+        dial: Dial = tcp,
+        opened: Opened = _nothing,
         clear: bool = False,
         compress: bool | None = None,
     ) -> Self:
         """Connect and log in.
 
         clear allows a password to be sent to another machine without TLS; compress
-        says whether COMPRESS is used, None leaves it to the line's speed.  Raises
+        says whether COMPRESS is used, None leaves it to the line's speed.  opened is
+        given the connection as soon as there is one.  Raises
         OSError if the line breaks or cannot be had, Untrusted, TlsError, ImapError
         (LoginRefused for a refused key) and FactotumError (NeedKey if none is there).
         """
         found = greet.connect(
-            account, trust, _nobody, dial=dial, timeout=timeout, clock=clock
+            account,
+            trust,
+            _nobody,
+            dialer=dial,
+            opened=opened,
+            timeout=timeout,
+            clock=clock,
         )
         try:
             greet.ask(found)

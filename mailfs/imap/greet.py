@@ -1,24 +1,14 @@
 """From a name to a connection that may be logged in on: dial, greeting, TLS."""
 
-import errno
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailfs import where
 from mailfs.imap.account import Account
 from mailfs.imap.error import ImapError, broken
 from mailfs.imap.line import Clock, Transport
 from mailfs.imap.wire import ImapWire, Status, named, status
+from mailfs.remote.stream import Dial, Opened, dial
 from mailfs.tls.trust import Trust
-
-Dial = Callable[[str, int, float], socket.socket]
-"""Connect to a host and port; the number is seconds to wait."""
-
-
-def dial(host: str, port: int, timeout: float) -> socket.socket:
-    """Connect by TCP, to whichever of the host's addresses answers."""
-    return socket.create_connection((host, port), timeout)
 
 
 @dataclass(slots=True)
@@ -41,7 +31,8 @@ def connect(
     trust: Trust,
     hear: Callable[[bytes], None],
     *,
-    dial: Dial,
+    dialer: Dial,
+    opened: Opened,
     timeout: float,
     clock: Clock,
 ) -> Greeted:
@@ -53,21 +44,16 @@ def connect(
     server = str(account)
     peer = account.peer
     began = clock()
-    try:
-        sock = dial(peer.host, peer.port, timeout)
-    except OSError as e:
-        why = (e.strerror or str(e)).lower()
-        raise OSError(e.errno or errno.EIO, f"{server}: {why}") from e
-    seconds = clock() - began
-    local = where.local_peer(sock)
-    line = Transport(sock, server, timeout, clock)
-    line.trip = seconds
+    stream = dial(server, peer, timeout, dialer)
+    opened(stream)
+    line = Transport(stream, server, timeout, clock)
+    line.trip = clock() - began
     wire = ImapWire(line, hear)
     try:
         if account.service == "imaps":
             line.start_tls(peer, trust)
         greeting = _greeting(wire)
-        found = Greeted(wire, greeting, local, frozenset(), known=False)
+        found = Greeted(wire, greeting, stream.local, frozenset(), known=False)
         found.secure |= line.tls is not None
         _told(found, greeting)
         if account.service != "imaps":

@@ -1,6 +1,5 @@
 """The connection itself: a socket, perhaps TLS, perhaps compressed; every wait ends."""
 
-import contextlib
 import socket
 import ssl
 import time
@@ -9,7 +8,7 @@ from collections.abc import Callable
 
 from mailfs.imap.error import broken
 from mailfs.poll import readable
-from mailfs.tls.dial import wrap
+from mailfs.remote.stream import Stream
 from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
 
@@ -21,6 +20,8 @@ NEAR = 0.002  # seconds; a round trip within a house, where no line is slow
 MIN_SAMPLE = 1 << 18  # octets before the line's speed is worth a word
 GRACE = 2  # times the timeout until one response must have ended, however it drips
 COMMAND_TIME = 600.0  # seconds of a command; servers copying much say so all the while
+LONGEST = 2  # times COMMAND_TIME that a command may take, whatever has come
+LONGEST_STREAM = 24  # times likewise where it asks for much: four hours
 LEAST_RATE = 1000.0  # octets a second that give an answer more time: 9600 baud
 MAX_ANSWER = 64 << 20  # octets of all that comes until one command is answered
 MAX_STREAM = 1 << 30  # octets likewise of rows and headers of many messages
@@ -33,20 +34,22 @@ class Transport:
     """Octets to and from one server.  Errors are OSError and name the server.
 
     timeout is how many seconds the server may say nothing while we wait for it, total
-    how many a command may take; each gets more for what has come, at LEAST_RATE.
+    how many a command may take; each gets more for what has come, at LEAST_RATE, but
+    a command no more than LONGEST or LONGEST_STREAM times its total.
     """
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.socket | Stream,
         server: str,
         timeout: float,
         clock: Clock = time.monotonic,
         total: float = COMMAND_TIME,
     ) -> None:
-        self._sock = sock
+        self.stream = sock if isinstance(sock, Stream) else Stream(sock)
         self._total = total
         self._most = MAX_ANSWER
+        self._longest = LONGEST
         self.failure = ""  # why we hung up, if the server left us no choice
         self.server = server
         self.timeout = timeout
@@ -57,10 +60,10 @@ class Transport:
         self._flow = 0  # octets of those that came without a pause
         self._flow_seconds = 0.0
         self.renew()
-        sock.settimeout(timeout)
-        if sock.family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    @property
+    def _sock(self) -> socket.socket:
+        return self.stream.sock
 
     def send(self, octets: bytes) -> None:
         """Send all of it."""
@@ -106,7 +109,8 @@ class Transport:
     def _patience(self, now: float) -> float:
         """Return how many seconds we go on waiting."""
         response = GRACE * self.timeout + (self._came - self._since_came) / LEAST_RATE
-        whole = self._total + self._came / LEAST_RATE
+        earned = self._total + self._came / LEAST_RATE
+        whole = min(earned, self._longest * self._total)
         return min(self._since + response, self._began + whole) - now
 
     def _octets(self) -> bytes:
@@ -164,11 +168,11 @@ class Transport:
     def begin_flow(self) -> None:
         """Count what comes from here on as a stream: the server was asked for much."""
         self._flow = 1
-        self._most = MAX_STREAM
+        self._most, self._longest = MAX_STREAM, LONGEST_STREAM
 
     def end_flow(self) -> None:
         """Stop counting."""
-        self._most = MAX_ANSWER
+        self._most, self._longest = MAX_ANSWER, LONGEST
         if self._flow < MIN_SAMPLE:
             self._flow_seconds = 0.0
         elif self._flow_seconds > 0:
@@ -187,7 +191,7 @@ class Transport:
     def start_tls(self, peer: Peer, trust: Trust) -> None:
         """Begin TLS and check the peer.  Raises Untrusted, TlsError, OSError."""
         try:
-            self._sock = wrap(self._sock, peer, trust)
+            self.stream.start_tls(peer, trust, GRACE * self.timeout)
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: timed out") from e
         except OSError as e:
@@ -215,27 +219,15 @@ class Transport:
     @property
     def tls(self) -> ssl.SSLSocket | None:
         """The socket, if it is one of TLS."""
-        return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
+        return self.stream.tls
 
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 once closed."""
         return self._sock.fileno()
 
-    def finish(self) -> None:
-        """Send no more, so that the server hangs up; from any thread."""
-        with contextlib.suppress(OSError):
-            # SSLSocket's own would have its reader take what comes for clear text.
-            socket.socket.shutdown(self._sock, socket.SHUT_WR)
-
-    def shut(self) -> None:
-        """End the connection under whoever waits on it; from any thread."""
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
-
     def close(self) -> None:
         """Hang up without a word."""
-        with contextlib.suppress(OSError):
-            self._sock.close()
+        self.stream.close()
 
 
 def _why(e: OSError) -> str:

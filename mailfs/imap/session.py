@@ -11,7 +11,7 @@ from mailfs.imap import folders
 from mailfs.imap.account import INBOX
 from mailfs.imap.bodies import BodyFetch, BodyRequest, FetchedPiece
 from mailfs.imap.changes import Flagged, FolderStatus
-from mailfs.imap.columns import ITEMS, FetchedColumns, Reading
+from mailfs.imap.columns import ITEMS, MAX_ROWS, FetchedColumns, Reading
 from mailfs.imap.connection import ImapConnection
 from mailfs.imap.error import ImapError
 from mailfs.imap.fetched import fetched
@@ -103,16 +103,15 @@ class ImapSession(ImapConnection):
     # Reading
 
     def columns(self, uids: Ranges | str = "1:*") -> FetchedColumns:
-        """Return uid, size, date, flags and modseq of messages, by uid.
+        """Fetch uid, size, date and flags of messages, by uid.
 
         uids may be ``N:*``; rows below N, which servers add, are left out.
         """
-        items = ITEMS + (b" MODSEQ" if self._modseqs else b"")
         text = str(uids)
         if not text:
             return FetchedColumns()
         self.rejected = {}
-        return self._rows(text, b" (" + items + b")", (b"UID", b"RFC822.SIZE"))
+        return self._rows(text, b" (" + ITEMS + b")", (b"UID", b"RFC822.SIZE"))
 
     def _rows(
         self, uids: str, what: bytes, required: tuple[bytes, ...]
@@ -123,7 +122,9 @@ class ImapSession(ImapConnection):
         self._much()
         self.wire.line.begin_flow()
         tag = self.wire.send(b"UID FETCH ", uids.encode(), what)
-        reading = Reading(required, self._tracker.meet, self._tracker.answered)
+        tracker = self._tracker
+        most = tracker.exists if tracker.counted else MAX_ROWS
+        reading = Reading(required, tracker.meet, tracker.answered, most)
         try:
             reading.run(self.wire, tag)
         finally:
@@ -170,11 +171,6 @@ class ImapSession(ImapConnection):
             found = Ranges.of(self._rows("1:*", b" (UID)", (b"UID",)).uids)
         self._tracker.learn(found)
         return found
-
-    @property
-    def _modseqs(self) -> bool:
-        chosen = self.selected
-        return chosen is not None and chosen.modseq is not None
 
     def heads(
         self,

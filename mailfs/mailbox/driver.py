@@ -207,6 +207,9 @@ class RemoteDriver(Driver):
         """
         return lambda: None
 
+    def interrupt(self) -> None:  # some never wait for long
+        """End whatever the worker waits for, and connect no more; any thread."""
+
     @abstractmethod
     def listen(self, timeout: float, wake: int) -> bool:
         """Wait for news; True if the store may have changed.

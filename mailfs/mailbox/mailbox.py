@@ -129,7 +129,9 @@ class Mailbox:
 
     async def run(self, job: Callable[[], T]) -> T:
         """Do job on the worker; it may block.  Cancelling stops the wait only."""
-        return await asyncio.shield(asyncio.wrap_future(self._worker.submit(job)))
+        future = asyncio.wrap_future(self._worker.submit(job))
+        future.add_done_callback(_seen)
+        return await asyncio.shield(future)
 
     async def open(self, *, apart: bool = True) -> None:
         """List the store.  Raises OSError or MailfsError if it cannot be served.
@@ -462,6 +464,12 @@ class Mailbox:
         if isinstance(self._now, Open):
             self._now.state.release()
         self.driver.close()
+
+
+def _seen(future: "asyncio.Future[T]") -> None:
+    """Take note of a job's error, for whoever waited may have given up."""
+    if not future.cancelled():
+        future.exception()
 
 
 def told(e: OSError | MailfsError) -> str:

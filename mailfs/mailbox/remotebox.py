@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 AHEAD = 64  # short messages fetched beside the one that is read
 HEADS_AHEAD = 400  # headers likewise
 SLICES = 400  # headers fetched at a time in the background; readers wait so long
+GRACE = 1.0  # seconds that what is under way may take when a mailbox is closed
 LISTEN = 60.0  # seconds to wait for news at a time; then the driver looks around
 AGAIN = 1.0  # seconds until a listing that failed is tried again; doubled each time
 LONGEST = 300.0  # seconds likewise at most
@@ -128,6 +129,17 @@ class RemoteMailbox(Mailbox):
             return
         self._unsliced = []
         self._build = build
+
+    async def close(self) -> None:
+        """End the worker and release the store, however its server hangs."""
+        closing = asyncio.ensure_future(super().close())
+        for _ in range(2):
+            if (await asyncio.wait([closing], timeout=GRACE))[0]:
+                return closing.result()
+            await asyncio.to_thread(self._remote.interrupt)
+        closing.cancel()
+        log.warning("%s: its server is waited for no longer", self.name)
+        return None
 
     # News.
 

@@ -302,8 +302,7 @@ class MailboxRegistry:
         for folders in [*self._sets.values()]:
             await folders.end()
         self._sets.clear()
-        for name in list(self._open):
-            await self.close(name)
+        await asyncio.gather(*map(self.close, list(self._open)))
 
     async def remove(self, path: str, *, recurse: bool, truncate: bool) -> None:
         """Remove the mailbox at path, or with truncate the mail in it."""

@@ -173,17 +173,19 @@ async def _wait(what: "set[asyncio.Future[None]]") -> None:
 
 
 def _silent() -> None:
-    """Tell nobody that we serve."""
+    """Tell nobody that we serve, or end."""
 
 
 async def serve(
     server: Server,
     addresses: Iterable[DialString | Door],
     ready: Callable[[], None] = _silent,
+    ending: Callable[[], None] = _silent,
 ) -> None:
     """Serve on addresses until SIGINT or SIGTERM, or the end of stdio if that is all.
 
-    ready is called when all are served on.  Raises MailfsError if one cannot be.
+    ready is called when all are served on, ending before anything is closed.
+    Raises MailfsError if one of the addresses cannot be served on.
     """
     loop = asyncio.get_running_loop()
     stop = loop.create_future()
@@ -191,6 +193,7 @@ async def serve(
     def done() -> None:
         if not stop.done():
             stop.set_result(None)
+            ending()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, done)

@@ -2,22 +2,25 @@
 
 import contextlib
 import re
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from mailfs.factotum.client import Factotum
 from mailfs.pop.account import Account, Tls
 from mailfs.pop.error import HungUp, PopError, refusal
 from mailfs.pop.login import Pop3Login, stamp, target
-from mailfs.pop.wire import Pop3Wire
+from mailfs.pop.wire import MAX_TEXT, Pop3Wire
 from mailfs.remote.binding import endpoint
 from mailfs.remote.login import Offer, login
+from mailfs.remote.stream import Dial, Opened, Stream, dial, tcp
 from mailfs.tls.trust import Trust
 
 TIMEOUT = 60.0  # seconds to wait for anything; RFC 1939 lets servers think for long
 LEAVE = 5.0  # seconds to wait for the answer to a QUIT that has nothing to tell
-MAX_MESSAGES = 1_000_000  # of a maildrop; each takes a few hundred octets of ours
-MAX_MESSAGE = 4 << 30  # octets; a server that goes on is hung up on
+MAX_MESSAGES = 200_000  # of a maildrop; each takes a few hundred octets of ours
+MAX_ROW = 100  # octets of a row of a listing; a unique id has 70 at most
+MAX_MESSAGE = 4 << 30  # octets of one whose size is not known
+MIN_MESSAGE = 64 << 20  # octets any message may have, whatever LIST said of it
 MAX_HEADER = 1 << 20  # octets of a header that are looked at
 MAX_UIDL = 255  # characters; RFC 1939 section 7 allows 70
 SINGLES = 200  # messages asked for one by one rather than by a whole listing
@@ -26,10 +29,13 @@ _ROW = re.compile(rb"(?m)^[ \t]*([0-9]{1,9})[ \t]+([0-9]{1,18})\b")
 _UIDL = re.compile(rb"(?m)^[ \t]*([0-9]{1,9})[ \t]+([!-~]{1,%d})[ \t]*\r?$" % MAX_UIDL)
 _BLANK = re.compile(rb"\r?\n\r?\n")
 
-Dial = Callable[[str, int, float], socket.socket]
-"""Connect to a host and port; the number is seconds to wait."""
 Capabilities = dict[str, tuple[str, ...]]
 Pieces = Iterator[bytes]
+NO_SIZES: Mapping[int, int] = MappingProxyType({})
+
+
+def _nothing(stream: Stream) -> None:
+    """Leave a stream to itself."""
 
 
 class Pop3Session:
@@ -56,15 +62,16 @@ class Pop3Session:
         trust: Trust,
         *,
         timeout: float = TIMEOUT,
-        dial: Dial | None = None,
+        dial: Dial = tcp,
+        opened: Opened = _nothing,
     ) -> "Pop3Session":
-        """Connect and log in.
+        """Connect and log in; opened is given the connection once there is one.
 
         Raises OSError (Busy if the server wants us to come again later), Untrusted,
         TlsError, LoginRefused, PopError and FactotumError.
         """
         for knows_capa in (True, False):
-            wire, greeting = _greeted(account, trust, dial or _dial, timeout)
+            wire, greeting = _greeted(account, trust, dial, opened, timeout)
             try:
                 return cls._enter(wire, greeting, account, keys, trust, knows_capa)
             except _CapaHungUp:
@@ -130,7 +137,7 @@ class Pop3Session:
         if text is None:
             self.uidl = False
             return None
-        return {int(n): uid.decode("ascii") for n, uid in _UIDL.findall(text)}
+        return {int(m[1]): m[2].decode("ascii") for m in _UIDL.finditer(text)}
 
     def uidls_of(self, numbers: Sequence[int]) -> dict[int, str]:
         """Return the unique ids of some messages; those that are not there lack."""
@@ -149,7 +156,7 @@ class Pop3Session:
         text = self._listing(b"LIST")
         if text is None:
             raise PopError(self.wire.server, "no listing")
-        return {int(n): int(size) for n, size in _ROW.findall(text)}
+        return {int(m[1]): int(m[2]) for m in _ROW.finditer(text)}
 
     def sizes_of(self, numbers: Sequence[int]) -> dict[int, int]:
         """Return how many octets some messages have."""
@@ -165,7 +172,9 @@ class Pop3Session:
 
     def _listing(self, command: bytes) -> bytes | None:
         (line,) = self.wire.ask([command])
-        return self.wire.text() if line.startswith(b"+") else None
+        if not line.startswith(b"+"):
+            return None
+        return self.wire.text(MAX_TEXT + MAX_ROW * self.count)
 
     # What it says.
 
@@ -181,13 +190,15 @@ class Pop3Session:
             if not line.startswith(b"+"):
                 continue
             given = True
-            yield number, header(self._texts(len(numbers) == 1))
+            yield number, header(self._texts(len(numbers) == 1, MIN_MESSAGE))
         self.top = given or not numbers
 
     def messages(
-        self, numbers: Sequence[int]
+        self, numbers: Sequence[int], sizes: Mapping[int, int] = NO_SIZES
     ) -> Iterator[tuple[int, Pieces | PopError]]:
         """Give whole messages, each in pieces that must be taken before the next.
+
+        A server that sends far more than the octets it told in sizes is hung up on.
 
         In place of one that the server refuses comes its error.  Raises Ambiguous if
         the messages should be asked for one by one.
@@ -195,22 +206,24 @@ class Pop3Session:
         answers = self.wire.ask([b"RETR %d" % n for n in numbers])
         for number, line in zip(numbers, self._whole(answers), strict=True):
             if line.startswith(b"+"):
-                yield number, self._texts(len(numbers) == 1)
+                size = sizes.get(number, 0)
+                most = max(2 * size, MIN_MESSAGE) if size else MAX_MESSAGE
+                yield number, self._texts(len(numbers) == 1, most)
                 continue
             error = refusal(self.wire.server, line)
             if not isinstance(error, PopError):
                 raise error
             yield number, error
 
-    def _texts(self, alone: bool) -> Pieces:
-        """Give a message in pieces."""
+    def _texts(self, alone: bool, most: int) -> Pieces:
+        """Give a message of at most so many octets in pieces."""
         alone = alone or not self.wire.pipelining
         size = 0
         for piece in self.wire.texts(alone=alone):
             size += len(piece)
-            if size > MAX_MESSAGE:
+            if size > most:
                 self.wire.close()
-                raise PopError(self.wire.server, f"message over {MAX_MESSAGE} octets")
+                raise PopError(self.wire.server, f"message over {most} octets")
             yield piece
 
     def _whole(self, answers: Iterator[bytes]) -> Iterator[bytes]:
@@ -273,21 +286,14 @@ def header(pieces: Pieces) -> bytes:
     return bytes(out[: m.end()] if m else out)
 
 
-def _dial(host: str, port: int, timeout: float) -> socket.socket:
-    return socket.create_connection((host, port), timeout)
-
-
 def _greeted(
-    account: Account, trust: Trust, dial: Dial, timeout: float
+    account: Account, trust: Trust, dialer: Dial, opened: Opened, timeout: float
 ) -> tuple[Pop3Wire, bytes]:
     """Dial, begin TLS where it comes first, and read the greeting."""
     server, peer = str(account), account.peer
-    try:
-        sock = dial(peer.host, peer.port, timeout)
-    except OSError as e:
-        why = (e.strerror or str(e)).lower()
-        raise ConnectionError(e.errno, f"{server}: {why}") from e
-    wire = Pop3Wire(sock, server, timeout)
+    stream = dial(server, peer, timeout, dialer)
+    opened(stream)
+    wire = Pop3Wire(stream, server, timeout)
     try:
         if account.form.tls is Tls.AT_ONCE:
             wire.start_tls(peer, trust)
@@ -351,7 +357,7 @@ def _offer(
     name = account.name.removesuffix("notls")
     return Offer(
         [word.upper() for word in capabilities.get("SASL", ())],
-        wire.tls is not None or form.tls is Tls.NEVER or wire.local,
+        wire.tls is not None or form.tls is Tls.NEVER or wire.stream.local,
         endpoint(wire.tls),
         apop=challenge,
         sasl=not form.apop,

@@ -1,20 +1,18 @@
 """Commands and answers of POP3, with bounds, sent ahead where allowed; RFC 1939."""
 
-import contextlib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from mailfs import where
 from mailfs.pop.error import PopError, broken, refusal
 from mailfs.pop.reader import Pop3Reader
-from mailfs.tls.dial import wrap
+from mailfs.remote.stream import Stream
 from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
 
 AHEAD = 64  # commands sent before their answers; a few hundred octets
-MAX_TEXT = 64 << 20  # octets of a listing; a million messages come to half of it
+MAX_TEXT = 1 << 16  # octets of a list of capabilities; the longest known have 500
 
 
 class Pop3Wire:
@@ -24,27 +22,25 @@ class Pop3Wire:
     when an answer was not read to its end, the connection is of no more use.
     """
 
-    def __init__(self, sock: socket.socket, server: str, timeout: float) -> None:
+    def __init__(
+        self, sock: socket.socket | Stream, server: str, timeout: float
+    ) -> None:
         """Take over a connected socket; the greeting is not read.
 
         timeout: seconds for a whole answer, see Deadline.
         """
         self.server = server
-        self.sock: socket.socket | None = sock  # None: closed
+        self.stream = sock if isinstance(sock, Stream) else Stream(sock)
+        self.alive = True  # until we hang up
         self.timeout = timeout
-        self.local = where.local_peer(sock)
         self.pipelining = False
         self.bare = False  # the server ends its lines with a bare LF
-        self._reader = Pop3Reader(sock, server, timeout)
-        sock.settimeout(timeout)
-        if sock.family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._reader = Pop3Reader(self.stream.sock, server, timeout)
 
     @property
     def tls(self) -> ssl.SSLSocket | None:
         """The TLS connection, if it is one."""
-        return self.sock if isinstance(self.sock, ssl.SSLSocket) else None
+        return self.stream.tls
 
     @property
     def received(self) -> int:
@@ -56,16 +52,14 @@ class Pop3Wire:
         if self._reader.pending:
             # It was said in clear, by anybody, and must not count as said in TLS.
             raise PopError(self.server, "server sent clear text after agreeing to TLS")
-        assert self.sock is not None
-        self.sock.settimeout(self.timeout)
         received = self._reader.received
         try:
-            self.sock = wrap(self.sock, peer, trust)
+            self.stream.start_tls(peer, trust, self.timeout)
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: tls: timed out") from e
         except OSError as e:
             raise broken(self.server, f"tls: {(e.strerror or str(e)).lower()}") from e
-        self._reader = Pop3Reader(self.sock, self.server, self.timeout)
+        self._reader = Pop3Reader(self.stream.sock, self.server, self.timeout)
         self._reader.received = received
 
     def hurry(self, seconds: float) -> None:
@@ -76,10 +70,9 @@ class Pop3Wire:
         """Send lines, in one piece."""
         if any(b"\r" in line or b"\n" in line or b"\0" in line for line in lines):
             raise PopError(self.server, "line end or NUL in a command")
-        assert self.sock is not None
         try:
-            self.sock.settimeout(self.timeout)
-            self.sock.sendall(b"".join(line + b"\r\n" for line in lines))
+            self.stream.sock.settimeout(self.timeout)
+            self.stream.sock.sendall(b"".join(line + b"\r\n" for line in lines))
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: timed out") from e
         except OSError as e:
@@ -107,12 +100,13 @@ class Pop3Wire:
         """Give the text that follows a status line, in pieces; see Pop3Reader.text."""
         return self._reader.text(bare=self.bare, alone=alone, whole=whole)
 
-    def text(self) -> bytes:
-        """Read a text that is a listing."""
+    def text(self, most: int = MAX_TEXT) -> bytes:
+        """Read a text that is a listing, of at most so many octets."""
         out = bytearray()
         for piece in self.texts(whole=False):
             out += piece
-            if len(out) > MAX_TEXT:
+            if len(out) > most:
+                self.close()
                 raise broken(self.server, "listing too long")
         return bytes(out)
 
@@ -133,8 +127,5 @@ class Pop3Wire:
 
     def close(self) -> None:
         """Hang up."""
-        sock, self.sock = self.sock, None
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+        self.alive = False
+        self.stream.close()

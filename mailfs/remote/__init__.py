@@ -6,6 +6,7 @@ deadline  total time and octets of one answer
 keys      which of the factotum's keys is meant for a server
 limit     how many connections the mailboxes of an account may have
 login     SASL and the older commands, best first, over one protocol's LoginCommands
+stream    dialling, TLS, and ending a connection from another thread
 
 What a server's greeting and capabilities look like stays with each protocol.
 """

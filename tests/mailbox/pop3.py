@@ -36,7 +36,7 @@ class World:
         spec = f"/{form}/tcp!localhost!{port}/{user}"
         driver = claim(spec, self.place(**how))  # type: ignore[arg-type]
         assert isinstance(driver, Pop3)
-        driver.line._sleep = lambda seconds: None
+        driver.line._sleeping = lambda seconds: None
         return driver
 
 

@@ -460,8 +460,7 @@ def test_a_session_that_was_kept_and_died_is_made_again(
     listing = driver.list()
     session = driver.line.session
     assert session is not None
-    assert session.wire.sock is not None
-    session.wire.sock.shutdown(2)
+    session.wire.stream.sever()
     assert everything(driver, listing) == [mail(0), mail(1)]
     assert len(box.logins) == 2
     driver.close()
@@ -674,7 +673,7 @@ def test_a_delay_between_logins_is_kept(there: World, serve: Serve) -> None:
     now = [1000.0]
     slept: list[float] = []
     driver.line._clock = driver._clock = lambda: now[0]
-    driver.line._sleep = slept.append
+    driver.line._sleeping = slept.append
     listing = driver.list()
     assert driver._next == now[0] + 900
     driver.close()
@@ -899,7 +898,7 @@ def test_processes_take_turns(there: World, serve: Serve) -> None:
         waits.append(seconds)
         one.close()
 
-    two.line._sleep = sleep
+    two.line._sleeping = sleep
     assert two.list().keys == listing.keys
     assert waits
     two.close()

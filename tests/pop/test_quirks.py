@@ -155,7 +155,7 @@ def test_stat_must_make_sense(start: Start) -> None:
     for answer in ("+OK", "+OK many", "+OK -1 5", "+OK 1"):
         with pytest.raises(PopError, match="syntax error in STAT response"):
             start(told(STAT=answer))
-    with pytest.raises(PopError, match="more than 1000000 messages"):
+    with pytest.raises(PopError, match="more than 200000 messages"):
         start(told(STAT="+OK 1000001 1"))
     with pytest.raises(PopError, match="no"):
         start(told(STAT="-ERR no"))
@@ -198,7 +198,7 @@ def test_a_message_without_end(start: Start, monkeypatch: pytest.MonkeyPatch) ->
     assert not isinstance(got, PopError)
     with pytest.raises(PopError, match="message over 100000 octets"):
         list(got)
-    assert session.wire.sock is None
+    assert not session.wire.alive
 
 
 def test_an_answer_that_is_none(start: Start) -> None:
@@ -212,7 +212,7 @@ def test_answers_that_nobody_takes_end_the_session(start: Start) -> None:
     answers = session.messages([1, 2, 3])
     next(answers)
     answers.close()  # type: ignore[attr-defined]  # it is a generator
-    assert session.wire.sock is None
+    assert not session.wire.alive
 
 
 # SASL.
@@ -333,11 +333,11 @@ def test_a_server_that_hangs_up_at_quit(start: Start) -> None:
     box.faults = {"QUIT": gone}
     session, _ = start(box.play)
     session.leave()
-    assert session.wire.sock is None
+    assert not session.wire.alive
     session, _ = start(box.play)
     with pytest.raises(ConnectionError):
         session.quit()
-    assert session.wire.sock is None
+    assert not session.wire.alive
 
 
 def test_lower_case_answers(start: Start) -> None:

@@ -549,6 +549,10 @@ class Imap(RemoteDriver):
         with self._apart() as session:
             session.delete(self.folder)
 
+    def interrupt(self) -> None:
+        """End whatever the worker waits for, and connect no more; any thread."""
+        self.line.interrupt()
+
     def close(self) -> None:
         """Log out."""
         self._net.lines.hear(self.account, self.folder, None)

@@ -22,6 +22,7 @@ from mailfs.mailbox.drivers.imap import listings
 from mailfs.mailbox.net import Network
 from mailfs.poll import readable
 from mailfs.remote.backoff import Backoff
+from mailfs.remote.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ FIRST = 1.0  # seconds until the second attempt
 LONGEST = 300.0  # seconds between attempts
 REFUSED = 60.0  # seconds at least after the server refused us
 TIMEOUT = 30.0  # seconds to wait for anything the server should send
+LASTING = 20.0  # seconds after which a connection counts as a good one
 PARKED = 300.0  # seconds until a mailbox without a connection looks for news
 POLL = 30.0  # seconds between questions to a server that does not tell by itself
 LINGER = 0.2  # seconds after a job in which another is likely
@@ -83,7 +85,7 @@ class _Lent:
 class Link:
     """One logged-in connection with a folder selected, or the lack of it.
 
-    Used by its mailbox's worker; only park may be called by other threads.
+    Used by its mailbox's worker; park and interrupt may be called by other threads.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Link:
         self.account = account
         self.folder = folder
         self._session: ImapSession | None = None
+        self._stream: Stream | None = None  # the session's, from its dialling on
         self.selected: Selected | None = None  # how the folder was found, if newly
         self.error = ""  # why there is no session
         self.asked = 0.0  # when the server last was asked for news, on the clock
@@ -116,6 +119,7 @@ class Link:
         self._parked = False  # without a connection until there is use for one
         self._parked_at = 0.0  # on the clock
         self._backoff = Backoff(FIRST, LONGEST, clock=clock)
+        self._brief = Backoff(FIRST, LONGEST, clock=clock)  # after brief connections
         self._failed = 0.0  # when the last attempt failed
         self._failure: Exception | None = None
 
@@ -279,6 +283,17 @@ class Link:
         self._end.set()
         self.close()
 
+    def interrupt(self) -> None:
+        """Connect no more, and end the connection under whoever waits; any thread."""
+        self._end.set()
+        if (stream := self._stream) is not None:
+            stream.sever()
+
+    def _opened(self, stream: Stream) -> None:
+        self._stream = stream
+        if self.ended:
+            stream.sever()
+
     def park(self) -> bool:
         """Hang up if nobody is being served; another mailbox needs the connection.
 
@@ -294,10 +309,10 @@ class Link:
             now = self._clock()
             if not self._parked:
                 # The server hangs up then, and counts it no more when we hear of it.
-                session.wire.line.finish()
+                session.wire.line.stream.finish()
                 self._parked, self._parked_at = True, now
             elif now - self._parked_at > PARTING:
-                session.wire.line.shut()
+                session.wire.line.stream.sever()
             return True
 
     def rows(self) -> list[tuple[str, str]]:
@@ -338,7 +353,7 @@ class Link:
     @property
     def next(self) -> float:
         """Seconds until the next attempt is due."""
-        return self._backoff.left
+        return max(self._backoff.left, self._brief.left)
 
     def listen(self, timeout: float, wake: int) -> bool:
         """Wait for news of the folder; True also when it is time to connect again."""
@@ -373,5 +388,11 @@ class Link:
                 return self.ask(session) or news
         except (OSError, MailfsError) as e:
             self.drop(reason(e) if isinstance(e, OSError) else str(e))
-            return not self._parked
+            if self._parked:
+                return False
+            if self._clock() - self._made >= LASTING:
+                self._brief.succeeded()
+                return True
+            self._brief.failed()  # a server that floods us, or hangs up at once
+            return False
         return news

@@ -263,7 +263,8 @@ class Pop3(RemoteDriver):
         keys = {n: key for key, n in numbers.items()}
         with self._store.owner.batch():
             for batch in [[n] for n in keys] if self._alone else [list(keys)]:
-                for number, got in session.messages(batch):
+                told = {number: sizes[key] for number, key in keys.items()}
+                for number, got in session.messages(batch, told):
                     key = keys[number]
                     if isinstance(got, PopError):
                         self._refuse(key, str(got))
@@ -414,6 +415,10 @@ class Pop3(RemoteDriver):
         if line.error:
             rows.append(("connect", line.error))
         return rows
+
+    def interrupt(self) -> None:
+        """End whatever the worker waits for, and connect no more; any thread."""
+        self.line.interrupt()
 
     def close(self) -> None:
         """End the session."""

@@ -6,6 +6,7 @@ jitter.  A refused password is not tried over and over: servers lock accounts fo
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from mailfs.poll import readable
 from mailfs.pop.account import Account
 from mailfs.pop.error import Busy, LoginRefused, PopError
 from mailfs.pop.session import TIMEOUT, Pop3Session
+from mailfs.remote.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +42,13 @@ class Link3:
         net: Network,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
         """Make none yet.  timeout: seconds to wait for anything from the server."""
         self.account = account
+        self._end = threading.Event()  # the mailbox is closed
+        self._stream: Stream | None = None  # the session's, from its dialling on
         self.session: Pop3Session | None = None
         self.user = account.user or ""
         self.error = ""  # why the last attempt failed
@@ -55,12 +59,28 @@ class Link3:
         self._net = net
         self._turn = Turn(net.pack.directory, account.maildrop)
         self._clock = clock
-        self._sleep = sleep
+        self._sleeping = sleep or self._end.wait
         self.timeout = timeout
         self._last = -float(MAX_DELAY)  # the last login, on the clock
         self._back = 0.0  # seconds between attempts
         self._failed = 0.0  # when the last failed
         self._failure: Exception | None = None
+
+    def interrupt(self) -> None:
+        """Connect no more, and end the connection under whoever waits; any thread."""
+        self._end.set()
+        if (stream := self._stream) is not None:
+            stream.sever()
+
+    def _opened(self, stream: Stream) -> None:
+        self._stream = stream
+        if self._end.is_set():
+            stream.sever()
+
+    def _sleep(self, seconds: float) -> None:
+        self._sleeping(seconds)
+        if self._end.is_set():
+            raise Busy(str(self.account), "the mailbox is closed")
 
     @property
     def received(self) -> int:
@@ -74,7 +94,7 @@ class Link3:
         Raises OSError if the server cannot be reached or is busy, and MailfsError
         where it, the trust store or the factotum refuses.
         """
-        if self.session is not None and self.session.wire.sock is not None:
+        if self.session is not None and self.session.wire.alive:
             return self.session
         self.drop()
         if self._failure is not None and self._clock() < self._failed + KEEPS:
@@ -124,7 +144,11 @@ class Link3:
                 net = self._net
                 with net.keys() as keys, net.refused.guarded(self.account, keys):
                     return Pop3Session.open(
-                        self.account, keys, self._net.trust, timeout=self.timeout
+                        self.account,
+                        keys,
+                        self._net.trust,
+                        timeout=self.timeout,
+                        opened=self._opened,
                     )
             except Busy as e:
                 if pause is None or e.code in ("LOGIN-DELAY", "SYS/TEMP"):

@@ -40,17 +40,19 @@ class Turn:
         queue = self._open(".queue")
         if queue < 0:
             return True
+        turn = -1
         try:
             turn = self._open(".turn")
             for fd in (queue, turn):
                 while not _lock(fd):
                     if clock() >= end:
-                        os.close(turn)
                         return False
                     sleep(STEP)
+            self._fd, turn = turn, -1
         finally:
             os.close(queue)
-        self._fd = turn
+            if turn >= 0:
+                os.close(turn)
         return True
 
     def give(self) -> None:
