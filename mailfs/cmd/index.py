@@ -14,7 +14,7 @@ from mailfs.mailbox.remotestate import state_of
 
 SUMMARY = "build or update a mailbox's index"
 
-PHASES = {"head": "headers", "body": "bodies"}
+PHASES = {"head": "headers", "body": "bodies", "text": "words"}
 
 
 def main(argv: list[str]) -> int:

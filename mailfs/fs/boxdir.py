@@ -19,6 +19,7 @@ from mailfs.fs.node import (
     plain,
     without_suffix,
 )
+from mailfs.fs.searchdir import SearchesDir
 from mailfs.mailbox.kinds import Flag
 from mailfs.mailbox.message import version
 from mailfs.mailbox.view import View
@@ -91,11 +92,15 @@ class BoxDir(File):
         return NAMES
 
     def _message(self, name: str) -> MessageDir:
+        return self.message(name, self)
+
+    def message(self, name: str, parent: File) -> MessageDir:
+        """Find a message by its number; parent is where it was looked for."""
         message = self.box.message(int(name[:9]))
         if message is None or str(message.number) != name:
             raise Refused(ENOENT)
         item = Entity(self.box, message, self.attachment.boxes.ignore)
-        return MessageDir(self.attachment, self, item, message.number)
+        return MessageDir(self.attachment, parent, item, message.number)
 
     def event(self) -> EventFile:
         """Make the file that tells what happens in the mailbox."""
@@ -125,11 +130,15 @@ class BoxDir(File):
         yield from self._messages(self.box.view)
 
     def _messages(self, view: View) -> Iterator[bytes]:
+        return self.messages(view, view.order)
+
+    def messages(self, view: View, rows: Iterable[int]) -> Iterator[bytes]:
+        """Give the packed entries of messages, in the order of those rows of a view."""
         listing, first = view.listing, self.box.first
         pack = packer(DMDIR | 0o555, self.attachment.user)
         base = self.id(Code.MESSAGE)
         numbers, dates, idents = view.numbers, listing.dates, listing.idents
-        for row in view.order:
+        for row in rows:
             number, flags = numbers[row], listing.flags[row]
             if number < first:
                 flags &= ~Flag.RECENT.value
@@ -208,4 +217,5 @@ NAMES: Mapping[str, NameRow[BoxDir]] = {
     "status": NameRow(BoxStatus, always, everything),
     # Who reads every file there is would wait there for the next mail.
     "event": NameRow(BoxDir.event, always, everything),
+    "search": NameRow(SearchesDir, always, everything),
 }

@@ -23,6 +23,8 @@ class Code(IntEnum):
     MESSAGE = 45
     EVENT = 46
     CHANGES = 47
+    SEARCHES = 54  # the directory of all queries
+    FOUND = 55  # what one query finds
     OUTBOX = 56
     LETTERS = 57  # the table of all letters
     LETTER = 58

@@ -8,6 +8,7 @@ step, on standard output.
     listed N            the view is in the index
     head DONE TOTAL     headers read
     body DONE TOTAL     messages read
+    text DONE TOTAL     their words in the full text
     done                nothing is left to do
     error TEXT          it ended, and why
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 from mailfs.errors import MailfsError
 from mailfs.mailbox.derive import Shape, body, head
 from mailfs.mailbox.driver import Place
+from mailfs.mailbox.feed import feed, renew, unfed
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.kinds import Stale
 from mailfs.mailbox.message import Message
@@ -83,7 +85,17 @@ def derive(folder: MailboxState, report: Report, *, bodies: bool = False) -> Non
         for phase in ("head", "body"):
             missing = list(folder.index.missing(phase, newest=True))
             _derive(folder, phase, missing, report)
+    _feed(folder, report)
     report(Progress("done"))
+
+
+def _feed(folder: MailboxState, report: Report) -> None:
+    """Put the words of messages into the full text."""
+    if folder.fulltext is not None:
+        renew(folder.fulltext, folder.view.count)
+    feed(
+        folder, unfed(folder), lambda done, total: report(Progress("text", done, total))
+    )
 
 
 def _slice(folder: RemoteState, numbers: list[int], report: Report) -> None:
@@ -113,13 +125,15 @@ def _fetch(folder: RemoteState, report: Report) -> None:
 def derive_few(folder: MailboxState) -> bool:
     """Derive what is missing if it is little; say whether nothing is left."""
     missing = folder.index.missing("body", FEW + 1)
-    if len(missing) > FEW:
+    wordless = unfed(folder)
+    if max(len(missing), len(wordless)) > FEW:
         return False
     sizes = folder.view.listing.sizes
-    if sum(sizes[row] for row in folder.view.rows(missing)) > LITTLE:
+    if sum(sizes[row] for row in folder.view.rows([*missing, *wordless])) > LITTLE:
         return False
     for phase in ("head", "body"):
         _derive(folder, phase, list(missing), lambda _: None)
+    feed(folder, wordless)
     return True
 
 

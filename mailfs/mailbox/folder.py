@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from mailfs.errors import MailfsError
+from mailfs.fulltext.store import FullText
 from mailfs.mailbox.derive import Shape
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.index import Index, WireRow, index_path, outage_of
@@ -60,6 +61,10 @@ class MailboxState:
         self._clock = clock
         self._view: View | None = None
         self._latest: Listing | None = None  # the driver's last, numbered or not yet
+        self._fulltext: FullText | None = None
+        self._speechless = False  # whether there can be no file of words
+        # How many messages the file of words lacks, and the next number at that time.
+        self.wordless: tuple[int, int] | None = None
 
     @property
     def view(self) -> View:
@@ -67,6 +72,18 @@ class MailboxState:
         if self._view is None:
             raise ValueError("not listed yet")
         return self._view
+
+    @property
+    def fulltext(self) -> FullText | None:
+        """The words of the messages, beside the index; None where none can be kept."""
+        path = self.index.path
+        if self._fulltext is None and path is not None and not self._speechless:
+            try:
+                self._fulltext = FullText(path.with_suffix(".fts"))
+            except (OSError, sqlite3.Error) as e:
+                log.warning("full text of %s: %s; there is none", self.driver.path, e)
+                self._speechless = True
+        return self._fulltext
 
     def load(self) -> bool:
         """Take the view from the index; True if it still is what the store has."""
@@ -422,6 +439,8 @@ class MailboxState:
         self._recover(late=True)
         self.index.close()
         self.uids.close()
+        if self._fulltext is not None:
+            self._fulltext.close()
 
 
 def box_name(path: str) -> str:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from mailfs.errors import MailfsError, reason
+from mailfs.fulltext.store import FullText
 from mailfs.mailbox.build import Build, derive_few
 from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.feed import unfed
 from mailfs.mailbox.folder import MailboxState, index_of
 from mailfs.mailbox.kinds import Flag, Listing
 from mailfs.mailbox.message import Message, Need
@@ -133,6 +135,11 @@ class Mailbox:
         future.add_done_callback(_seen)
         return await asyncio.shield(future)
 
+    async def with_words(self, job: Callable[[FullText | None], T]) -> T:
+        """Do job on the worker with the full text, None where there is none."""
+        state = await self._awake()
+        return await self.run(lambda: job(state.fulltext))
+
     async def open(self, *, apart: bool = True) -> None:
         """List the store.  Raises OSError or MailfsError if it cannot be served.
 
@@ -210,6 +217,7 @@ class Mailbox:
             await self.run(lambda: self._derive(state))
             if self._build is not None:
                 await asyncio.to_thread(self._build.wait)
+                await self.run(lambda: unfed(state))
 
     def _derive(self, state: MailboxState) -> None:
         """Derive a little here, on the worker, or start a process for much."""
@@ -439,6 +447,8 @@ class Mailbox:
         if busy is not None:
             done = busy.progress
             rows.append(("progress", f"{done.phase} {done.done} {done.total}"))
+        if isinstance(self._now, Open):
+            rows.append(("search", _fed(self._now)))
         if isinstance(self._now, Open) and (outage := self._now.state.outage):
             rows.append(("index", f"not written: {outage}"))
         elif build is not None and build.error:
@@ -470,6 +480,17 @@ def _seen(future: "asyncio.Future[T]") -> None:
     """Take note of a job's error, for whoever waited may have given up."""
     if not future.cancelled():
         future.exception()
+
+
+def _fed(now: Open) -> str:
+    """Tell how much the full text has: the rest is read when something is sought."""
+    if now.state.wordless is None:
+        return "unindexed"
+    missing, since = now.state.wordless
+    missing += now.view.next - since
+    if not missing:
+        return "ready"
+    return f"{max(now.view.count - missing, 0)} of {now.view.count} indexed"
 
 
 def told(e: OSError | MailfsError) -> str:

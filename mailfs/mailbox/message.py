@@ -137,6 +137,11 @@ class Message:
         return need is Need.OCTETS or body - start <= AT_ONCE
 
     @property
+    def here(self) -> bool:
+        """Whether every octet can be read without asking a server."""
+        return True
+
+    @property
     def short(self) -> bool:
         """Whether it is better fetched whole than in pieces."""
         return True

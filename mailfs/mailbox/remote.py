@@ -71,6 +71,11 @@ class RemoteMessage(Message):
         return self.size <= SHORT
 
     @property
+    def here(self) -> bool:
+        """Whether every octet can be read without asking the server."""
+        return self.whole
+
+    @property
     def whole(self) -> bool:
         """Whether every octet is at hand."""
         if isinstance(self._octets, Memory):

@@ -13,6 +13,7 @@ from pathlib import Path
 from mailfs.errors import MailfsError
 from mailfs.mailbox.build import FEW_HEADERS, Build
 from mailfs.mailbox.driver import Driver, RemoteDriver
+from mailfs.mailbox.feed import feed
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.gather import Batcher
 from mailfs.mailbox.kinds import Listing
@@ -88,6 +89,7 @@ class RemoteMailbox(Mailbox):
     async def _fetch_wholes(self, numbers: Sequence[int]) -> None:
         state = await self._awake()
         await self.run(lambda: state.fetch(numbers))
+        self._spawn(self.run(lambda: feed(state, numbers)))
 
     def status(self) -> list[tuple[str, str]]:
         """Return the rows of the file ``status``: names and values."""

@@ -17,6 +17,13 @@ FIELDS = ("from", "to", "cc", "bcc", "sender", "subject", "header", "body")
 ANYWHERE = ""
 
 _FIELD = re.compile(rf"\s*({'|'.join(FIELDS)}):((?:'[^']*'|[^\s'])+)", re.IGNORECASE)
+# What makes a text a query: fields that are not ours, signs and operators.
+_QUERY = re.compile(
+    r"""(?:\A|(?<=[\s(]))(?:(?:is|has|tag|id|thread|list|in|date|after|before|size|file)
+    :\S|AND\b|OR\b|NOT\b|-\w|"|\()|(?<=[^\s*])\*(?=[\s)]|\Z)
+    |(?:from|to|cc|bcc|subject|body):["(]""",
+    re.VERBOSE,
+)
 Find = Callable[[str], bool]
 
 
@@ -43,6 +50,11 @@ class Term:
             )
 
         return find
+
+
+def is_query(text: str) -> bool:
+    """Whether a text is a query of query.grammar rather than words to be found."""
+    return _QUERY.search(text) is not None
 
 
 def parse(text: str) -> tuple[Term, ...]:

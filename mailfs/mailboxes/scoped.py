@@ -20,6 +20,7 @@ from mailfs.mailbox.octets import Octets
 from mailfs.mailbox.view import Change, View
 from mailfs.mailboxes.events import EventSource, Listener, Seen
 from mailfs.mailboxes.scope import Scope
+from mailfs.mailboxes.words import SeenWords
 
 T = TypeVar("T")
 _SHOWN = bytes(bits & ~Flag.RECENT.value for bits in range(256))
@@ -162,6 +163,13 @@ class ScopedMailbox:
         """Do job on the mailbox's worker; it may block."""
         return await self._box.run(job)
 
+    async def with_words(self, job: Callable[[SeenWords | None], T]) -> T:
+        """Do job on the worker with the full text, None where there is none."""
+        view = self.view
+        return await self._box.with_words(
+            lambda words: job(None if words is None else SeenWords(words, view))
+        )
+
     async def prepare(self, message: Message, need: Need) -> None:
         """Fetch what need takes of a message, together with what others wait for."""
         await self._box.prepare(message, need)
@@ -253,6 +261,11 @@ class ScopedMailbox:
         if self._scope.whole:
             return rows
         told = {"messages": str(self.view.count), "version": str(self.view.vers)}
+        for name, value in rows:  # their numbers count messages that are not seen
+            if name == "progress":
+                told[name] = value.split()[0]
+            if name == "search" and value[:1].isdecimal():
+                told[name] = "partly indexed"
         return [(name, told.get(name, value)) for name, value in rows]
 
     async def listen(self, listener: Listener) -> None:

@@ -134,7 +134,7 @@ def test_derive(box: Path, tmp_path: Path) -> None:
     one.list()
     seen: list[str] = []
     derive(one, lambda p: seen.append(str(p)))
-    assert seen == ["head 5 5", "body 5 5", "done"]
+    assert seen == ["head 5 5", "body 5 5", "text 5 5", "done"]
     message = one.message(3)
     assert message is not None
     row = one.index.body(3)

@@ -11,7 +11,7 @@ from mailfs.query import fulltext
 from mailfs.query.grammar import parse
 from mailfs.query.match import Words, answers
 from mailfs.query.tokens import MAX_TOKEN, sought, words
-from mailfs.query.tree import Text
+from mailfs.query.tree import FIELDS, Text
 
 WORDS = [
     ("Hello, World-wide web_site", "hello world wide web site"),
@@ -81,25 +81,28 @@ TEXTS = st.text(st.sampled_from("abAé日本語_ -.'\u0301ﬁ가나"), max_size=
 )
 
 
-@given(TEXTS, TEXTS, st.booleans())
-def test_fts5_finds_all_that_answers(text: str, part: str, prefix: bool) -> None:
+@given(TEXTS, TEXTS, st.booleans(), st.sampled_from(["", *FIELDS]))
+def test_fts5_finds_all_that_answers(
+    text: str, part: str, prefix: bool, field: str
+) -> None:
     """The table names every document that answers, and no other where that is said."""
     asked = sought(part)
     if not asked:
         return
-    query = Text("body", asked, prefix)
+    query = Text(field, asked, prefix)
     table = sqlite3.connect(":memory:")
-    columns = ",".join(fulltext.COLUMNS.values())
     table.execute(
-        f"create virtual table t using fts5({columns}, content='', columnsize=0,"
-        " detail=column, tokenize='ascii')"
+        "create virtual table t using fts5(word, content='', columnsize=0,"
+        " detail=none, tokenize='ascii')"
     )
-    table.execute("insert into t(rowid, body) values (1, ?)", (" ".join(words(text)),))
+    texts = {"body": text, "subject": part[:3], "file": text[:5]}
+    marked = fulltext.marked({name: words(one) for name, one in texts.items()})
+    table.execute("insert into t(rowid, word) values (1, ?)", (marked,))
     expression = fulltext.match(query)
     found = table.execute("select rowid from t where t match ?", (expression,))
     named = found.fetchall() == [(1,)]
     table.close()
-    answered = Words(text).answers(query)
+    answered = answers({name: Words(one) for name, one in texts.items()}, query)
     assert named or not answered
     if fulltext.exact(query):
         assert named == answered

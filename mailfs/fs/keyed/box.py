@@ -16,11 +16,13 @@ from mailfs.fs.names import NameRow, always, controlled, never
 from mailfs.fs.node import DirListing, Writable, directory, path, plain
 from mailfs.mailbox.drivers.spec import LEVEL
 from mailfs.mailboxes import query
+from mailfs.mailboxes.find import find
 from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.mailboxes.search import search
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later
+from mailfs.query import grammar
 
 
 class KeyedBox(BoxDir):
@@ -189,8 +191,11 @@ class SearchHandle(Handle):
     async def write(self, offset: int, data: bytes) -> int:
         """Search.  The offset is ignored."""
         self._answer = b""
-        terms = query.parse(data.decode("utf-8", "replace"))
-        numbers = await search(self._box, terms)
+        text = data.decode("utf-8", "replace")
+        if query.is_query(text):
+            numbers = sorted((await find(self._box, grammar.parse(text))).numbers)
+        else:
+            numbers = await search(self._box, query.parse(text))
         self._answer = " ".join(map(str, numbers)).encode()
         return len(data)
 

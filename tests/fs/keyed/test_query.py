@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailfs.errors import EARGS, Refused
-from mailfs.mailboxes.query import FIELDS, MAX_QUERY, Term, parse
+from mailfs.mailboxes.query import FIELDS, MAX_QUERY, Term, is_query, parse
 
 QUERIES = [
     ("needle", [("", "needle")]),
@@ -28,6 +28,13 @@ QUERIES = [
 @pytest.mark.parametrize(("text", "terms"), QUERIES)
 def test_parse(text: str, terms: list[tuple[str, str]]) -> None:
     assert parse(text) == tuple(Term(*term) for term in terms)
+
+
+@pytest.mark.parametrize(("text", "_"), QUERIES)
+def test_plain_texts_are_no_queries(text: str, _: object) -> None:
+    assert not is_query(text)
+    for plain in ("a-b", "salt and pepper", "what? (1)", "x*y", "5 * 3", "at 10:30"):
+        assert is_query(plain) == ("(" in plain)
 
 
 @pytest.mark.parametrize("text", ["", " \n", "from:''", "x" * (MAX_QUERY + 1)])

@@ -44,6 +44,14 @@ SEARCHES = [
     ("body:bold", "3"),
     ("example.org", "1 2 3 4"),
     ("nonesuch", ""),
+    ("needle OR coffee", "1 2 3"),
+    ("needle -is:flagged", "1 3"),
+    ('"needle within"', "3"),
+    ("need*", "1 3"),
+    ('from:"bunny"', "2"),
+    ("is:unread from:bunny", "2"),
+    ("(café OR coffee) NOT needle", "2"),
+    ("size:>1M", ""),
 ]
 
 

@@ -1,0 +1,115 @@
+"""Queries as directories: ``MAILBOX/search/QUERY`` holds the messages it finds.
+
+They are the messages themselves: removing one there deletes it.  The directory is
+live; each listing asks again.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from mailfs.errors import ENOENT, Refused
+from mailfs.fs.codes import Code
+from mailfs.fs.messagedir import MessageDir
+from mailfs.fs.node import DirListing, directory, path
+from mailfs.mailboxes.find import find
+from mailfs.p9.fcall import QTDIR, Qid, Stat
+from mailfs.p9.file import File, Handle, Later
+from mailfs.query.grammar import parse
+
+if TYPE_CHECKING:
+    from mailfs.fs.boxdir import BoxDir
+
+
+class SearchesDir(File):
+    """The directory of all queries; it lists none, and each can be walked to."""
+
+    __slots__ = ("dir",)
+
+    def __init__(self, of: "BoxDir") -> None:
+        self.dir = of
+
+    @property
+    def qid(self) -> Qid:
+        """The directory's identity."""
+        return Qid(QTDIR, 0, self.dir.id(Code.SEARCHES))
+
+    def stat(self) -> Stat:
+        """Tell the directory's entry."""
+        when, user = self.dir.box.view.mtime, self.dir.attachment.user
+        return directory("search", self.qid.path, 0, when, user)
+
+    def walk(self, name: str) -> File:
+        """Read a query.  Raises Refused, with the word that is wrong in it."""
+        if name == "..":
+            return self.dir
+        return FoundDir(self, name)
+
+    def open(self, mode: int) -> Handle:
+        """Open it to be listed: nothing."""
+        return DirListing(lambda: ())
+
+
+class FoundDir(File):
+    """The messages of a mailbox that a query finds, newest first."""
+
+    __slots__ = ("name", "parent", "query")
+
+    def __init__(self, parent: SearchesDir, name: str) -> None:
+        """Read the query.  Raises Refused if it cannot be meant."""
+        self.parent = parent
+        self.name = name
+        self.query = parse(name)
+
+    @property
+    def _box(self) -> "BoxDir":
+        return self.parent.dir
+
+    @property
+    def qid(self) -> Qid:
+        """The directory's identity; its version changes with the mailbox."""
+        # Half of the hash in the place of a message's number, half in a part's.
+        mark = hash_of(self.name)
+        box = self._box.attachment.boxes.id(self._box.box)
+        where = path(box, mark >> 16, mark, Code.FOUND)
+        return Qid(QTDIR, self._box.box.view.vers, where)
+
+    def stat(self) -> Stat:
+        """Tell the directory's entry."""
+        view, user = self._box.box.view, self._box.attachment.user
+        return directory(self.name, self.qid.path, view.vers, view.mtime, user)
+
+    def walk(self, name: str) -> Later[File]:
+        """Find a message that the query finds."""
+        if name == "..":
+            return self.parent
+        number = name.partition(".")[0]  # a suffix is passed over
+        if not (number.isascii() and number.isdecimal()):
+            raise Refused(ENOENT)
+        return self._message(number)
+
+    async def _message(self, name: str) -> MessageDir:
+        await self._box.box.awake()
+        found = self._box.message(name, self)
+        if not (await find(self._box.box, self.query, [found.number])).numbers:
+            raise Refused(ENOENT)
+        return found
+
+    def open(self, mode: int) -> Handle:
+        """Open it to be listed."""
+        return DirListing(self._listed)
+
+    async def _listed(self) -> Iterable[bytes]:
+        found = await find(self._box.box, self.query)
+        return self._entries(found.numbers)
+
+    def _entries(self, numbers: Iterable[int]) -> Iterator[bytes]:
+        view = self._box.box.view
+        rows = (row for number in numbers if (row := view.row(number)) is not None)
+        return self._box.messages(view, rows)
+
+
+def hash_of(name: str) -> int:
+    """Return 42 bits that tell a query from others."""
+    digest = hashlib.blake2b(name.encode(), digest_size=6).digest()
+    return int.from_bytes(digest) & ((1 << 42) - 1)
