@@ -25,7 +25,12 @@ _BAD = ("\r", "\n")
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
-    options = _parse(argv)
+    from mailfs.cmd import sendmail
+
+    status = sendmail.answer(argv)
+    if status is not None:
+        return status
+    options = _parse(sendmail.plain(argv))
     if any(c in address for address in options.address for c in _BAD):
         raise UsageError("illegal characters in destination")
     from mailfs.ndb import install

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mailfs import where
 from mailfs.cmd.args import Parser
 from mailfs.errors import UsageError
+from mailfs.printable import shown
 
 if TYPE_CHECKING:
     from mailfs.site.site import Site
@@ -37,6 +38,8 @@ def main(argv: list[str]) -> int:
     report = _report()
     trace = _trace if options.debug else _silent
     client = make.client(site, options, cache=where.cache(), trace=trace)
+    if sys.stderr.isatty() and not options.debug:
+        client.notice = _notice
     try:
         fates = client.deliver(
             SmtpMail(source, dest, sender, rcpts, whole=report is None)
@@ -48,7 +51,7 @@ def main(argv: list[str]) -> int:
     if report is not None:
         text = "".join(f"{fate.show()}\n" for fate in fates)
         os.write(report, text.encode(errors="surrogateescape"))
-    return _tell(dest, fates)
+    return _tell(dest, fates, alone=report is None)
 
 
 def _report() -> int | None:
@@ -59,15 +62,25 @@ def _report() -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _tell(dest: str, fates: "Sequence[Fate]") -> int:
-    """Say what failed, and return the exit status."""
+def _tell(dest: str, fates: "Sequence[Fate]", *, alone: bool) -> int:
+    """Say what failed, and return the exit status.
+
+    alone: no runq is told each fate.  Then a certificate that is not trusted is a
+    failure for good, as in smtp(8): who called has to do something.
+    """
     from mailfs.runq.attempt import explain
+    from mailfs.smtp.dialogue import UNTRUSTED
 
     bad = [fate for fate in fates if not fate.ok]
     if not bad:
         return 0
-    sys.stderr.write(explain(fates, dest, time.time()))
-    return RETRY if any(fate.temporary for fate in bad) else PERMANENT
+    text = explain(fates, dest, time.time())
+    print(shown(text.rstrip("\n"), keep="\n"), file=sys.stderr)
+    again = any(f.temporary and not (alone and f.enhanced == UNTRUSTED) for f in bad)
+    if alone:
+        word = "Retry, Temporary Failure" if again else "Permanent Failure"
+        print(word, file=sys.stderr)
+    return RETRY if again else PERMANENT
 
 
 def _source() -> "MessageSource":
@@ -112,7 +125,12 @@ def _filter(
 
 
 def _trace(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(shown(line, keep="\t"), file=sys.stderr, flush=True)
+
+
+def _notice(text: str) -> None:
+    """Show life on a terminal."""
+    print(shown(f"mailfs smtp: {text} ..."), file=sys.stderr, flush=True)
 
 
 def _silent(line: str) -> None:

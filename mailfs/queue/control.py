@@ -12,8 +12,8 @@ from mailfs.errors import MailfsError
 
 MAX_CONTROL = 1 << 20  # octets of the file; 32 recipients a message take under 10,000
 
-_WORD = re.compile(r'(?:"[^"]*"?|[^\s"])+')
-_BLANK = re.compile(r"\s")
+_WORD = re.compile(r'(?:"[^"]*"?|[^ \t\r\n"])+')
+_BLANK = re.compile(r"[ \t]")
 
 
 class BadControl(MailfsError):
@@ -21,7 +21,7 @@ class BadControl(MailfsError):
 
 
 def parse(octets: bytes) -> tuple[str, ...]:
-    """Return the words of a control file.  Raises BadControl if there are under three.
+    """Take the words of a control file apart.  Raises BadControl for under three.
 
     Octets that are no UTF-8 are kept as surrogate escapes, as arguments have them.
     """
@@ -34,7 +34,7 @@ def parse(octets: bytes) -> tuple[str, ...]:
 
 
 def line(words: Iterable[str]) -> bytes:
-    """Return the control file of the words.
+    """Write the control file of the words.
 
     A blank outside double quotes is written ``%%20``.  Raises BadControl for a word
     that is empty or has a character no line can hold.

@@ -261,13 +261,14 @@ def folders(queue: Path) -> list[Path]:
 
 
 def jobs(folder: Path, *, held: bool = False) -> list[Job]:
-    """Return the messages of a directory in order of their names.
+    """List the messages of a directory in order of their names.
 
-    held adds those held back.  A directory that has gone has none.
+    held adds those held back.  A directory that has gone has none, nor has one that
+    is another user's and closed.
     """
     try:
         names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
     matches = [m for m in map(_CONTROL.fullmatch, names) if m]
     found = [Job(folder, m[2], m[1] == "h") for m in matches if held or m[1] == "C"]

@@ -230,7 +230,7 @@ def _wait(process: "subprocess.Popen[bytes]", limit: DeliveryLimit) -> int:
 def _told(report: BinaryIO) -> dict[str, Fate]:
     report.seek(0)
     told = {}
-    for line in report.read(MAX_REPORT).decode(errors="surrogateescape").splitlines():
+    for line in report.read(MAX_REPORT).decode(errors="surrogateescape").split("\n"):
         try:
             fate = read(line)
         except MailfsError:

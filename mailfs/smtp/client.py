@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mailfs.ndb.db import Ndb
+from mailfs.ndb.ipinfo import ipinfo
 from mailfs.ndb.sysname import SystemNames, attribute
 from mailfs.site.log import SysLog
 from mailfs.smtp.budget import MemoryBudget
@@ -14,9 +15,18 @@ from mailfs.smtp.fate import DeliveryError, Fate, failed
 from mailfs.smtp.letter import SmtpLetter, TooLong
 from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.options import Options
-from mailfs.smtp.path import EMPTY, NOBODY, BadPath, Dial, Path, dial, envelope, literal
+from mailfs.smtp.path import (
+    EMPTY,
+    NOBODY,
+    BadPath,
+    Dial,
+    Path,
+    dial,
+    envelope,
+    literal,
+)
 from mailfs.smtp.pool import Pool
-from mailfs.smtp.route import MxRouter, Target, named
+from mailfs.smtp.route import SUBMISSION, MxRouter, Target, known_here, named
 from mailfs.smtp.session import Broken
 from mailfs.smtp.source import MessageSource
 from mailfs.smtp.transfer import Transfer
@@ -32,6 +42,15 @@ class HostUnreachable(DeliveryError):
             enhanced=error.enhanced,
             code=error.code,
         )
+
+
+def qualified(given: str, names: SystemNames) -> str:
+    """Complete the domain of ``-h`` by the machine's; empty means the machine's."""
+    if not given:
+        return names.domain
+    if "." in given or "." not in names.domain:
+        return given
+    return f"{given}.{names.domain.partition('.')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +83,7 @@ class SmtpClient:
     clock: Callable[[], float] = time.time
     pool: Pool = field(default_factory=Pool)
     budget: MemoryBudget = field(default_factory=MemoryBudget)
+    notice: Callable[[str], None] = lambda text: None  # what it waits for, for people
 
     @property
     def options(self) -> Options:
@@ -73,12 +93,7 @@ class SmtpClient:
     @property
     def domain(self) -> str:
         """What qualifies our addresses: of ``-h``, else the machine's domain."""
-        given = self.options.domain
-        if not given:
-            return self.names.domain
-        if "." in given or "." not in self.names.domain:
-            return given
-        return f"{given}.{self.names.domain.partition('.')[2]}"
+        return qualified(self.options.domain, self.names)
 
     def close(self) -> None:
         """End the connections that are kept."""
@@ -191,6 +206,7 @@ class SmtpClient:
     ) -> list[Fate]:
         """Transfer at one server.  Raises DeliveryError if it cannot be talked to."""
         limit.check()
+        self.notice(f"talking to {target.host}")
         session = self.pool.take(target)
         if session is not None:
             session.limit = limit
@@ -229,9 +245,33 @@ class SmtpClient:
         self, dest: Dial, limit: DeliveryLimit, *, gateway: bool
     ) -> list[Target]:
         """List the servers to try; no MX leads to a gateway."""
+        self.notice(f"looking up the mail servers of {dest.host}")
         if gateway and not named(dest):
             return [Target(dest.host, dest.port)]
+        if not gateway:
+            dest = self._dotted(dest)
         return self.router.targets(dest, busted=self.options.busted, limit=limit)
+
+    def _dotted(self, dest: Dial) -> Dial:
+        """Give a machine's name without a dot the one that ndb has for it.
+
+        One that neither ndb nor the system knows has no server, now or later.
+        """
+        name = dest.host
+        if "." in name or ":" in name or dest.port in SUBMISSION:
+            return dest
+        found = ipinfo(self.ndb, "sys", name, ["dom", "ip"])
+        known = found.get("dom") or found.get("ip")
+        if known:
+            return Dial(known, dest.port)
+        if not known_here(name):
+            why = (
+                f"{name}: unknown host: a name without a dot is one of ndb or of this"
+                f" machine's hosts file; write the full name, or add"
+                f" sys={name} dom=... to lib/ndb/local"
+            )
+            raise DeliveryError(why, permanent=True, enhanced="5.1.2")
+        return dest
 
 
 def _sendable(path: Path) -> Path:

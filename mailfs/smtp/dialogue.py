@@ -30,6 +30,7 @@ from mailfs.tls.vouch import Unvouched
 from mailfs.tls.vouch import vouch as authorities
 
 SUBMISSIONS = 465
+UNTRUSTED = "4.7.5"  # a certificate, or a list of certificates; RFC 3463
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Opener:
             return self._open(target, demand, limit)
         except (TlsError, StarttlsRefused) as e:
             if demand.tls:
-                raise _unable(str(e), "4.7.5") from e
+                raise _unable(str(e), UNTRUSTED) from e
             self.log.write("smtp", f"{e}; going on without TLS")
         return self._open(target, CLEAR, limit)
 
@@ -99,7 +100,7 @@ class Opener:
         try:
             lines = store.load(store.trusted(self.root, "smtp"), self.root)
         except BadThumbprint as e:
-            raise _unable(f"bad thumbprints: {e}", "4.7.5") from e
+            raise _unable(f"bad thumbprints: {e}", UNTRUSTED) from e
         return any(plain(target.host) in line.servers for line in lines)
 
     def _open(
@@ -115,7 +116,7 @@ class Opener:
             self._prepare(session, target, demand)
         except Untrusted as e:
             session.close()
-            raise _unable(str(e), "4.7.5") from e
+            raise _unable(str(e), UNTRUSTED) from e
         except OSError as e:
             session.close()
             raise _unable(f"{target.host}: {reason(e)}", "4.4.2") from e

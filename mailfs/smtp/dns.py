@@ -61,7 +61,7 @@ class Resolvers:
 def system(path: Path = RESOLV) -> Resolvers:
     """Return the resolvers of this machine; resolv.conf(5).  None: this machine."""
     try:
-        lines = path.read_text(errors="replace").splitlines()
+        lines = path.read_text(errors="replace").split("\n")
     except OSError:
         lines = []
     words = [line.split() for line in lines]

@@ -171,7 +171,7 @@ def _mailbox(tokens: list[bytes], qualify: Callable[[bytes], bytes]) -> list[byt
             depth += 1
         elif token == b")":
             depth = max(0, depth - 1)
-        elif depth or token.isspace():
+        elif depth or not token.strip(b" \t\n"):
             continue
         elif token.startswith(b"<"):
             inside = token[1:].removesuffix(b">")

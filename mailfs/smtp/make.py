@@ -7,7 +7,7 @@ from mailfs.factotum.client import Factotum
 from mailfs.ndb.sysname import attribute
 from mailfs.site.site import Site
 from mailfs.smtp import sts
-from mailfs.smtp.client import SmtpClient
+from mailfs.smtp.client import SmtpClient, qualified
 from mailfs.smtp.dialogue import Opener
 from mailfs.smtp.dkim import Signers
 from mailfs.smtp.dns import Dns, listed
@@ -25,15 +25,18 @@ def client(
     timeouts: Timeouts = TIMEOUTS,
     trace: Trace = lambda line: None,
 ) -> SmtpClient:
-    """Return a client that delivers for a site; cache is for policies of domains.
+    """Make a client that delivers for a site; cache is for policies of domains.
+
+    With ``-h`` that domain is what HELO says and what addresses get.
 
     The resolvers are those of ``dns=`` in the database, else the system's.
     """
     told = attribute(site.ndb, site.names, "dns")
     dns = Dns(listed([told]) if told else None)
+    domain = qualified(options.domain, site.names)
     opener = Opener(
         site.root,
-        site.names.helo,
+        domain if options.domain else site.names.helo,
         site.log,
         keys,
         options,

@@ -210,6 +210,17 @@ class MxRouter:
         return host, port, order(records)[:MAX_ADDRESSES], tlsa
 
 
+def known_here(name: str) -> bool:
+    """Whether the system may know a host by a name without a dot: not if it says no."""
+    try:
+        socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as e:
+        return e.errno not in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5))
+    except (OSError, UnicodeError):
+        return True  # what is wrong with it, dialling will say
+    return True
+
+
 def named(dest: Dial) -> bool:
     """Whether a destination is a server, not a domain with some."""
     host = dest.host.strip("[]")

@@ -6,8 +6,9 @@ import pytest
 
 from tests.factotum.conftest import served
 from tests.queue.world import World
+from tests.tls.conftest import our_ca, pki
 
-__all__ = ["served"]
+__all__ = ["our_ca", "pki", "served"]
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from mailfs.queue import spool, status
 from mailfs.queue.spool import Job, jobs
 from mailfs.runq import runq
 from tests.queue.world import DATA, World
-from tests.smtp.world import Box, logged, logs, receiver
+from tests.smtp.world import Box, context, logged, logs, receiver
+from tests.tls.pki import Pki
 
 PATIENCE = 30.0  # seconds
 
@@ -212,16 +213,39 @@ def test_smtp(world: World) -> None:
         )
         assert done.returncode == 0
         assert b"-> MAIL FROM:<me@my.dom>" in done.stderr
+        assert box.names == ["my.dom"]  # and EHLO says the same
         # Who cannot be told of each gets all or nothing.
         done = run(world, "smtp", dest, "me", "a@b.com", "b@b.com", data=DATA)
         assert done.returncode == 2
         assert b"mail to b@b.com failed: 450 4.2.0 later" in done.stderr
+        assert done.stderr.endswith(b"\nRetry, Temporary Failure\n")
         done = run(world, "smtp", dest, "me", "a@b.com", "c@b.com", data=DATA)
         assert done.returncode == 1
         assert b"mail to c@b.com failed: 550 5.1.1 no" in done.stderr
+        assert done.stderr.endswith(b"\nPermanent Failure\n")
     assert [e.rcpt_tos for e in box.got] == [["a@b.com"], ["a@b.com"]]
     assert run(world, "smtp", dest, "me", "a@b.com", data=DATA).returncode == 2
     assert "connection refused" in logged(world.root, "smtp.fail")[-1]
+
+
+def test_smtp_and_a_certificate_nobody_trusts(world: World, our_ca: Pki) -> None:
+    """By hand a failure for good; in the queue the message waits for a person."""
+    logs(world.root)
+    with receiver(Box(), tls_context=context(our_ca.folder / "unknown.pem")) as port:
+        dest = f"net!localhost!{port}"
+        done = run(world, "smtp", "-s", dest, "me", "a@b.com", data=DATA)
+        assert done.returncode == 1
+        assert b"to trust it run: mailfs trust" in done.stderr
+        assert done.stderr.endswith(b"\nPermanent Failure\n")
+        job = world.put(host=dest)
+        lib = world.root / "mail/lib"
+        lib.mkdir(parents=True, exist_ok=True)
+        script = '#!/bin/sh\nshift; s=$1 h=$2; shift 2\nmailfs smtp -s "$h" "$s" "$@"\n'
+        (lib / "remotemail").write_text(script)
+        (lib / "remotemail").chmod(0o755)
+        assert run(world, "runq", "-q", "glenda", data=b"").returncode == 0
+    assert job.control.exists()
+    assert "to trust it run: mailfs trust" in job.path("E").read_text()
 
 
 VECTOR = b"""\

@@ -18,6 +18,10 @@ CASES = [  # as plan9port's qer writes them
     ),
     (b"smtp \xff net!b a \n", ["smtp", "\udcff", "net!b", "a"]),
     ("mail jü net!b a \n".encode(), ["mail", "jü", "net!b", "a"]),
+    (  # no blanks but blanks
+        "mail a\x0bb\x0c\x1c net!b\x85 a\u2028b\xa0 \n".encode(),
+        ["mail", "a\x0bb\x0c\x1c", "net!b\x85", "a\u2028b\xa0"],
+    ),
 ]
 
 

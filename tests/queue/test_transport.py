@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from mailfs.ndb import shipped
 from mailfs.queue import spool
 from mailfs.queue.spool import Claim
 from mailfs.runq import script
-from mailfs.runq.transport import Direct, Foreign, choose
+from mailfs.runq.transport import Direct, Foreign, Outcome, choose
 from mailfs.smtp.client import SmtpClient
 from mailfs.smtp.fate import Fate
 from mailfs.smtp.limit import DeliveryLimit
 from mailfs.smtp.options import Options
 from tests.queue.world import World
+from tests.wait import until
 
 SHIPPED = shipped.path("remotemail").read_text()
 CALL = "exec mailfs smtp -h yourdomain.dom"
@@ -163,6 +165,40 @@ def test_command_tells_each_fate(world: World, held: Claim) -> None:
     )
     assert [(f.ok, f.permanent) for f in found] == [(False, False), (False, True)]
     assert not down
+    held.close()
+
+
+def test_odd_characters_end_no_line(world: World, held: Claim) -> None:
+    text = "550 a\u2028b\x0bc\x0cd\x85e"
+    line = Fate("b@b.com", False, True, 550, "5.1.1", text, "mx").show()
+    (world.root / "told").write_text(line + "\n")
+    script = f"#!/bin/sh\ncat {world.root}/told >/dev/fd/$MAILFS_REPORT\nexit 2\n"
+    found, _ = fates(world, held, script)
+    assert (found[1].permanent, found[1].line) == (True, text)
+    held.close()
+
+
+def test_a_command_is_ended(world: World, held: Claim) -> None:
+    """Even one that will not: what it told counts."""
+    line = Fate("b@b.com", True, code=250).show()
+    text = f"#!/bin/sh\ntrap '' TERM\necho {line!r} >/dev/fd/$MAILFS_REPORT\n"
+    limit = DeliveryLimit()
+    ready = world.root / "ready"
+    script = written(world.root, f"{text}touch {ready}\nwhile :; do sleep 1; done\n")
+    found: list[Outcome] = []
+    thread = threading.Thread(
+        target=lambda: found.append(Foreign(world.site, script)(held, limit))
+    )
+    thread.start()
+    until(ready.exists)
+    assert limit.cut("runq ends")
+    thread.join(PATIENCE)
+    (outcome,) = found
+    assert [(f.ok, f.permanent) for f in outcome.fates] == [
+        (False, False),
+        (True, False),
+    ]
+    assert not outcome.idle
     held.close()
 
 

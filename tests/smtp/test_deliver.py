@@ -234,6 +234,23 @@ def test_gateway_of_the_database(tmp_path: Path) -> None:
     assert box.got[0].rcpt_tos == ["a@b.com"]
 
 
+def test_host_without_a_dot(tmp_path: Path) -> None:
+    """One of ndb, one of the system, or none at all: then at once and for good."""
+    box = Box()
+    (tmp_path / "lib/ndb").mkdir(parents=True)
+    (tmp_path / "lib/ndb/local").write_text("sys=kremvax ip=127.0.0.1\n")
+    with receiver(box) as port:
+        sender = client(tmp_path)
+        for host in ("kremvax", "localhost"):
+            one = posted(TEXT, f"net!{host}!{port}", "glenda", ("a@b.com",))
+            assert sender.deliver(one)[0].ok
+        with pytest.raises(HostUnreachable, match="sys=nosuchvax dom=") as e:
+            sender.deliver(posted(TEXT, f"net!nosuchvax!{port}", "g", ("a@nosuchvax",)))
+        sender.close()
+    assert (e.value.permanent, e.value.enhanced) == (True, "5.1.2")
+    assert len(box.got) == 2
+
+
 def test_gateway_of_last_resort(tmp_path: Path) -> None:
     box = Box()
     with receiver(box) as port, NameServer({}) as names:
