@@ -45,6 +45,7 @@ def test_modes_that_send(root: Path, capsys: pytest.CaptureFixture[str]) -> None
     (root / "mail/lib/rewrite").write_text("(.*) >> /mail/box/\\1/mbox\n")
     (root / "mail/box/glenda").mkdir(parents=True)
     main(["send", "-bv", "-G", "--root", str(root), "glenda"])
-    assert "/mail/box/glenda/mbox" in capsys.readouterr().out
+    assert capsys.readouterr().out == "glenda\n"
+    assert not (root / "mail/box/glenda/mbox").exists()
     with pytest.raises(SystemExit):
         main(["send", "-bm", "-G", "--help"])
