@@ -14,6 +14,7 @@ from mailfs.queue import place, spool
 from mailfs.runq import transport
 from mailfs.runq.attempt import RULES, QueueWorker, RetryRules
 from mailfs.runq.drain import LIMITS, Drain, DrainLimits
+from mailfs.runq.local import WithLocal
 from mailfs.runq.users import Owner, UserDrains
 from mailfs.send.refusal import Refusal
 from mailfs.send.submit import submit
@@ -69,7 +70,7 @@ def drain(site: Site, order: RunqOrder, trace: Trace = lambda line: None) -> Dra
     def client(options: Options) -> SmtpClient:
         return make.client(site, options, cache=where.cache(), trace=trace)
 
-    carry = transport.choose(site, order.command, client)
+    carry = WithLocal(site, transport.choose(site, order.command, client))
 
     def tell(user: str, to: str, message: bytes) -> None:
         try:

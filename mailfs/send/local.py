@@ -16,7 +16,7 @@ from pathlib import Path
 from mailfs.errors import ELOCK, MailfsError, reason
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.kinds import Flag
-from mailfs.send import address
+from mailfs.send import address, trace
 from mailfs.send.owner import do_as
 from mailfs.send.refusal import (
     LOCKED,
@@ -171,7 +171,10 @@ def deliver(
 
 
 def append(site: Site, path: Path, message: bytes, date: int, sender: str) -> None:
-    """Put a message into a mailbox, on disk when it returns; raises Refusal."""
+    """Put a message into a mailbox, on disk when it returns; raises Refusal.
+
+    The mailbox is that of the user whose directory it is in.
+    """
     if path == Path(os.devnull):
         return
     try:
@@ -179,8 +182,11 @@ def append(site: Site, path: Path, message: bytes, date: int, sender: str) -> No
     except (OSError, MailfsError) as e:
         why = reason(e) if isinstance(e, OSError) else str(e)
         raise temporary(f"{UNOPENED}: {why}") from e
+    to = trace.address(site, path.parent.name)
+    domain, envelope = site.names.domain, driver.envelope
     try:
-        driver.append(message, date, sender, Flag(0))
+        text = trace.delivered(message, sender, to, domain, envelope=envelope)
+        driver.append(text, date, sender, Flag(0))
     except OSError as e:
         raise temporary(f"{UNWRITTEN}: {reason(e)}") from e
     except MailfsError as e:

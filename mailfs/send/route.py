@@ -50,6 +50,7 @@ class RouteNode:
     forwarded: bool  # a forward file has led here
     allowed: bool  # auth rules have been asked
     leaf: Leaf | None = None
+    local: bool = False  # a rule has led to a mailbox here
     next: list["RouteNode"] = field(default_factory=list)
 
     def leaves(self) -> Iterator["RouteNode"]:
@@ -88,9 +89,14 @@ class Router:
             Kind.AUTH: self._authorise,
         }
 
-    def resolve(self, given: Sequence[str]) -> list[RouteNode]:
-        """Return a node for each address, all of whose leaves are known."""
-        roots = [self._node(text, False, not self._auth) for text in given]
+    def resolve(
+        self, given: Sequence[str], *, forwarded: bool = False
+    ) -> list[RouteNode]:
+        """Find a node for each address, all of whose leaves are known.
+
+        forwarded says that a forward file has led to them.
+        """
+        roots = [self._node(text, forwarded, not self._auth) for text in given]
         todo = list(dict.fromkeys(roots))
         for _ in range(MAX_PASSES):
             following: list[RouteNode] = []
@@ -165,6 +171,7 @@ class Router:
         return addresses.split("\n".join(kept))
 
     def _append(self, node: RouteNode, match: RuleMatch) -> list[str]:
+        node.local = True
         for part in match.parts(match.rule.arg1):
             local.check_part(part)
         name = match.plain(match.rule.arg1)

@@ -12,9 +12,18 @@ from mailfs.errors import EFBIG, MailfsError, reason
 from mailfs.msg import date
 from mailfs.msg.escape import unescape
 from mailfs.ndb import install
-from mailfs.send import complaint, local, mail, outward, rewrite, settings
+from mailfs.send import (
+    complaint,
+    deferred,
+    local,
+    mail,
+    outward,
+    rewrite,
+    settings,
+    trace,
+)
 from mailfs.send.mail import Mail
-from mailfs.send.refusal import Refusal, Unconfigured, temporary
+from mailfs.send.refusal import LOOP, Refusal, Unconfigured, permanent, temporary
 from mailfs.send.result import Result, State
 from mailfs.send.rewrite import Rules
 from mailfs.send.route import Leaf, Program, RouteNode, Router
@@ -114,19 +123,39 @@ def send(
     relayed: bool,
     to_line: bool = True,
     name: str = "",
+    defer: bool = True,
 ) -> list[Result]:
-    """Do what submit does, for a message that has been read."""
+    """Do what submit does, for a message that has been read.
+
+    defer puts local deliveries that fail for now into the queue, if others are made.
+    """
     roots, router = resolve(site, rules, recipients, letter, relayed=relayed)
     if not relayed:
         to = recipients if router.summary else _resolved(roots)
         letter = mail.complete(letter, site, to if to_line else (), name)
+    return carry_out(site, recipients, roots, letter, defer=defer)
+
+
+def carry_out(
+    site: Site,
+    recipients: Sequence[str],
+    roots: Sequence[RouteNode],
+    letter: Mail,
+    *,
+    defer: bool,
+) -> list[Result]:
+    """Make the deliveries that recipients were found to mean; roots are their nodes."""
     fates: dict[int, _Fate] = {}
-    origin = _origins(recipients, roots)
+    nodes: list[RouteNode] = []
     for group in groups(roots):
         fate = _deliver(site, letter, group)
-        for node in group.nodes:
-            fates[id(node)] = fate
-            _log(site, letter, origin[id(node)], node, fate)
+        fates |= {id(node): fate for node in group.nodes}
+        nodes += group.nodes
+    if defer:
+        _defer(site, letter, nodes, fates)
+    origin = _origins(recipients, roots)
+    for node in nodes:
+        _log(site, letter, origin[id(node)], node, fates[id(node)])
     return [
         _result(recipient, node, fates[id(node)])
         for recipient, root in zip(recipients, roots, strict=True)
@@ -168,6 +197,8 @@ def _deliver(site: Site, letter: Mail, group: _Group) -> _Fate:
     try:
         if isinstance(leaf, Refusal):
             raise leaf
+        if isinstance(leaf, local.LocalMailbox | local.Pipeto):
+            _check_loop(site, letter, leaf)
         if isinstance(leaf, local.LocalMailbox):
             local.deliver(site, leaf, letter.text, letter.date, letter.sender)
             return State.DELIVERED, None, ""
@@ -185,6 +216,44 @@ def _deliver(site: Site, letter: Mail, group: _Group) -> _Fate:
     except MailfsError as e:
         return State.REFUSED, temporary(str(e)), shown
     return State.QUEUED if queued else State.DELIVERED, None, shown
+
+
+def _check_loop(
+    site: Site, letter: Mail, leaf: local.LocalMailbox | local.Pipeto
+) -> None:
+    """Raise Refusal for a message that has been in the same mailbox before."""
+    path = leaf.path if isinstance(leaf, local.LocalMailbox) else leaf.mailbox
+    if trace.looped(letter.text, trace.address(site, path.parent.name)):
+        raise permanent(LOOP)
+
+
+def _defer(
+    site: Site, letter: Mail, nodes: Sequence[RouteNode], fates: dict[int, _Fate]
+) -> None:
+    """Queue the local deliveries that failed for now, if others were made.
+
+    Else whoever has the message keeps it, and tries all of it again.
+    """
+    waiting = [
+        node
+        for node in nodes
+        if node.local and (why := fates[id(node)][1]) is not None and not why.permanent
+    ]
+    if not waiting or all(fate[1] is not None for fate in fates.values()):
+        return
+    for forwarded in (False, True):
+        some = [node for node in waiting if node.forwarded is forwarded]
+        if not some:
+            continue
+        try:
+            addresses = [node.address for node in some]
+            deferred.enqueue(site, letter, addresses, forwarded=forwarded)
+        except MailfsError as e:
+            site.log.write("mail", f"not queued: {e}")
+            return
+        for node in some:
+            fates[id(node)] = (State.QUEUED, None, deferred.LOCAL)
+    outward.kick(site)
 
 
 def _result(recipient: str, node: RouteNode, fate: _Fate) -> Result:

@@ -125,7 +125,9 @@ class Intake:
         to = [str(path) for path in recipients]
         try:
             letter = self._letter(sender, text)
-            results = submit.send(self.site, self._load(), to, letter, relayed=True)
+            results = submit.send(
+                self.site, self._load(), to, letter, relayed=True, defer=not each
+            )
         except Refusal as e:
             return [self._failed(e)] * (len(to) if each else 1)
         except (OSError, MailfsError) as e:
