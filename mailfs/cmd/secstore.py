@@ -1,6 +1,7 @@
 """mailfs secstore: fetch, store, edit and remove files on a secstore server."""
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -167,7 +168,7 @@ def _do(
         replace(Path(name), session.get(name))
     elif flag == "G":
         # A line a write, as factotum's ctl wants them.
-        for line in session.get(name).splitlines(keepends=True):
+        for line in io.BytesIO(session.get(name)):  # a newline alone ends one
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
     elif flag == "r":

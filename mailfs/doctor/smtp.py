@@ -81,8 +81,8 @@ def _failed(visit: Probe, options: Options, error: Exception) -> Finding:
             text = str(cause).partition("; to trust it run: ")[0]
             return bad(f"{what}: tls", text, cause.command)
         if isinstance(cause, NeedKey):
-            template = (cause.template.splitlines() or [""])[-1]
-            return bad(f"{what}: login", f"no key for {template}", add_key(template))
+            wanted = cause.wanted
+            return bad(f"{what}: login", f"no key for {wanted}", add_key(wanted))
         cause = cause.__cause__
     if isinstance(error, AuthError):
         if not visit.keys.reached:

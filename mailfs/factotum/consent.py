@@ -12,7 +12,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from mailfs.errors import MailfsError
@@ -23,6 +23,7 @@ PATIENCE = 600.0  # seconds a person has in the browser
 PASTE_REDIRECT = "http://127.0.0.1:1/"  # where nothing listens
 SLOWER = 5.0  # seconds added when told slow_down; RFC 8628 section 3.5
 VERIFIER = 48  # octets of randomness, 64 characters; RFC 7636 section 4.1
+MAX_FIELDS = 32  # of that address; providers send four
 MAX_LINE = 8192  # octets of the address a browser comes back with
 
 
@@ -54,12 +55,16 @@ class Attempt:
             redirect=self.redirect, state=self.state, verifier=self.verifier, user=user
         )
 
+    def answered(self, address: str) -> bool:
+        """Whether an address is the answer to this request, and not a stranger's."""
+        given = _fields(address).get("state", "").encode(errors="replace")
+        return hmac.compare_digest(given, self.state.encode())
+
     def tokens(self, fetch: Fetch, address: str) -> Tokens:
         """Trade what the browser came back with, if it answers this request."""
-        fields = {name: v[0] for name, v in parse_qs(urlsplit(address).query).items()}
-        given = fields.get("state", "")
-        if not hmac.compare_digest(given.encode(), self.state.encode()):
+        if not self.answered(address):
             raise MailfsError("the answer belongs to another request")
+        fields = _fields(address)
         issuer = fields.get("iss")  # RFC 9207
         if issuer not in (None, self.client.provider.issuer):
             raise MailfsError("the answer is from another server")
@@ -73,6 +78,15 @@ class Attempt:
         )
 
 
+def _fields(address: str) -> dict[str, str]:
+    """Read the query of an address; empty if it is none."""
+    try:
+        query = parse_qs(urlsplit(address).query, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in query.items()}
+
+
 def attempt(
     client: OAuthClient, redirect: str, random: Callable[[int], bytes]
 ) -> Attempt:
@@ -84,15 +98,15 @@ def attempt(
 
 
 class _Back(BaseHTTPRequestHandler):
-    """Takes the one request the browser comes back with."""
+    """Takes the one request the browser comes back with; others are strangers'."""
 
     timeout = 30  # seconds for a peer that connects and says nothing
 
     def do_GET(self) -> None:
-        """Keep the address, if it looks like an answer."""
+        """Keep the address, if it is the answer."""
         server = self.server
         assert isinstance(server, Loopback)
-        known = self.path.startswith("/?") and len(self.path) < MAX_LINE
+        known = len(self.path) < MAX_LINE and server.answered(self.path)
         if known:
             server.address = self.path
         text = "You may close this window." if known else "Nothing here."
@@ -107,11 +121,17 @@ class _Back(BaseHTTPRequestHandler):
         """Log nothing: the request holds the code."""
 
 
-class Loopback(HTTPServer):
-    """A port of this machine only, for the browser to come back to."""
+class Loopback(ThreadingHTTPServer):
+    """A port of this machine only, for the browser to come back to.
+
+    Every program of the machine can reach it: one that says nothing, or something
+    else, keeps nobody from answering.
+    """
 
     address = ""
-    timeout = 1.0  # seconds between looks at the clock
+    timeout = 0.5  # seconds between looks at the clock
+    block_on_close = False  # a thread ends when its peer has had its time
+    answered: Callable[[str], bool] = staticmethod(lambda address: False)
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Back)
@@ -130,7 +150,7 @@ class Loopback(HTTPServer):
         while not self.address:
             if clock() > end:
                 raise MailfsError("nobody agreed in time")
-            self.handle_request()
+            self.handle_request()  # in a thread of its own
         return self.address
 
 
@@ -142,6 +162,7 @@ def loopback(client: OAuthClient, user: str, person: ConsentPerson) -> Tokens:
         raise MailfsError(f"cannot listen on 127.0.0.1: {e.strerror}") from None
     with server:
         trial = attempt(client, server.redirect, person.random)
+        server.answered = trial.answered
         url = trial.url(user)
         person.say(f"To agree, visit\n{url}")
         person.browse(url)

@@ -54,7 +54,13 @@ class Key:
     def replace(
         self, public: Mapping[str, str], private: Mapping[str, Secret]
     ) -> "Key":
-        """Return the key with those attributes set, in their old places or last."""
+        """Set some attributes, in their old places or last.
+
+        Raises MailfsError for a value with a newline, which no file of keys can hold.
+        """
+        texts = (*public.values(), *(secret.text() for secret in private.values()))
+        if any("\n" in text for text in texts):
+            raise MailfsError("newline in a key")
         attrs = [Attr(a.name, public.get(a.name, a.value)) for a in self.public]
         attrs += [Attr(n, v) for n, v in public.items() if not self.values(n)]
         secrets = {**dict(self.private), **private}
@@ -117,6 +123,9 @@ def parse_key(text: str, source: Source | None = None) -> list[Key]:
     Raises MailfsError; the text never comes back in it.
     """
     attrs = parse(text)
+    # Files of keys, and ctl, have one on a line.
+    if any("\n" in a.name + (a.value or "") for a in attrs):
+        raise MailfsError("newline in a key")
     if any(a.value is None for a in attrs):
         raise MailfsError("a key has no queries: " + show(attrs))
     protos = dict.fromkeys(a.value or "" for a in attrs if a.name == "proto")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 
+from mailfs.attr import lines
 from mailfs.disk.replace import replace
 from mailfs.secstore.error import SecstoreError
 from mailfs.secstore.kdf import Stretch, stretch
@@ -63,7 +64,7 @@ class Account:
 def parse(user: str, raw: bytes) -> Account:
     """Read an account file.  Raises NoAccount if a part of it cannot be meant."""
     try:
-        rows = dict(_row(line) for line in raw.decode().splitlines() if line.strip())
+        rows = dict(_row(line) for line in lines(raw.decode()) if line.strip())
         return Account(
             user=user,
             hi=element(rows["PAK-Hi"].encode()),

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailfs.attr import lines
 from mailfs.disk.replace import replace
 from mailfs.secstore.error import SecstoreError
 
@@ -49,7 +50,7 @@ def listing(entries: list[StoredFile]) -> str:
 def parse_listing(text: str) -> list[StoredFile]:
     """Read such lines.  Raises SecstoreError for one that is none."""
     entries = []
-    for line in text.splitlines():
+    for line in lines(text):
         name, _, rest = line.partition("\t")
         words = rest.split()
         name = name.rstrip()

@@ -87,6 +87,11 @@ def test_put_get_list_remove(
     )
     at("-r", "more")
     assert "more" not in at("-g", ".")
+    odd = "key a=b !password='\\r\u2028\x85\x0b\x0c\x1c'\nkey c=d\n".encode()
+    (tmp_path / "factotum").write_bytes(odd)
+    at("-p", "factotum")
+    at("-g", "factotum")
+    assert (tmp_path / "factotum").read_bytes() == odd
     assert "bravo" not in capsys.readouterr().err
     at("-v", "-g", ".")
     assert re.search(r"^(alpha|bravo|charlie|delta|echo|foxtrot|golf|hotel)$",

@@ -92,7 +92,7 @@ def test_other_keys_stay(place: Place) -> None:
         "# mine\nkey proto=scram-sha-256 user=glenda server=x !password=a\n"
         "key proto=plain role=server user=glenda !password=b"
     )
-    keyfile(place).parent.mkdir(parents=True)
+    keyfile(place).parent.mkdir(parents=True, exist_ok=True)
     keyfile(place).write_text(mine)
     keyfile(place).chmod(0o600)
     passwd(place, "glenda", "-i", text=f"{WORD}\n")
@@ -156,7 +156,7 @@ def test_refusals(place: Place, argv: list[str], text: str, why: str) -> None:
 
 
 def test_a_file_others_may_read(place: Place) -> None:
-    keyfile(place).parent.mkdir(parents=True)
+    keyfile(place).parent.mkdir(parents=True, exist_ok=True)
     keyfile(place).write_text("")
     keyfile(place).chmod(0o644)
     done = place.mailfs("passwd", "glenda", "-i", text=f"{WORD}\n")

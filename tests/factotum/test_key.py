@@ -213,3 +213,21 @@ def test_garbage_is_refused_or_listed(text: str) -> None:
         assert "hush" not in k.line()
         (again,) = parse_key(k.reveal().removeprefix("key "))
         assert again.reveal() == k.reveal()
+
+
+ODD = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\x1dh\x1ei"  # ends of lines to Python
+
+
+def test_a_newline_is_in_no_key() -> None:
+    """A file of keys and ctl have one key on a line; all else a password may hold."""
+    with pytest.raises(MailfsError, match="newline in a key"):
+        parse_key("proto=pass user=a !password='b\nkey proto=pass user=x'")
+    (key,) = parse_key(f"proto=pass user=a !password='{ODD}'")
+    assert key.secret().text() == ODD
+    for public, private in (
+        ({"user": "a\nb"}, {}),
+        ({}, {"!password": Secret("a\nb")}),
+    ):
+        with pytest.raises(MailfsError, match="newline in a key"):
+            key.replace(public, private)
+    assert key.replace({}, {"!password": Secret(ODD)}).secret().text() == ODD

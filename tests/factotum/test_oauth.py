@@ -1,10 +1,12 @@
 """OAuth: the flows against a server of our own, refreshing, and the mechanisms."""
 
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -92,6 +94,41 @@ def test_loopback(server: AuthorisationServer, fetch: Fetch) -> None:
     assert "login_hint=al%40x.com" in script.url
     assert "scope=mail+offline" in script.url
     assert server.forms[0]["redirect_uri"].startswith("http://127.0.0.1:")
+
+
+STRANGERS = [
+    "/",
+    "/?",
+    "/?state=x&code=y",
+    "/?code=y&error=access_denied",
+    "/?state=%ff%fe",
+    "/?" + "&".join(f"a{n}=b" for n in range(100)),
+    "/?state=" + "x" * 9000,
+    "//[",
+]
+
+
+def test_strangers_do_not_end_it(server: AuthorisationServer, fetch: Fetch) -> None:
+    """Any program of this machine can come to the port before the browser does."""
+    held: list[socket.socket] = []
+
+    def agree(url: str) -> str:
+        answer = server.agree(url)
+        port = urlsplit(answer).port
+        assert port is not None
+        for path in STRANGERS:
+            with socket.create_connection(("127.0.0.1", port), 10) as sock:
+                sock.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+                assert b" 404 " in sock.makefile("rb").readline()
+        held.append(socket.create_connection(("127.0.0.1", port), 10))  # and silent
+        return answer
+
+    script = Script(fetch, agree)
+    tokens = consent.loopback(client(server, fetch), "al@x.com", script.person)
+    script.thread.join()
+    for sock in held:
+        sock.close()
+    assert tokens.access.text() == "access-1"
 
 
 def test_paste(server: AuthorisationServer, fetch: Fetch) -> None:

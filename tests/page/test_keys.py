@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from mailfs.factotum.client import Factotum
 from mailfs.p9.client import Client
 from tests.page.world import end, serve
 from tests.setup.world import Place
@@ -40,6 +41,30 @@ def test_a_file_of_keys_is_written_to_ctl(place: Place) -> None:
     assert end(agent) == ""
 
 
+ODD = "\u2028a\u2029b\x85c\x0bd\x0ce\x1cf\x1dg\x1eh\ri"  # no ends of lines
+
+
+def test_what_passwords_hold_is_kept(place: Place) -> None:
+    """Written to ctl in pieces, read from the file at the start, told by verbs."""
+    line = f"key proto=pass server=a user=u !password='{ODD}'\n"
+    agent = serve(place, "factotum", "-n", service="factotum")
+    done = place.mailfs("9p", "write", "factotum/ctl", text=2 * line)
+    assert (done.returncode, done.stderr) == (0, "")
+    with Factotum(f"unix!{place.namespace}/factotum") as keys:
+        assert keys.getuserpasswd("proto=pass server=a").password.text() == ODD
+    end(agent)
+    file = place.box / "factotum"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{line}{line.replace('=a ', '=b ')}", newline="")
+    file.chmod(0o600)
+    agent = serve(place, "factotum", service="factotum")
+    for server in "ab":
+        with Factotum(f"unix!{place.namespace}/factotum") as keys:
+            login = keys.getuserpasswd(f"proto=pass server={server}")
+            assert login.password.text() == ODD
+    assert end(agent) == ""
+
+
 @pytest.mark.parametrize("more", [[], ["-i"]])
 def test_secstore_names_what_is_missing_before_it_asks(
     place: Place, more: list[str]
@@ -55,7 +80,7 @@ def test_secstore_names_what_is_missing_before_it_asks(
 def test_the_key_of_the_mail_server(place: Place) -> None:
     """``openssl req``, ``cp``, ``auth/secretpem ... >> factotum``, as they stand."""
     folder = place.root / "sys/lib/tls"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     script = f"""
     set -e
     cd {place.root}
@@ -83,7 +108,7 @@ def test_the_key_of_the_mail_server(place: Place) -> None:
 def test_names_of_mailboxes(place: Place) -> None:
     """As upas/fs has them: -f's as they stand, ctl's below /mail/box/$user."""
     box = place.box
-    box.mkdir(parents=True)
+    box.mkdir(parents=True, exist_ok=True)
     for path in (box / "two", box / "here"):
         path.write_text(f"From a@b Mon Mar  2 09:00:00 2026\nSubject: {path}\n\n\n")
     # The server's own directory is this one, wherever the shell that writes is.

@@ -24,6 +24,10 @@ FILES = [
         f"exp\t0\nDISABLED\nSTA\nfailed\t3\nother\ta b\tc\nPAK-Hi\t{KEY}\n",
     ),
     (
+        Account("bob", HI, 0, other="a\u2028exp 9\x85STA\x0bDISABLED\x1cb"),
+        f"exp\t0\nother\ta\u2028exp 9\x85STA\x0bDISABLED\x1cb\nPAK-Hi\t{KEY}\n",
+    ),
+    (
         Account("bob", HI, 7, stretch=KDF),
         f"exp\t7\nPAK-Hi\t{KEY}\nkdf\tscrypt 14 8 1 {'A' * 22}==\n",
     ),
