@@ -20,7 +20,7 @@ from mailfs.imap.folders import FolderInfo
 from mailfs.imap.grammar import search
 from mailfs.imap.grammar.date import show as show_date
 from mailfs.imap.grammar.flags import Flags, System
-from mailfs.imap.grammar.names import Literal
+from mailfs.imap.grammar.names import Literal, Upload
 from mailfs.imap.grammar.ranges import MAX_UID, BadRanges, Ranges
 from mailfs.imap.grammar.structure import Structure
 from mailfs.imap.grammar.structure import parse as parse_structure
@@ -344,12 +344,16 @@ class ImapSession(ImapConnection):
         return found
 
     def append(
-        self, folder: str, octets: bytes, flags: Flags | None = None, date: int = 0
+        self,
+        folder: str,
+        octets: bytes | Upload,
+        flags: Flags | None = None,
+        date: int = 0,
     ) -> int | None:
         """Add a message; its uid, if the server tells.
 
-        octets have CRLF line ends; date is seconds since the epoch, 0 is now.  Raises
-        ImapError, code TRYCREATE if there is no such folder.
+        octets have CRLF line ends and are sent in pieces; date is seconds since the
+        epoch, 0 is now.  Raises ImapError, code TRYCREATE if there is no such folder.
         """
         limit = append_limit(self.capabilities)
         if limit is not None and len(octets) > limit:

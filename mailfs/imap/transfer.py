@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 
 from mailfs.imap.changes import Flagged
+from mailfs.imap.grammar.names import Upload
 from mailfs.imap.grammar.ranges import BadRanges, Ranges
 
+MAX_LOOK = 1 << 20  # octets of a header that are looked at
 MAX_COPIED = 1_000_000  # uids in one COPYUID
 
 
@@ -42,7 +44,8 @@ def append_limit(capabilities: frozenset[str]) -> int | None:
     return None
 
 
-def header(octets: bytes) -> bytes:
-    """Return a message's header, for a look at it."""
-    end = octets.find(b"\r\n\r\n")
-    return octets if end < 0 else octets[:end]
+def header(octets: bytes | Upload) -> bytes:
+    """Return a message's header, for a look at it; of a long one the first octets."""
+    start = octets if isinstance(octets, bytes) else octets.read(0, MAX_LOOK)
+    end = start.find(b"\r\n\r\n")
+    return start if end < 0 else start[:end]

@@ -5,13 +5,14 @@ waits is handed to ``hear`` unless somebody asked for it, so that news is never 
 and never taken for an answer.
 """
 
+import errno
 import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mailfs.imap.error import ImapError, broken, refusal, shown
-from mailfs.imap.grammar.names import Literal
+from mailfs.imap.grammar.names import Literal, Upload
 from mailfs.imap.line import Transport
 from mailfs.imap.reader import ImapReader
 
@@ -24,6 +25,8 @@ MAX_OCTETS = 16 << 20  # octets of them
 MAX_UNASKED = 300_000  # responses that are no answer, until a command is answered
 MAX_UNFRAMED = 100  # lines that begin no response, until a command is answered
 MAX_UNANSWERED = 64  # commands sent and not answered; no caller of ours comes near
+EAGER = 1 << 20  # octets of a literal that is sent unasked where LITERAL+ lets it pass
+PIECE = 1 << 16  # octets of a literal sent at a time; each has the line's timeout
 NONSYNC = 4096  # octets of a literal that LITERAL- lets pass unasked; RFC 7888
 _STATUS = re.compile(
     rb"(?is)\S+[ \t]+(OK|NO|BAD|BYE|PREAUTH)"
@@ -109,20 +112,33 @@ class ImapWire:
                 continue
             size = len(part.octets)
             out += b"~" if part.binary else b""
-            if self.literal < 0 or size <= self.literal:
+            if size <= (EAGER if self.literal < 0 else self.literal):
                 out += b"{%d+}\r\n" % size
             else:
                 self.line.send(out + b"{%d}\r\n" % size)
                 out = b""
                 self.consent(tag)
-            if size <= NONSYNC:
+            if isinstance(part.octets, bytes) and size <= NONSYNC:
                 out += part.octets
             else:
                 self.line.send(out)
-                self.line.send(part.octets)
+                self._upload(part.octets)
                 out = b""
         self.line.send(out + b"\r\n")
         return tag
+
+    def _upload(self, octets: bytes | Upload) -> None:
+        """Send a long literal; the time that takes is no part of the answer's.
+
+        Hangs up if its octets cannot be had: half a message must not count as one.
+        """
+        try:
+            for start in range(0, len(octets), PIECE):
+                self.line.send(_piece(octets, start, min(start + PIECE, len(octets))))
+        except BaseException:
+            self.close()
+            raise
+        self.line.renew()
 
     def consent(self, tag: bytes) -> bytes:
         """Wait for the server's + and return what follows it.
@@ -266,6 +282,16 @@ class ImapWire:
     def close(self) -> None:
         """Hang up."""
         self.line.close()
+
+
+def _piece(octets: bytes | Upload, start: int, end: int) -> bytes:
+    """Return octets [start, end).  Raises OSError if they are not there."""
+    if isinstance(octets, bytes):
+        return octets[start:end]
+    piece = octets.read(start, end)
+    if len(piece) < end - start:
+        raise OSError(errno.EIO, "message ended early")
+    return piece
 
 
 def _plain(part: bytes | Literal) -> bytes:

@@ -15,21 +15,25 @@ _NUL = bytes.maketrans(b"\0", b"\x80")
 _FIRST = 64 << 10  # octets; nearly all headers end there
 
 
-def network(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Give text with every line end CRLF; a CR elsewhere stays."""
+def network(pieces: Iterable[bytes], *, nul: bool = False) -> Iterator[bytes]:
+    """Give text with every line end CRLF; a CR elsewhere stays, with nul NUL too."""
     held = b""
     for piece in pieces:
         text = held + piece
         held = b"\r" if text.endswith(b"\r") else b""
         text = text.removesuffix(held) if held else text
         if text:
-            yield _ended(text)
+            yield _lines(text) if nul else _ended(text)
     if held:
         yield held
 
 
+def _lines(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
 def _ended(text: bytes) -> bytes:
-    text = text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    text = _lines(text)
     return text.translate(_NUL) if b"\0" in text else text
 
 

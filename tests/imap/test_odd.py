@@ -218,3 +218,82 @@ def test_an_answer_that_drips(play: Start, octets: bytes, pause: float) -> None:
     with pytest.raises(OSError, match="too slowly"):
         session.noop()
     assert not session.alive
+
+
+@pytest.mark.parametrize("able", ["MOVE UIDPLUS", "UIDPLUS"])
+def test_flags_of_others_while_moving_are_news(play: Start, able: str) -> None:
+    """With and without a uid, before and after messages go, told whenever it may be."""
+    news = [
+        "* 2 FETCH (UID 2 FLAGS (\\Flagged))",
+        "* OK [COPYUID 9 1 31] moved",
+        "* 1 EXPUNGE",
+        "* 2 FETCH (FLAGS (\\Seen \\Answered))",
+        "$ OK done",
+    ]
+    deleted = [
+        "* 1 FETCH (UID 1 FLAGS (\\Deleted))",
+        "* 3 FETCH (FLAGS (\\Draft))",
+        "$ OK",
+    ]
+    rows = [row(n, n) for n in (1, 2, 3)]
+    answers = {
+        "UID MOVE .*": news,
+        "UID COPY .*": ["* OK [COPYUID 9 1 31] copied", "$ OK done"],
+        "UID STORE .*": deleted,
+        "UID EXPUNGE .*": [news[0], *news[2:]],
+        "UID FETCH .*": [*rows, "$ OK done"],
+    }
+    session, _ = play(imap(answers, capabilities=f"IMAP4rev1 AUTH=PLAIN ENABLE {able}"))
+    session.select("INBOX")
+    session.columns("1:*")
+    session.changes()
+    assert session.move(Ranges([(1, 1)]), "Trash") == {1: 31}
+    changes = session.changes()
+    told = {one.uid: one.flags.system for one in changes.flagged}
+    assert told == {2: System.FLAGGED, 3: System.SEEN | System.ANSWERED}
+    assert (list(changes.vanished), changes.unsure) == ([1], False)
+
+
+class Long:
+    """Octets that are nowhere, read in pieces; cut short if need be."""
+
+    def __init__(self, size: int, end: int | None = None) -> None:
+        self._size, self._end = size, size if end is None else end
+        self.most = 0  # octets read at a time
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, start: int, end: int) -> bytes:
+        self.most = max(self.most, end - start)
+        return b"x" * max(0, min(end, self._end) - start)
+
+
+@pytest.mark.parametrize("literal", ["LITERAL+", ""])
+def test_a_long_message_is_added_in_pieces(play: Start, literal: str) -> None:
+    """The server is asked whether it will have it, before it is sent."""
+    size = 5 << 20
+    caps = f"IMAP4rev1 AUTH=PLAIN {literal}"
+    session, server = play(imap(capabilities=caps))
+    octets = Long(size)
+    session.append("INBOX", octets)
+    assert octets.most <= 1 << 20
+    (sent,) = server.said("APPEND .*")
+    assert sent.startswith(f"APPEND INBOX {{{size}}}\r\n")
+    assert len(sent) == size + len(f"APPEND INBOX {{{size}}}\r\n")
+    session.noop()
+
+
+def test_a_message_that_ends_early_is_not_added(play: Start) -> None:
+    session, server = play(imap())
+    with pytest.raises(OSError, match="ended early"):
+        session.append("INBOX", Long(3 << 20, 2 << 20))
+    assert not session.alive
+    assert server.said("APPEND .*") == []
+
+
+def test_a_long_message_that_the_server_will_not_have(play: Start) -> None:
+    session, _ = play(imap({"APPEND .*": ["$ NO [OVERQUOTA] full"]}))
+    with pytest.raises(ImapError, match="full"):
+        session.append("INBOX", Long(2 << 20))
+    session.noop()

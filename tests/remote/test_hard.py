@@ -1,5 +1,6 @@
 """Thousands of messages, lines that are cut, servers that say nothing."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,25 @@ def test_a_server_that_says_nothing(
             line.thaw()
             until(lambda: b"imap connected" in client.read("/mbox/status"))
             assert client.read("/mbox/2/body") == b"body of 2\n"
+
+
+def test_flags_that_others_set_while_we_move_are_seen(anywhere: Account) -> None:
+    """On servers of each kind, whether MOVE is one command there or three."""
+    count = 24
+    anywhere.fill(count)
+    anywhere.open()
+    uids = [uid for uid, _ in anywhere.server()]
+    with anywhere.client() as client, anywhere.other() as imap:
+        assert numbers(client, "mbox") == [*range(1, count + 1)]
+
+        def flag() -> None:
+            for uid in uids[1::2]:
+                imap.uid("store", str(uid), "+FLAGS", "(\\Flagged)")
+
+        flagging = threading.Thread(target=flag)
+        flagging.start()
+        for number in range(1, count, 2):
+            client.write("/ctl", f"move mbox {number} Trash".encode())
+        flagging.join()
+        until(anywhere.same)
+        assert len(anywhere.shown()) == count // 2

@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from mailfs.errors import MailfsError
 
@@ -21,11 +22,20 @@ class BadMailboxName(MailfsError):
     """A name no folder can have."""
 
 
+class Upload(Protocol):
+    """Octets that are sent in pieces, since they may be too many for the memory."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, end: int, /) -> bytes:
+        """Return octets [start, end), as far as there are any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
     """Octets that a command carries as a literal; binary is literal8, RFC 3516."""
 
-    octets: bytes
+    octets: bytes | Upload
     binary: bool = False
 
 

@@ -35,7 +35,8 @@ from mailfs.mailbox.drivers.imap.store import RemoteStore
 from mailfs.mailbox.drivers.imap.sync import Sync
 from mailfs.mailbox.kinds import Flag, HeaderSlice, Key, Listing, Stale, Want
 from mailfs.mailbox.net import Network
-from mailfs.mailbox.octets import Octets, whole
+from mailfs.mailbox.octets import Octets, all_of, collect, octets_of
+from mailfs.mailbox.wiretext import network
 
 log = logging.getLogger(__name__)
 
@@ -495,14 +496,16 @@ class Imap(RemoteDriver):
     ) -> None:
         """Add a message; the server has it when this returns."""
         self.check_writable()
-        octets = network(whole(message))
+        octets = octets_of(message)
+        # A source may be slow, or end early: it is read before the server waits for it.
+        text = collect(network(all_of(octets), nul=True))
         words = Flags(System(int(flags) & int(_SETTABLE)))
         if (session := self.line.session) is not None:
-            session.append(self.folder, octets, words, date)
+            session.append(self.folder, text, words, date)
             self.hurry()  # what is pending may be other news, and not this message
             return
         with self._apart() as session:
-            session.append(self.folder, octets, words, date)
+            session.append(self.folder, text, words, date)
 
     # The folder itself.
 
@@ -557,11 +560,6 @@ class Imap(RemoteDriver):
         """Log out."""
         self._net.lines.hear(self.account, self.folder, None)
         self.line.end()
-
-
-def network(message: bytes) -> bytes:
-    """Return text with the line ends of the network; RFC 5322 section 2.1."""
-    return message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 def _named(sync: Sync, session: ImapSession | None) -> str:
