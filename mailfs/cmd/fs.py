@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from mailfs import where
-from mailfs.cmd import background, door, logs, net
+from mailfs.cmd import background, door, logs, net, serving
 from mailfs.cmd.args import Parser
 from mailfs.cmd.keys import LoginKeys
 from mailfs.errors import EPERM, MailfsError, Refused, UsageError, reason
@@ -39,11 +39,21 @@ SWITCH = 50e-6  # seconds a thread may compute before the loop gets its turn aga
 
 def main(argv: list[str]) -> int:
     """Run the verb."""
-    parser = Parser(
+    return begin(
         "fs",
         "Serve mailboxes as a tree of files over 9P, as upas/fs does.",
-        example="mailfs fs -f ~/Maildir -f lists=~/Mail/lists\n"
+        "mailfs fs -f ~/Maildir -f lists=~/Mail/lists\n"
         "mailfs 9p read upasfs/mbox/1/subject",
+        argv,
+    )
+
+
+def begin(verb: str, summary: str, example: str, argv: list[str]) -> int:
+    """Serve as a verb's arguments say; ``serve`` has other doors open by default."""
+    parser = Parser(
+        verb,
+        summary,
+        example=example,
         files="$NAMESPACE/upasfs        the service\n"
         "ROOT/mail/box/$USER/     where ctl's relative mailbox names lie\n"
         "ROOT/mail/lib/ignore     headers that the file header leaves out\n"
@@ -77,14 +87,21 @@ def main(argv: list[str]) -> int:
     _add_telling(parser)
     background.add(parser)
     door.add(parser)
+    everyone = verb == "serve"
+    usual = "the usual ports" if everyone else "nowhere"
+    serving.add_mail_doors(parser, usual)
     net.add(parser)
     parser.add_root()
     options = parser.parse_args(argv)
-    logs.start("fs", logging.DEBUG if options.debug else logging.WARNING)
+    if everyone and not (options.imap or options.pop3):
+        ours = serving.certificate(options)
+        options.imap = serving.usual(ours, 143, 993, 1000)
+        options.pop3 = serving.usual(ours, 110, 995, 1000)
+    logs.start(verb, logging.DEBUG if options.debug else logging.WARNING)
     if options.trace:
         logging.getLogger("mailfs.p9").setLevel(logging.INFO)
     root = where.root(options.root)
-    options.ready = background.begin("fs", root, background=options.background)
+    options.ready = background.begin(verb, root, background=options.background)
     keys = LoginKeys()
     remote = net.make(options, root, where.cache(), keys)
     trash = not options.no_trash
@@ -175,7 +192,9 @@ async def _serve(
         telling = [asyncio.ensure_future(one) for one in _tellers(options, ats, boxes)]
         for task in telling:
             task.add_done_callback(_ended)
-        await serve(server, doors, options.ready, _end_in_time)
+        options.inbox = specs[0][1] if specs else None
+        async with serving.mail_doors(options, boxes):
+            await serve(server, doors, options.ready, _end_in_time)
     finally:
         for task in telling:
             task.cancel()
@@ -247,6 +266,8 @@ async def _serve_users(options: argparse.Namespace, place: Place) -> None:
     """Serve several users, each their own."""
     if options.specs or options.biff:
         raise UsageError("--users: the mailboxes are in the file; no -f, no -b")
+    if options.imap or options.pop3:
+        raise UsageError("--users: for 9P only; run imap4d and pop3 for each user")
     sys.setswitchinterval(SWITCH)
     users = Users(load(options.users), _boxes, place)
     ats = door.places(options)

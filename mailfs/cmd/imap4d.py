@@ -2,17 +2,11 @@
 
 import argparse
 import logging
-import socket
 import sys
-import time
-from typing import TYPE_CHECKING
 
 from mailfs import where
 from mailfs.cmd import serving
 from mailfs.cmd.args import Parser
-
-if TYPE_CHECKING:
-    from mailfs.serve.imapd.mailstore import Mailstore
 
 SUMMARY = "serve mailboxes to IMAP clients"
 SWITCH = 50e-6  # seconds a thread may compute before the loop gets its turn again
@@ -34,30 +28,14 @@ async def _serve(options: argparse.Namespace) -> None:
     """Serve until a signal, or for one connection on standard input and output."""
     from mailfs.mailbox.driver import Place
     from mailfs.mailboxes.registry import MailboxRegistry, ignored
-    from mailfs.serve.imapd.mailstore import Mailstore
     from mailfs.serve.imapd.server import Imapd
-    from mailfs.serve.imapd.session import House
-    from mailfs.serve.limits import Rates, Table
 
     sys.setswitchinterval(SWITCH)
     root = where.root(options.root)
     place = Place(root, where.user(), options.readonly)
     boxes = MailboxRegistry(place, where.cache(), ignored(root))
-    store = Mailstore(boxes, serving.inbox(options.inbox, place))
     ours = serving.certificate(options)
-
-    def stores(name: str) -> "Mailstore | None":
-        return store if name == place.user else None
-
-    house = House(
-        options.name or socket.gethostname(),
-        stores,
-        Table(time.monotonic, Rates(connections=600), at_once=100),
-        agent=None if options.known else serving.agent(),
-        context=ours,
-        clear=options.clear,
-    )
-    server = Imapd(house)
+    server = Imapd(serving.imap_house(options, boxes, ours))
     usual = serving.usual(ours, 143, 993, 1000)
     try:
         await serving.serve_user(
@@ -77,7 +55,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "mutt -f imap://host/ -e 'set tunnel=\"ssh host mailfs imap4d -a\"'",
         files="ROOT/mail/box/USER/        INBOX is mbox there; folders lie beside it\n"
         "ROOT/mail/box/USER/uids.db   what clients were told of numbers; keep it\n"
-        "ROOT/sys/lib/tls/cert.pem, key   our certificate\n"
+        "ROOT/sys/lib/tls/imap.pem, key.pem   our certificate; or cert.pem, key\n"
         "ROOT/sys/log/imap4d        the log, if it is there",
     )
     serving.add_mailbox_server(parser, "143", "993", "1143 and 1993")

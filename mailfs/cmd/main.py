@@ -52,6 +52,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "setup": "setup",
     },
     "serve": {
+        "serve": "serve",
         "smtpd": "smtpd",
         "imap4d": "imap4d",
         "pop3": "pop3",

@@ -1,16 +1,10 @@
 """mailfs pop3: serve a mailbox to POP3 clients; pop3(8)."""
 
 import argparse
-import socket
-import time
-from typing import TYPE_CHECKING
 
 from mailfs import where
 from mailfs.cmd import serving
 from mailfs.cmd.args import Parser
-
-if TYPE_CHECKING:
-    from mailfs.serve.imapd.mailstore import Mailstore
 
 SUMMARY = "serve a mailbox to POP3 clients"
 
@@ -29,30 +23,13 @@ async def _serve(options: argparse.Namespace) -> None:
     """Serve until a signal, or for one connection on standard input and output."""
     from mailfs.mailbox.driver import Place
     from mailfs.mailboxes.registry import MailboxRegistry, ignored
-    from mailfs.serve.imapd.mailstore import Mailstore
-    from mailfs.serve.limits import Rates, Table
-    from mailfs.serve.pop3d.server import House, Pop3d
+    from mailfs.serve.pop3d.server import Pop3d
 
     root = where.root(options.root)
     place = Place(root, where.user(), options.readonly)
     boxes = MailboxRegistry(place, where.cache(), ignored(root))
-    store = Mailstore(boxes, serving.inbox(options.inbox, place))
     ours = serving.certificate(options)
-
-    def stores(name: str) -> "Mailstore | None":
-        return store if name == place.user else None
-
-    server = Pop3d(
-        House(
-            options.name or socket.gethostname(),
-            stores,
-            Table(time.monotonic, Rates(connections=600), at_once=100),
-            agent=None if options.known else serving.agent(),
-            context=ours,
-            clear=options.clear,
-            exclusive=options.exclusive,
-        )
-    )
+    server = Pop3d(serving.pop3_house(options, boxes, ours))
     usual = serving.usual(ours, 110, 995, 1000)
     try:
         await serving.serve_user(
@@ -72,7 +49,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "mailfs pop3 -l 'tcp!127.0.0.1!1110'   for programs of this machine",
         files="ROOT/mail/box/USER/mbox      the mailbox\n"
         "ROOT/mail/box/USER/uids.db   what clients were told of numbers; keep it\n"
-        "ROOT/sys/lib/tls/cert.pem, key   our certificate\n"
+        "ROOT/sys/lib/tls/imap.pem, key.pem   our certificate; or cert.pem, key\n"
         "ROOT/sys/log/pop3          the log, if it is there",
     )
     parser.add_argument(

@@ -8,7 +8,9 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,14 @@ from mailfs.errors import MailfsError, UsageError
 
 if TYPE_CHECKING:
     from mailfs.mailbox.driver import Place
+    from mailfs.mailboxes.registry import MailboxRegistry
     from mailfs.serve.certificate import Certificate
     from mailfs.serve.door import Converse, Doors
+    from mailfs.serve.imapd import session as imapd
+    from mailfs.serve.imapd.mailstore import Mailstore
+    from mailfs.serve.limits import Table
     from mailfs.serve.login import Agent
+    from mailfs.serve.pop3d import server as pop3d
     from mailfs.serve.wire import Wire
 
 
@@ -70,6 +77,26 @@ def add_mailbox_server(
     )
     add("-d", dest="debug", action="store_true", help="log more")
     parser.add_root()
+
+
+def add_mail_doors(parser: Parser, default: str) -> None:
+    """Take what a 9P server takes to serve its mailboxes to other clients too."""
+    add = parser.add_argument
+    for name, what in (("imap", "IMAP"), ("pop3", "POP3")):
+        add(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="ADDR",
+            help=f"serve {what} clients at tcp!HOST!PORT, tls!HOST!PORT or unix!PATH; "
+            f"default {default}",
+        )
+    add(
+        "--clear",
+        action="store_true",
+        help="let passwords come without TLS; from here they always may",
+    )
+    parser.set_defaults(inbox=None, known=False, name=None, exclusive=False)
 
 
 class _SysLog(logging.Handler):
@@ -165,6 +192,58 @@ def one_client(options: argparse.Namespace) -> bool:
     return bool(options.known) or family is not None
 
 
+def _table() -> "Table":
+    from mailfs.serve.limits import Rates, Table
+
+    return Table(time.monotonic, Rates(connections=600), at_once=100)
+
+
+def _stores(
+    options: argparse.Namespace, boxes: "MailboxRegistry"
+) -> "Callable[[str], Mailstore | None]":
+    from mailfs.serve.imapd.mailstore import Mailstore
+
+    store = Mailstore(boxes, inbox(options.inbox, boxes.place))
+    return lambda user: store if user == boxes.place.user else None
+
+
+def imap_house(
+    options: argparse.Namespace,
+    boxes: "MailboxRegistry",
+    certificate: "Certificate | None",
+) -> "imapd.House":
+    """Make what the IMAP sessions of a user share.  Raises MailfsError."""
+    from mailfs.serve.imapd.session import House
+
+    return House(
+        options.name or socket.gethostname(),
+        _stores(options, boxes),
+        _table(),
+        agent=None if options.known else agent(),
+        context=certificate,
+        clear=options.clear,
+    )
+
+
+def pop3_house(
+    options: argparse.Namespace,
+    boxes: "MailboxRegistry",
+    certificate: "Certificate | None",
+) -> "pop3d.House":
+    """Make what the POP3 sessions of a user share.  Raises MailfsError."""
+    from mailfs.serve.pop3d.server import House
+
+    return House(
+        options.name or socket.gethostname(),
+        _stores(options, boxes),
+        _table(),
+        agent=None if options.known else agent(),
+        context=certificate,
+        clear=options.clear,
+        exclusive=options.exclusive,
+    )
+
+
 async def listen(
     doors: "Doors",
     addresses: Sequence[str],
@@ -181,6 +260,33 @@ async def listen(
             raise MailfsError(f"{text}: no certificate: see -c")
         context = certificate if at.net == "tls" else None
         logging.info("%s at %s", what, await doors.open(Door(at, converse, context)))
+
+
+@asynccontextmanager
+async def mail_doors(
+    options: argparse.Namespace, boxes: "MailboxRegistry"
+) -> AsyncIterator[None]:
+    """Serve the mailboxes that 9P serves to IMAP and POP3 clients too.
+
+    options says where, by its imap and pop3.  Raises MailfsError.
+    """
+    if not options.imap and not options.pop3:
+        yield
+        return
+    from mailfs.serve.door import Doors
+    from mailfs.serve.imapd.server import Imapd
+    from mailfs.serve.pop3d.server import Pop3d
+
+    ours = certificate(options)
+    imap = Imapd(imap_house(options, boxes, ours))
+    pop3 = Pop3d(pop3_house(options, boxes, ours))
+    doors = Doors()
+    try:
+        await listen(doors, options.imap, imap.converse, ours, "IMAP")
+        await listen(doors, options.pop3, pop3.converse, ours, "POP3")
+        yield
+    finally:
+        await doors.close()
 
 
 async def serve_user(

@@ -5,4 +5,6 @@ login   who a client is: SASL by way of the factotum
 limits  what one network may do at once and in a minute
 door    listening, TLS contexts, one conversation per connection, the end of all
 smtpd   SMTP and LMTP: grammar and session pure, policy as tables, intake to send
+imapd   IMAP: grammar pure, a user's folders as 9P shows them
+pop3d   POP3: session pure, a mailbox as it was at the login
 """

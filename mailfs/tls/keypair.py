@@ -45,9 +45,25 @@ class Keypair:
             raise KeypairError(f"{self.cert}: {reason(e)}") from e
 
 
+# Where the Plan 9 pages put a server's certificate and its key: made by openssl, for
+# imap4d; made by rsagen and rsa2x509, for tlssrv.
+_SERVER = (
+    ("imap.pem", "key.pem"),
+    ("cert.pem", "key"),
+    ("cert.pem", "key.pem"),
+    ("cert", "key"),
+)
+
+
 def server(root: Path) -> Keypair:
-    """Return where a server's own certificate lies unless one is named."""
-    return Keypair(root / FOLDER / "cert.pem", root / FOLDER / "key")
+    """Find a server's own certificate unless one is named: the first pair of files.
+
+    Where there is none, its certificate is a file that does not exist.
+    """
+    pairs = [Keypair(root / FOLDER / c, root / FOLDER / k) for c, k in _SERVER]
+    whole = (pair for pair in pairs if pair.cert.exists() and pair.key.exists())
+    half = (pair for pair in pairs if pair.cert.exists())
+    return next(whole, next(half, pairs[1]))
 
 
 def client(root: Path) -> Keypair | None:

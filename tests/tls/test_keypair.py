@@ -82,6 +82,27 @@ def test_where_they_lie(tmp_path: Path) -> None:
     assert client(tmp_path) == Keypair(folder / "client.pem", folder / "client.key")
 
 
+@pytest.mark.parametrize(
+    ("files", "cert", "key"),
+    [
+        ("cert key", "cert", "key"),  # as rsagen and rsa2x509 leave them
+        ("cert.pem key", "cert.pem", "key"),
+        ("cert.pem key.pem", "cert.pem", "key.pem"),
+        ("imap.pem key.pem cert key", "imap.pem", "key.pem"),  # as openssl's are kept
+        ("imap.pem cert key", "cert", "key"),
+        ("imap.pem", "imap.pem", "key.pem"),
+    ],
+)
+def test_the_first_pair_that_is_whole(
+    files: str, cert: str, key: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sys/lib/tls"
+    folder.mkdir(parents=True)
+    for name in files.split():
+        (folder / name).touch()
+    assert server(tmp_path) == Keypair(folder / cert, folder / key)
+
+
 @pytest.fixture
 def clients(tmp_path: Path) -> Clients:
     clients = Clients(tmp_path)
