@@ -1,10 +1,11 @@
 """A mailbox's directory: ctl, our own status, and the messages by number."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 from mailfs.errors import ENOENT, EPERM, Refused
 from mailfs.fs import boxctl, names
 from mailfs.fs.codes import Code
+from mailfs.fs.columns import Columns, packed
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
 from mailfs.fs.messagedir import MessageDir
@@ -14,19 +15,16 @@ from mailfs.fs.node import (
     DirListing,
     Writable,
     directory,
-    packer,
     path,
     plain,
     without_suffix,
 )
 from mailfs.fs.searchdir import SearchesDir
-from mailfs.mailbox.kinds import Flag
-from mailfs.mailbox.message import version
 from mailfs.mailbox.view import View
 from mailfs.mailboxes.entity import Entity
 from mailfs.mailboxes.scoped import ScopedMailbox
-from mailfs.p9.fcall import DMDIR, OEXEC, OREAD, OTRUNC, QTDIR, QTFILE, Qid, Stat
-from mailfs.p9.file import File, Handle, Later
+from mailfs.p9.fcall import OEXEC, OREAD, OTRUNC, QTDIR, QTFILE, Qid, Stat
+from mailfs.p9.file import File, Handle, Later, Records
 
 
 class BoxDir(File):
@@ -115,35 +113,29 @@ class BoxDir(File):
         """Open it to be listed."""
         return DirListing(self.listed)
 
-    def listed(self) -> Later[Iterable[bytes]]:
+    def listed(self) -> Later[Iterable[bytes | Records]]:
         """List the mailbox as it is now, packed."""
         waiting = self.box.refresh()
         return self.entries() if waiting is None else self._listed(waiting)
 
-    async def _listed(self, waiting: Awaitable[None]) -> Iterable[bytes]:
+    async def _listed(self, waiting: Awaitable[None]) -> Iterable[bytes | Records]:
         await waiting
         return self.entries()
 
-    def entries(self) -> Iterator[bytes]:
+    def entries(self) -> Iterator[bytes | Records]:
         """Give the entries, packed: control files, then messages, oldest first."""
         yield from names.entries(self.rows(), self, self.attachment)
         yield from self._messages(self.box.view)
 
-    def _messages(self, view: View) -> Iterator[bytes]:
+    def _messages(self, view: View) -> Iterator[Records]:
         return self.messages(view, view.order)
 
-    def messages(self, view: View, rows: Iterable[int]) -> Iterator[bytes]:
+    def messages(self, view: View, rows: Sequence[int]) -> Iterator[Records]:
         """Give the packed entries of messages, in the order of those rows of a view."""
-        listing, first = view.listing, self.box.first
-        pack = packer(DMDIR | 0o555, self.attachment.user)
-        base = self.id(Code.MESSAGE)
-        numbers, dates, idents = view.numbers, listing.dates, listing.idents
-        for row in rows:
-            number, flags = numbers[row], listing.flags[row]
-            if number < first:
-                flags &= ~Flag.RECENT.value
-            qid = (QTDIR, version(idents[row], flags), base | number << 22)
-            yield pack(str(number), qid, dates[row])
+        listing = view.listing
+        columns = Columns(view.numbers, listing.idents, listing.flags, listing.dates)
+        base, user = self.id(Code.MESSAGE), self.attachment.user
+        return packed(columns, rows, self.box.first, base, user)
 
 
 class BoxCtl(Writable):

@@ -14,7 +14,7 @@ from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.node import DirListing, directory, path
 from mailfs.mailboxes.find import find
 from mailfs.p9.fcall import QTDIR, Qid, Stat
-from mailfs.p9.file import File, Handle, Later
+from mailfs.p9.file import File, Handle, Later, Records
 from mailfs.query.grammar import parse
 
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ class FoundDir(File):
         """Open it to be listed."""
         return DirListing(self._listed)
 
-    async def _listed(self) -> Iterable[bytes]:
+    async def _listed(self) -> Iterable[Records]:
         found = await find(self._box.box, self.query)
         return self._entries(found.numbers)
 
-    def _entries(self, numbers: Iterable[int]) -> Iterator[bytes]:
+    def _entries(self, numbers: Iterable[int]) -> Iterator[Records]:
         view = self._box.box.view
-        rows = (row for number in numbers if (row := view.row(number)) is not None)
+        rows = [row for number in numbers if (row := view.row(number)) is not None]
         return self._box.messages(view, rows)
 
 

@@ -114,27 +114,38 @@ class File:
         return bool(self.qid.type & QTDIR)
 
 
+class Records:
+    """Packed directory entries that are as long as each other; size is of one."""
+
+    __slots__ = ("octets", "size")
+
+    def __init__(self, octets: bytes, size: int) -> None:
+        self.octets = octets
+        self.size = size
+
+
 class DirHandle(Handle):
     """An open directory: whole records only, from where the last read ended.
 
     entries is called at each read from offset 0 and gives the packed records
-    (Stat.pack) of one consistent listing; it may be awaitable.
+    (Stat.pack), or many as Records, of one consistent listing; it may be awaitable.
     """
 
-    __slots__ = ("_iter", "_most", "_next", "_offset")
+    __slots__ = ("_at", "_iter", "_most", "_next", "_offset")
 
     def __init__(self) -> None:
-        self._iter: Iterator[bytes] = iter(())
-        self._next: bytes | None = None
+        self._iter: Iterator[bytes | Records] = iter(())
+        self._next: bytes | Records | None = None
+        self._at = 0  # octets of _next that have been read, if it is many
         self._offset = 0
         self._most = 0  # the largest count asked for so far
 
-    def entries(self) -> Later[Iterable[bytes]]:
-        """Return the packed directory entries, in listing order."""
+    def entries(self) -> Later[Iterable[bytes | Records]]:
+        """Give the packed directory entries, in listing order."""
         raise NotImplementedError
 
     def read(self, offset: int, count: int) -> Later[bytes]:
-        """Return as many whole records as fit into count."""
+        """Read as many whole records as fit into count."""
         if offset == 0:
             found = self.entries()
             if isinstance(found, Awaitable):
@@ -144,33 +155,56 @@ class DirHandle(Handle):
             raise Refused(EDIROFFSET)
         return self._fill(count)
 
-    async def _restart(self, found: Awaitable[Iterable[bytes]], count: int) -> bytes:
+    async def _restart(
+        self, found: Awaitable[Iterable[bytes | Records]], count: int
+    ) -> bytes:
         self._rewind(await found)
         return self._fill(count)
 
-    def _rewind(self, found: Iterable[bytes]) -> None:
+    def _rewind(self, found: Iterable[bytes | Records]) -> None:
         self._iter = iter(found)
         self._next = next(self._iter, None)
-        self._offset = 0
+        self._offset = self._at = 0
 
     def _fill(self, count: int) -> bytes:
         records: list[bytes] = []
         room = count
         record = self._next
-        while record is not None and len(record) <= room:
-            records.append(record)
-            room -= len(record)
+        while record is not None:
+            if isinstance(record, Records):
+                fit = self._some(record, room)
+                records.append(fit)
+                room -= len(fit)
+                if self._at < len(record.octets):
+                    break
+                self._at = 0
+            elif len(record) <= room:
+                records.append(record)
+                room -= len(record)
+            else:
+                break
             record = next(self._iter, None)
         self._next = record
         self._most = max(self._most, count)
-        if record is not None and not records and len(record) > self._most:
+        data = b"".join(records)
+        if record is not None and not data and _size(record) > self._most:
             # Zero octets would say that the directory ends here.  But whoever has
             # asked for more before may get them: Linux fills the rest of its buffer
             # with a small read, takes nothing at all if that fails, and comes back.
             raise Refused("directory entry larger than the count")
-        data = b"".join(records)
         self._offset += len(data)
         return data
+
+    def _some(self, records: Records, room: int) -> bytes:
+        """Take those of many records that fit into room."""
+        start = self._at
+        end = min(start + room // records.size * records.size, len(records.octets))
+        self._at = end
+        return records.octets[start:end]
+
+
+def _size(record: bytes | Records) -> int:
+    return record.size if isinstance(record, Records) else len(record)
 
 
 def check_dir(file: File) -> None:

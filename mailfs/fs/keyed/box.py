@@ -21,7 +21,7 @@ from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.mailboxes.search import search
 from mailfs.p9.fcall import OEXEC, QTDIR, QTFILE, Qid, Stat
-from mailfs.p9.file import File, Handle, Later
+from mailfs.p9.file import File, Handle, Later, Records
 from mailfs.query import grammar
 
 
@@ -63,7 +63,7 @@ class KeyedBox(BoxDir):
         """The names that are no message's and no folder's."""
         return NAMES
 
-    def entries(self) -> Iterator[bytes]:
+    def entries(self) -> Iterator[bytes | Records]:
         """Give the entries, packed: control files, folders, messages oldest first."""
         yield from names.entries(self.rows(), self, self.attachment)
         yield from folders(self.visit, self, f"{self.box.name}{LEVEL}")
