@@ -63,27 +63,33 @@ def packed(
     """
     for at in range(0, len(order), ROWS):
         some = columns.some(order[at : at + ROWS])
-        _forget_recent(some, first)
-        for start, end, width in _runs(some.numbers):
+        numbers = some.numbers
+        # A range is the order of numbers that ascend in the view.
+        ascend = isinstance(order, range) and order.step == 1
+        span = (numbers[0], numbers[-1]) if ascend else (min(numbers), max(numbers))
+        _forget_recent(some, first, span)
+        for start, end, width in _runs(numbers, span):
             yield _pack(some.some(range(start, end)), width, base, user)
 
 
-def _forget_recent(columns: Columns, first: int) -> None:
-    """Take Flag.RECENT from numbers below first."""
+def _forget_recent(columns: Columns, first: int, span: tuple[int, int]) -> None:
+    """Take Flag.RECENT from numbers below first; span has the least and the largest."""
     numbers, flags = columns.numbers, columns.flags
-    if first > max(numbers):
+    if first > span[1]:
         flags[:] = flags.translate(_SHOWN)
-    elif first > min(numbers):
+    elif first > span[0]:
         flags[:] = bytes(
             bits if number >= first else _SHOWN[bits]
             for number, bits in zip(numbers, flags, strict=True)
         )
 
 
-def _runs(numbers: "array[int]") -> Iterator[tuple[int, int, int]]:
+def _runs(
+    numbers: "array[int]", span: tuple[int, int]
+) -> Iterator[tuple[int, int, int]]:
     """Give (start, end, digits) of numbers in a row that have as many digits."""
-    width = len(str(max(numbers)))
-    if len(str(min(numbers))) == width:
+    width = len(str(span[1]))
+    if len(str(span[0])) == width:
         yield 0, len(numbers), width
         return
     start = 0
@@ -103,9 +109,10 @@ def _pack(columns: Columns, width: int, base: int, user: str) -> Records:
     out = bytearray(one + bytes(width) + owner) * count
     _lay_versions(out, size, idents, flags)
     shifted = _octets(array("I", [(n & MAX_NUMBER) << 6 for n in numbers]))
-    if min(dates) < 0 or max(dates) > MAX_TIME:
-        dates = array("q", [min(max(date, 0), MAX_TIME) for date in dates])
     times = _octets(dates)
+    if any(times[i::8].count(0) < count for i in range(4, 8)):
+        dates = array("q", [min(max(date, 0), MAX_TIME) for date in dates])
+        times = _octets(dates)
     for i in range(4):
         out[_NUMBER + i :: size] = shifted[i::4]
         out[_ATIME + i :: size] = out[_MTIME + i :: size] = times[i::8]
