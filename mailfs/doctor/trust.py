@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mailfs.doctor.finding import Finding, bad, note, ok
 from mailfs.doctor.world import DoctorWorld
-from mailfs.errors import MailfsError
+from mailfs.errors import MailfsError, reason
 from mailfs.tls import store
 from mailfs.tls.clients import Clients
 from mailfs.tls.service import SERVICES
@@ -45,6 +45,8 @@ def _list(path: Path, root: Path) -> Finding:
         lines = store.load(path, root)
     except BadThumbprint as e:
         return bad(WHAT, f"{e}: no server is trusted until this is mended", _edit(e))
+    except OSError as e:
+        return bad(WHAT, reason(e))
     old = sum(_only_sha1(line) for line in lines)
     text = f"{path}: {len(lines)} certificates"
     if old:

@@ -72,9 +72,9 @@ def refusal(
     )
 
 
-def broken(server: str, why: str) -> ConnectionError:
-    """Return the error for a connection that is of no more use."""
-    return ConnectionResetError(errno.ECONNRESET, f"{server}: {why}")
+def broken(server: str, why: str, number: int = errno.ECONNRESET) -> OSError:
+    """Make the error for a connection that is of no more use; number is its errno."""
+    return OSError(number, f"{server}: {why}")
 
 
 def shown(text: bytes | str) -> str:

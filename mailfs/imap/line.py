@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from mailfs.imap.error import broken
 from mailfs.poll import readable
-from mailfs.remote.stream import Stream
+from mailfs.remote.stream import Stream, number
 from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
 
@@ -76,7 +76,7 @@ class Transport:
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: timed out") from e
         except OSError as e:
-            raise broken(self.server, _why(e)) from e
+            raise broken(self.server, _why(e), number(e)) from e
         self.sent += len(octets)
 
     def limit(self, total: float) -> None:
@@ -126,7 +126,7 @@ class Transport:
                 raise self.fail("answers too slowly") from e
             raise TimeoutError(f"{self.server}: timed out") from e
         except OSError as e:
-            raise broken(self.server, _why(e)) from e
+            raise broken(self.server, _why(e), number(e)) from e
         if not data:
             raise broken(self.server, "server hung up")
         self.received += len(data)
@@ -195,7 +195,7 @@ class Transport:
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: timed out") from e
         except OSError as e:
-            raise broken(self.server, _why(e)) from e
+            raise broken(self.server, _why(e), number(e)) from e
 
     def start_compress(self, rest: bytes) -> bytes:
         """Compress from here on; rest is what has been read already.  RFC 4978.

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from mailfs.poll import readable
 from mailfs.pop.error import Ambiguous, HungUp, broken
 from mailfs.remote.deadline import Deadline
+from mailfs.remote.stream import number
 
 MAX_LINE = 8192  # octets; RFC 2449 allows 512, RFC 5034 more for SASL
 TIMEOUT = 60.0  # seconds for an answer; RFC 1939 lets servers think for long
@@ -50,7 +51,8 @@ class Pop3Reader:
         except TimeoutError as e:
             raise TimeoutError(f"{self._server}: timed out") from e
         except OSError as e:
-            raise broken(self._server, (e.strerror or str(e)).lower()) from e
+            why = (e.strerror or str(e)).lower()
+            raise broken(self._server, why, number(e)) from e
         if not data and not end:
             raise HungUp(errno.ECONNRESET, f"{self._server}: server hung up")
         self.received += len(data)

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from mailfs.pop.error import PopError, broken, refusal
 from mailfs.pop.reader import Pop3Reader
-from mailfs.remote.stream import Stream
+from mailfs.remote.stream import Stream, number
 from mailfs.tls.service import Peer
 from mailfs.tls.trust import Trust
 
@@ -58,7 +58,8 @@ class Pop3Wire:
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: tls: timed out") from e
         except OSError as e:
-            raise broken(self.server, f"tls: {(e.strerror or str(e)).lower()}") from e
+            why = f"tls: {(e.strerror or str(e)).lower()}"
+            raise broken(self.server, why, number(e)) from e
         self._reader = Pop3Reader(self.stream.sock, self.server, self.timeout)
         self._reader.received = received
 
@@ -76,7 +77,8 @@ class Pop3Wire:
         except TimeoutError as e:
             raise TimeoutError(f"{self.server}: timed out") from e
         except OSError as e:
-            raise broken(self.server, (e.strerror or str(e)).lower()) from e
+            why = (e.strerror or str(e)).lower()
+            raise broken(self.server, why, number(e)) from e
 
     def answer(self, *, last: bool = False) -> bytes:
         """Read the next status line: +OK, -ERR, or + of SASL, in upper case.

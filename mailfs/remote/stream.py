@@ -45,6 +45,13 @@ def tcp(host: str, port: int, timeout: float) -> socket.socket:
     raise error
 
 
+def number(e: OSError) -> int:
+    """Return the errno of a socket's error; TLS has numbers of its own."""
+    if isinstance(e, ssl.SSLError) or not e.errno or e.errno < 0:
+        return errno.ECONNRESET
+    return e.errno
+
+
 def dial(server: str, peer: Peer, timeout: float, dialer: Dial = tcp) -> "Stream":
     """Connect to a peer.  Raises OSError that names the server."""
     try:

@@ -101,6 +101,8 @@ class Opener:
             lines = store.load(store.trusted(self.root, "smtp"), self.root)
         except BadThumbprint as e:
             raise _unable(f"bad thumbprints: {e}", UNTRUSTED) from e
+        except OSError as e:
+            raise _unable(reason(e), "4.3.0") from e
         return any(plain(target.host) in line.servers for line in lines)
 
     def _open(

@@ -1,5 +1,6 @@
 """The files of thumbprints below sys/lib/tls: read with their includes, added to."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ MAX_DEPTH = 8  # of includes, 9front's limit
 MAX_FILES = 64  # read for one list, or includes of includes never end
 
 FOLDER = "sys/lib/tls"
+# What we lack, and no fault of the file's.
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 def trusted(root: Path, name: str) -> Path:
@@ -32,14 +35,15 @@ def load(path: Path, root: Path) -> tuple[Thumb, ...]:
 
     A path in ``#include`` is below root if it is absolute, else beside the file that
     names it.  A list that does not exist is empty.  Raises BadThumbprint, with the
-    file and line, if any part of it cannot be read or cannot be meant.
+    file and line, if any part of it cannot be read or cannot be meant, and OSError
+    where that is no word about the list: there are no descriptors, or no memory.
     """
     try:
         path.lstat()
     except FileNotFoundError:
         return ()
     except OSError as e:  # a directory that hides whether the list exists
-        raise BadThumbprint(f"{path}: {reason(e)}") from e
+        raise _unread(path, e) from e
     budget = iter(range(MAX_FILES))
     return tuple(_load(path, root, (), budget))
 
@@ -84,7 +88,7 @@ def _read(path: Path) -> str:
     except NotRegular as e:
         raise BadThumbprint(f"{path}: not a file") from e
     except OSError as e:
-        raise BadThumbprint(f"{path}: {reason(e)}") from e
+        raise _unread(path, e) from e
     if len(raw) > MAX_FILE:
         raise BadThumbprint(f"{path}: over {MAX_FILE} octets")
     if b"\0" in raw:
@@ -93,6 +97,13 @@ def _read(path: Path) -> str:
         return raw.decode()
     except UnicodeDecodeError as e:
         raise BadThumbprint(f"{path}: not UTF-8 at octet {e.start}") from e
+
+
+def _unread(path: Path, e: OSError) -> OSError | BadThumbprint:
+    """Make the error for a list that cannot be read."""
+    if e.errno in _OURS:
+        return OSError(e.errno, f"{path}: {os.strerror(e.errno).lower()}")
+    return BadThumbprint(f"{path}: {reason(e)}")
 
 
 def append(path: Path, root: Path, line: str) -> bool:

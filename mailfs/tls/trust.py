@@ -60,7 +60,8 @@ class Trust:
         """Return if the peer with this chain of DER certificates is right.
 
         The chain begins with the peer's own.  Raises Untrusted otherwise, with the
-        line to add where adding one would help.
+        line to add where adding one would help, and OSError if the lists cannot be
+        opened for want of descriptors or memory.
         """
         if not chain or not chain[0]:
             raise Untrusted(f"{peer.host}: server did not provide TLS certificate")

@@ -1,7 +1,9 @@
 """A connection that any thread may end, and a handshake that may not drip for ever."""
 
 import contextlib
+import errno
 import socket
+import ssl
 import threading
 import time
 from pathlib import Path
@@ -9,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from mailfs.remote.deadline import Deadline
-from mailfs.remote.stream import Stream, dial, tcp
+from mailfs.remote.stream import Stream, dial, number, tcp
 from mailfs.tls.service import peer
 from mailfs.tls.trust import Policy, Trust
+from tests.descriptors import none_left
 
 SOON = 20.0  # seconds, more than anything here takes
 
@@ -82,3 +85,23 @@ def test_nothing_is_waited_for_longer_than_the_longest() -> None:
     deadline.got(1000)
     with pytest.raises(TimeoutError), deadline.waiting():
         pass
+
+
+def test_there_are_no_descriptors() -> None:
+    where = peer("imap", "127.0.0.1", 1)
+    with none_left(), pytest.raises(OSError, match="me: too many open files") as e:
+        dial("me", where, SOON)
+    assert e.value.errno == errno.EMFILE
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EMFILE, "x"), errno.EMFILE),
+        (ssl.SSLError(1, "bad record"), errno.ECONNRESET),
+        (socket.gaierror(-2, "unknown"), errno.ECONNRESET),
+        (OSError("no number"), errno.ECONNRESET),
+    ],
+)
+def test_an_error_keeps_its_number(error: OSError, told: int) -> None:
+    assert number(error) == told

@@ -10,10 +10,14 @@ from dns.rdataclass import IN
 from dns.rdatatype import TLSA as TLSA_TYPE
 from dns.rdtypes.ANY.TLSA import TLSA
 
+from mailfs.site.log import SysLog
 from mailfs.smtp import dane
 from mailfs.smtp.client import HostUnreachable
-from mailfs.smtp.fate import Fate
+from mailfs.smtp.dialogue import Opener
+from mailfs.smtp.fate import DeliveryError, Fate
+from mailfs.smtp.route import Target
 from mailfs.tls.vouch import Unvouched
+from tests.descriptors import none_left
 from tests.net.scripted import Scripted, Talk
 from tests.smtp.nameserver import NameServer
 from tests.smtp.world import TEXT, Box, client, context, logged, logs, posted, receiver
@@ -110,6 +114,16 @@ def test_a_line_for_the_host_pins_it(root: Path, pki: Pki) -> None:
     with server(pki, "unknown", Box()) as port:
         with pytest.raises(HostUnreachable, match="bad thumbprints"):
             deliver(root, port)
+
+
+def test_a_list_that_cannot_be_opened_is_not_called_bad(root: Path) -> None:
+    """The mail waits, and the error says what is lacking."""
+    (root / "sys/lib/tls/smtp").write_text("")
+    opener = Opener(root, "me", SysLog(root, "me"), lambda: pytest.fail("asked"))
+    target = Target("localhost", 25)
+    with none_left(), pytest.raises(DeliveryError, match="too many open files") as e:
+        opener.open(target)
+    assert not e.value.permanent
 
 
 def elsewhere(address: str, port: int, seconds: float):  # type: ignore[no-untyped-def]

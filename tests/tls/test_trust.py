@@ -1,5 +1,6 @@
 """The decision: listed, vouched for, or refused with the line to add."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mailfs.tls import store, thumb
 from mailfs.tls.service import peer
 from mailfs.tls.trust import Policy, Trust, Untrusted
 from mailfs.tls.vouch import Unvouched
+from tests.descriptors import none_left
 from tests.tls.conftest import imaps
 from tests.tls.pki import Pki
 
@@ -105,6 +107,17 @@ def test_bad_list_refuses_even_the_vouched_for_and_the_listed(
     with pytest.raises(Untrusted, match=r"refused: bad thumbprints: .*/tls/") as e:
         trust.check([pki.good.der], imaps())
     assert e.value.line == ""
+
+
+@pytest.mark.parametrize("name", ["mail", "mail.exclude"])
+def test_a_list_that_cannot_be_opened_is_not_called_bad(
+    root: Path, pki: Pki, name: str
+) -> None:
+    """Nobody is trusted, and the error says what is lacking."""
+    write(root, thumb.line(pki.good.der), name)
+    with none_left(), pytest.raises(OSError, match="too many open files") as e:
+        Trust(root, vouch=yes).check([pki.good.der], imaps())
+    assert e.value.errno == errno.EMFILE
 
 
 def test_excluded_is_refused_whoever_speaks_for_it(root: Path, pki: Pki) -> None:

@@ -203,7 +203,8 @@ class Link:
                     return ImapSession.open(account, keys, net.trust, timeout=TIMEOUT)
             except (OSError, MailfsError) as e:
                 # Some hang up on one connection too many without a word (Courier).
-                mute = isinstance(e, ConnectionResetError) and limit.count(account) > 1
+                cut = isinstance(e, ConnectionResetError | BrokenPipeError)
+                mute = cut and limit.count(account) > 1
                 if not mute and not too_many(e):
                     limit.leave(account, self)
                     raise
