@@ -192,7 +192,7 @@ class Pack:
         self._pending.octets += len(octets)
 
     def _reserve(self, count: int) -> tuple[Segment, int]:
-        """Return where count octets may be written; nobody else writes there."""
+        """Reserve count octets: the offset where nobody else writes."""
         while True:
             with self._lock:
                 segment = self._current
@@ -360,7 +360,7 @@ class Owner:
         return covering if total is not None and reached >= total else None
 
     def length(self, key: Key) -> int | None:
-        """Return how long the message is, None if that is not known."""
+        """Tell the message's length in octets; None if it is not known."""
         return self.pack.length(self._id, key)
 
     def put(

@@ -56,7 +56,7 @@ class Segments:
         self._open: OrderedDict[int, Segment] = OrderedDict()
 
     def path(self, number: int) -> Path:
-        """Return where a segment lies."""
+        """Name the path of a segment."""
         return self._directory / f"{number:016x}{_SUFFIX}"
 
     def numbers(self) -> list[int]:

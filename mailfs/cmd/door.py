@@ -79,7 +79,7 @@ def read(text: str) -> At:
 
 
 def places(options: argparse.Namespace) -> list[At]:
-    """Return where to listen."""
+    """List the addresses to listen at."""
     return [read(text) for text in options.addresses or [SERVICE]]
 
 
@@ -130,7 +130,7 @@ def _as_owner(
 
 
 def _identify(net: str) -> Identify | None:
-    """Return what tells who of several users is at the other end, where it can."""
+    """Choose the function that names the user at the other end; None without one."""
     if net == "unix":
         return unix_user
     if net == "stdio":
@@ -139,7 +139,7 @@ def _identify(net: str) -> Identify | None:
 
 
 def _auth(*, needed: bool) -> Auth | None:
-    """Return what proves who attaches from elsewhere: p9any, with the factotum's key.
+    """Make the authenticator of attaches from elsewhere: p9any, by the factotum's key.
 
     Raises MailfsError if it is needed and there is no factotum to ask.
     """

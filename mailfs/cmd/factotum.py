@@ -140,7 +140,7 @@ def _add(service: str, ask: Callable[[], str]) -> None:
 
 
 def _asked(template: str) -> Callable[[], str]:
-    """Return what asks for a key; MailfsError if the template cannot be meant."""
+    """Make the dialogue for a key; MailfsError if the template is malformed."""
     from mailfs.factotum.getkey import getkey, wanted
 
     found = wanted(template)
@@ -150,7 +150,7 @@ def _asked(template: str) -> Callable[[], str]:
 
 
 def _granted(options: argparse.Namespace) -> Callable[[], str]:
-    """Return what gets a token; raises UsageError if the options cannot be meant."""
+    """Make the consent for a token; raises UsageError if options contradict."""
     if not options.user or not options.clientid:
         raise UsageError("--oauth wants --clientid ID and the user's address")
     more: Attrs = parse(" ".join(options.attrs))

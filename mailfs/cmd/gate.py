@@ -26,7 +26,7 @@ class Gate:
         self.listed = bool(self._clients.load())
 
     def context(self) -> Context:
-        """Return what makes a context for each connection, by the lists of then.
+        """Make the function that gives each connection a context, by the lists of then.
 
         Raises MailfsError if the certificate cannot be used.
         """

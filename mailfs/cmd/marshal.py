@@ -234,7 +234,7 @@ def _read(
 
 
 def _net(site: "Site", folder: str) -> "Network | None":
-    """Return what it takes to reach a mailbox on a server, None if it is on none."""
+    """Make the network of a mailbox on a server; None if it is on none."""
     from mailfs.mailbox.drivers.spec import is_network
 
     if not is_network(folder):

@@ -105,7 +105,7 @@ class Servers:
 
 
 def dialler(options: argparse.Namespace) -> Dial:
-    """Return what dials with TLS, by the certificate that add_cert's arguments name."""
+    """Make the TLS dialler with the certificate that add_cert's arguments name."""
     from mailfs.tls.keypair import Keypair
     from mailfs.tls.ninep import dialler
 
@@ -144,7 +144,7 @@ def prove(ask: Callable[[Request], Reply], afid: int, uname: str, aname: str) ->
 
 
 def address(text: str) -> DialString:
-    """Return what -a means: a dial string, a posted service, or else a host.
+    """Read -a: a dial string, a posted service, or else a host.
 
     A host is dialled at 9fs; netmkaddr, dial(3) of plan9port.
     """

@@ -94,7 +94,7 @@ def _secret(user: str, old: "Account | None", *, plan9: bool, piped: bool) -> "A
 
 
 def _password(user: str, old: "Account | None", *, piped: bool) -> "Secret | None":
-    """Return what is typed; None if an existing one is to stay."""
+    """Ask for a password; None if the existing one is to stay."""
     from mailfs.cmd import tty
 
     if piped:

@@ -118,7 +118,7 @@ def _world(root: Path) -> "SetupWorld":
 
 
 def _passwords(options: argparse.Namespace) -> dict[str, Callable[[], Secret]]:
-    """Return what reads the passwords that options point at."""
+    """Make the reader of the passwords that options point at."""
     found: dict[str, Callable[[], Secret]] = {}
     for which, prefix in PASSWORDS.items():
         word = prefix.replace("-", "_")

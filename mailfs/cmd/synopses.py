@@ -24,14 +24,14 @@ def parser(verb: str) -> Parser:
 
 
 def synopsis(verb: str) -> Synopsis:
-    """Return what a verb takes."""
+    """Read a verb's synopsis."""
     summary = importlib.import_module(f"mailfs.cmd.{VERBS[verb]}").SUMMARY
     places = {str(where.cache()): "$XDG_CACHE_HOME/mailfs", str(where.root()): "ROOT"}
     return read(verb, summary, parser(verb), places)
 
 
 def groups() -> dict[str, tuple[Synopsis, ...]]:
-    """Return what all verbs take, by group."""
+    """Read the synopses of all verbs, by group."""
     return {
         group: tuple(synopsis(verb) for verb in verbs)
         for group, verbs in GROUPS.items()

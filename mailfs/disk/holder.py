@@ -111,7 +111,7 @@ def _namespace() -> int:
 
 
 def _start(pid: int) -> int | None:
-    """Return when a living process began, in clock ticks after boot; proc(5)."""
+    """Read a living process's start, in clock ticks after boot; proc(5)."""
     words = _stat(pid)
     ended = not words or words[0] in _ENDED
     return None if ended or len(words) < 20 else int(words[19])
@@ -131,6 +131,6 @@ def _stat(pid: int) -> list[bytes]:
 
 
 def _booted() -> float:
-    """Return when the machine was started, in seconds since the epoch."""
+    """Read the machine's start, in seconds since the epoch."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.time() - time.clock_gettime(clock)

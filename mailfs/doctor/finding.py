@@ -38,10 +38,10 @@ def ok(what: str, text: str) -> Finding:
 
 
 def note(what: str, text: str, remedy: str = "") -> Finding:
-    """Return what is worth knowing."""
+    """Make a finding that needs no remedy."""
     return Finding(FindingState.NOTE, what, text, remedy)
 
 
 def bad(what: str, text: str, remedy: str = "") -> Finding:
-    """Return what is wrong."""
+    """Make a finding of a fault."""
     return Finding(FindingState.BAD, what, text, remedy)

@@ -128,7 +128,7 @@ def _refuse(text: str) -> Iterator[Finding]:
 
 
 def _options(site: Site) -> Options:
-    """Return how the queue's script would send; what is no such script, plainly."""
+    """Read the smtp options in the queue's script; plain ones if there are none."""
     try:
         return script.options(site.lib / "remotemail") or DEFAULT
     except OSError:

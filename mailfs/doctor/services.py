@@ -118,7 +118,7 @@ def _mail(world: DoctorWorld) -> Iterator[tuple[str, Path]]:
 
 
 def _status(path: Path, timeout: float) -> list[dict[str, str]]:
-    """Return what the file status of each mailbox says.
+    """Read the file status of each mailbox.
 
     plan9port's servers have no such file, nor do they know our attach names.
     """

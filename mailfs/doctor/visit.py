@@ -175,7 +175,7 @@ class Probe:
         return bad(what, _short(error), add_key(self._key()))
 
     def _key(self) -> str:
-        """Return what selects the key that was refused, and asks for its secret."""
+        """Make the template that selects the refused key and asks for its secret."""
         host, user = self.peer.host, self.user
         listed = self.keys.keys()
         for key in listed:
@@ -232,7 +232,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def median(work: Callable[[], None], times: int = 3) -> float:
-    """Return how many seconds something takes."""
+    """Time a call, in seconds."""
     took = []
     for _ in range(times):
         began = time.monotonic()

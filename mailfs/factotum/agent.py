@@ -70,7 +70,7 @@ class Agent:
             raise MailfsError("unknown verb")
 
     def listing(self, uname: str) -> str:
-        """Return what uname reads from ctl: a line a key, secrets hidden."""
+        """List the keys as uname reads them from ctl: a line a key, secrets hidden."""
         theirs = (key for key in self.ring if usable(key, uname, self.owner))
         return "".join(f"{key.line()}\n" for key in theirs)
 
@@ -83,7 +83,7 @@ class Agent:
             self.note(f"disabled {key}")
 
     async def renew(self, key: Key, job: Callable[[], Key]) -> Key:
-        """Return what replaced key, running job in a thread if nothing has yet."""
+        """Renew a key, running job in a thread unless another has done so."""
         if newer := self._newer.get(key):
             return newer
         task = self._renewals.get(key)

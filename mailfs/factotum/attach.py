@@ -133,7 +133,7 @@ def authenticator(
     template: str = TEMPLATE,
     most: int = MAX_PENDING,
 ) -> Callable[[str, str], Awaitable[AuthHandle]]:
-    """Return what a 9P server's auth argument wants.
+    """Make the authenticator that a 9P server takes.
 
     Each Tauth opens a conversation with the factotum at address.  Where there are
     too many the oldest is ended: a peer that means to attach is done in a moment.

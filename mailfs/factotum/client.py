@@ -113,7 +113,7 @@ class RpcClient:
         return parse(self._ok("attr").decode(errors="replace"))
 
     def authinfo(self) -> AuthInfo:
-        """Return who was authenticated."""
+        """Read the authenticated user."""
         return unmarshal(self._ok("authinfo"))
 
     def _ok(self, verb: str, data: bytes = b"") -> bytes:
@@ -358,7 +358,7 @@ class Challenge:
         self.challenge = rpc.read() or b""
 
     def response(self, user: str, response: bytes) -> AuthInfo:
-        """Return who has answered.  After FactotumError another try may be made."""
+        """Read the user that has answered.  After FactotumError one may try again."""
         self._rpc.write(user.encode())
         self._rpc.write(response)
         answer = self._rpc.read()

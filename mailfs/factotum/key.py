@@ -140,7 +140,7 @@ def parse_key(text: str, source: Source | None = None) -> list[Key]:
 
 
 def lacks(key: Key, prompt: str) -> str:
-    """Return what a prompt such as ``user? !password?`` asks and the key lacks."""
+    """List the attributes that a prompt, ``user? !password?``, asks and a key lacks."""
     return show(a for a in parse(prompt) if not key.has(a.name))
 
 

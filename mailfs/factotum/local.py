@@ -44,7 +44,7 @@ class Local:
         return isinstance(self._step, Send)
 
     def read(self) -> bytes | None:
-        """Return what the protocol hands out; None if it has ended."""
+        """Read the protocol's next message; None if it has ended."""
         if self.ended:
             return None
         if isinstance(self._step, (Send, Poll)) and self._step.data is not None:

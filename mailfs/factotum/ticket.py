@@ -152,7 +152,7 @@ class TicketForm:
 
 
 def _answering(body: bytes, chal: bytes) -> bytes:
-    """Return what follows the challenge.  A replay has another one: TicketError."""
+    """Read the octets after the challenge.  A replay has another one: TicketError."""
     if not hmac.compare_digest(body[:CHALLEN], chal):
         raise TicketError("ticket or authenticator is for another challenge")
     return body[CHALLEN:]

@@ -141,7 +141,7 @@ class Text(Handle):
         self._text = b""
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return whole lines from offset as far as they fit, a part if none does."""
+        """Read whole lines from offset as far as they fit, a part if none does."""
         if offset == 0:
             self._text = self._make().encode(errors="replace")
         chunk = self._text[offset : offset + count]

@@ -117,7 +117,7 @@ class EventHandle(Handle):
         self._wake()
 
     def read(self, offset: int, count: int) -> Later[bytes]:
-        """Return whole lines, now or when there are some."""
+        """Read whole lines, now or when there are some."""
         if self._lines and not self._waiting:
             return self._take(count)
         return self._wait(count)

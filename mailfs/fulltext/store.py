@@ -243,5 +243,5 @@ def _signed(ident: int) -> int:
 
 
 def _digest(words: str) -> bytes:
-    """Return what tells two messages' words from one another."""
+    """Make the key that tells two messages' words apart."""
     return hashlib.blake2b(words.encode(), digest_size=12).digest()

@@ -148,5 +148,5 @@ def name(body: bytes, start: int = 0) -> bytes:
 
 
 def padding(octets: int) -> bytes:
-    """Return what fills up to a multiple of 8."""
+    """Make the padding up to a multiple of 8."""
     return bytes(-octets % 8)

@@ -45,7 +45,7 @@ class Entry(NamedTuple):
         return self.path or _NO_INODE
 
     def attr(self) -> bytes:
-        """Return what stat(2) tells, packed.
+        """Pack the attributes of stat(2).
 
         A directory has one link: what counts subdirectories by links is told so that
         it cannot.

@@ -52,7 +52,7 @@ class Handles:
         return [h for h in handles if isinstance(h, WaitingFile) and h.node is node]
 
     def directories(self, node: FuseNode) -> list[OpenDir]:
-        """Return what a directory is open as."""
+        """Find an open directory by its handle."""
         handles = self._handles.values()
         return [h for h in handles if isinstance(h, OpenDir) and h.node is node]
 

@@ -27,7 +27,7 @@ _INSTALL = "install the package fuse3 (Debian, Ubuntu, Fedora, Arch, Alpine: fus
 
 
 def missing() -> str | None:
-    """Return what FUSE lacks on this machine and what to do, None if nothing."""
+    """Name the part of FUSE that this machine lacks and its remedy; None if nothing."""
     if not sys.platform.startswith("linux"):
         return f"FUSE is spoken as Linux does, and this is {sys.platform}"
     if _helper() is None:

@@ -31,7 +31,7 @@ class NodeListing:
         self._places: dict[bytes, int] | None = None  # made when first wanted
 
     def place(self, name: bytes) -> int | None:
-        """Return where the entry of that name is in entries."""
+        """Find the index of a name in entries."""
         if self._places is None:
             self._places = {e.name: i for i, e in enumerate(self.entries)}
         return self._places.get(name)
@@ -89,7 +89,7 @@ class FuseNode:
         self.missed = 0  # names asked for since, that no listing knew
 
     def names(self) -> tuple[str, ...]:
-        """Return what leads to it from the root.
+        """List the names that lead to the node from the root.
 
         Raises OSError for a name that 9P cannot carry.
         """
@@ -353,6 +353,6 @@ def _all(node: FuseNode) -> list[FuseNode]:
 
 
 def entry_out(node: FuseNode, left: int) -> bytes:
-    """Return what LOOKUP wants to know, to be believed for so many nanoseconds."""
+    """Pack the answer to LOOKUP, valid for so many nanoseconds."""
     seconds, rest = divmod(left, 10**9)
     return ENTRY_OUT.pack(node.id, 0, seconds, seconds, rest, rest) + node.entry.attr()

@@ -153,7 +153,7 @@ class Ops:
         return entry_out(node, self._left(node))
 
     def _left(self, node: FuseNode) -> int:
-        """Return how long the kernel may believe what it is told, in nanoseconds."""
+        """Compute the time the kernel may keep an entry, in nanoseconds."""
         if not self._expires or self.tree.waits(node.entry):
             return 0
         return self.nodes.left(node)

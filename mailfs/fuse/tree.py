@@ -90,7 +90,7 @@ class Tree:
         self._timer: asyncio.TimerHandle | None = None
 
     async def look(self, parent: FuseNode, name: bytes) -> tuple[Entry, int]:
-        """Return what a name in parent is, and a fid for it.
+        """Walk to a name in parent: its node, and a fid for it.
 
         Raises Refused if there is no such file.
         """
@@ -104,7 +104,7 @@ class Tree:
             raise
 
     async def stat(self, node: FuseNode) -> Entry:
-        """Return what the server tells of a node now."""
+        """Ask the server for a node's entry."""
         fid, (asked,) = await self._walk(node.names(), Tstat)
         try:
             told = await self._again(asked, Tstat(fid))
@@ -113,11 +113,11 @@ class Tree:
         return self._entry(told, node.entry.name)
 
     async def fstat(self, fid: int, name: bytes) -> Entry:
-        """Return what the server tells of an open file now."""
+        """Ask the server for an open file's entry."""
         return self._entry(await self.mux.send(Tstat(fid)), name)
 
     def _entry(self, frame: bytes, name: bytes) -> Entry:
-        """Return what an Rstat tells of what was walked to by that name."""
+        """Read an Rstat's entry of the file walked to by that name."""
         try:
             return entry(frame[RSTAT:], name, self.owner)
         except FormatError as e:

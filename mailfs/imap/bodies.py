@@ -236,7 +236,7 @@ class BodyFetch:
     def _match(
         self, uid: int, origin: int | None, size: int
     ) -> tuple[int | None, bool]:
-        """Return where an answer begins, and whether the message ends with it.
+        """Find the offset of an answer, and whether the message ends with it.
 
         An answer that nobody asked for begins nowhere.
         """

@@ -113,7 +113,7 @@ class Tracker:
         )
 
     def take(self) -> Changes:
-        """Return what was gathered, and begin anew."""
+        """Take the changes gathered so far."""
         found = Changes(
             self.exists,
             self._grown,

@@ -255,7 +255,7 @@ class ImapConnection:
             self._tracker.doubt()
 
     def changes(self) -> Changes:
-        """Return what happened in the selected folder since last asked."""
+        """Take the changes of the selected folder since last asked."""
         return self._tracker.take()
 
     @property

@@ -75,7 +75,7 @@ def command(capabilities: frozenset[str]) -> bytes:
 
 
 def status_items(capabilities: frozenset[str]) -> bytes:
-    """Return what to ask STATUS for."""
+    """List the items to ask STATUS for."""
     items = b"MESSAGES UNSEEN UIDNEXT UIDVALIDITY"
     if "CONDSTORE" in capabilities:
         items += b" HIGHESTMODSEQ"

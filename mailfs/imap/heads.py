@@ -32,7 +32,7 @@ class FetchedHead(NamedTuple):
 
 
 def items(fields: Sequence[str], *, structure: bool) -> bytes:
-    """Return what to ask for: some fields, or with none given all of the header."""
+    """Make the FETCH item: some fields, or with none given the whole header."""
     body = b"BODY.PEEK[HEADER]"
     if fields:
         names = " ".join(name.upper() for name in fields).encode("ascii")

@@ -29,5 +29,5 @@ def read(raw: bytes) -> dict[str, str]:
 
 
 def words(fields: dict[str, str]) -> str:
-    """Return what tells one server from another."""
+    """Make a server's identity from its ID answer."""
     return " ".join(fields[name] for name in _TELLING if name in fields)

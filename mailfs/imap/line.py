@@ -107,7 +107,7 @@ class Transport:
         return broken(self.server, why)
 
     def _patience(self, now: float) -> float:
-        """Return how many seconds we go on waiting."""
+        """Compute the seconds left to wait."""
         response = GRACE * self.timeout + (self._came - self._since_came) / LEAST_RATE
         earned = self._total + self._came / LEAST_RATE
         whole = min(earned, self._longest * self._total)

@@ -416,7 +416,7 @@ class ImapSession(ImapConnection):
         self.names.update(odd)
 
     def status(self, folder: str) -> FolderStatus:
-        """Return how many messages a folder has, and more."""
+        """Ask for a folder's STATUS."""
         self._idle.end()
         raws, _ = self.wire.ask(
             named(b"STATUS"),

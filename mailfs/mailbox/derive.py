@@ -46,7 +46,7 @@ class Body:
 
 
 def end_of(octets: Octets, shape: Shape) -> int:
-    """Return where the message ends within its stored octets."""
+    """Find the end of the message within its stored octets."""
     end = len(octets)
     if shape.blank:
         tail = octets.read(max(0, end - 3), end)
@@ -58,7 +58,7 @@ def end_of(octets: Octets, shape: Shape) -> int:
 
 
 def start_of(data: bytes, shape: Shape) -> int:
-    """Return where the header begins, given the first octets of a stored message."""
+    """Find the start of the header in the first octets of a stored message."""
     if shape.envelope and data.startswith(b"From "):
         return data.find(b"\n") + 1 or len(data)
     return 0

@@ -73,7 +73,7 @@ class Driver(ABC):
 
     @abstractmethod
     def list(self, old: Listing | None = None) -> Listing:
-        """Return what is in the store now, under the locks that deliverers honour.
+        """List the store, under the locks that deliverers honour.
 
         With old, only what changed is examined where that is safe; rows that old has
         keep their values, and old itself is returned if nothing changed.  The store
@@ -131,7 +131,7 @@ class Driver(ABC):
         raise Refused(ENOMOVE)
 
     def sibling(self, path: str) -> str | None:
-        """Return what move and copy call the folder at path, if it is in the account.
+        """Name the folder at path as move and copy do, if it is in the account.
 
         A path without a slash at its start is a folder's own name.
         """

@@ -149,7 +149,7 @@ class FlagFile:
         return self.beside if os.access(folder, os.W_OK) else self.apart
 
     def signature(self) -> str:
-        """Return what changes with the file: its number, octets and time."""
+        """Make the file's signature: its number, octets and time."""
         try:
             fd = open_regular(self.path)
         except (FileNotFoundError, NotRegular):

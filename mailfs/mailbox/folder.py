@@ -444,7 +444,7 @@ class MailboxState:
 
 
 def box_name(path: str) -> str:
-    """Return what the index and the uid file call the mailbox at a path."""
+    """Name the mailbox at a path as the index and the uid file do."""
     return str(Path(path).absolute())
 
 
@@ -462,7 +462,7 @@ def index_of(driver: Driver, cache: Path) -> Index:
 
 @lru_cache(maxsize=1)
 def boot() -> str:
-    """Return what tells this start of the machine from others; empty if unknown."""
+    """Read the boot id of the machine; empty if unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -597,7 +597,7 @@ def _str(key: int | str | bytes) -> Any:
 
 
 def index_path(cache: Path, name: str) -> Path:
-    """Return where the index of a mailbox lies; name tells the mailbox from others."""
+    """Name the path of a mailbox's index; name tells the mailbox from others."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     return cache / "index" / f"{digest[:32]}.db"
 
@@ -606,5 +606,5 @@ _outages: dict[Path, Outage] = {}
 
 
 def outage_of(directory: Path) -> Outage:
-    """Return what all indexes of a directory know of its disk."""
+    """Find the state of the disk that all indexes of a directory share."""
     return _outages.setdefault(directory, Outage(log, f"indexes in {directory}"))

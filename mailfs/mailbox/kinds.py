@@ -51,14 +51,14 @@ class MessageReader(ABC):
         return self.immediate
 
     def length(self, key: Key, size: int, ident: int) -> int:
-        """Return how long the message is; size is what the listing has.
+        """Tell the message's length in octets; size is the listing's.
 
         A server's word for it is taken until the whole message has been seen.
         """
         return size
 
     def measure(self, key: Key, size: int, ident: int) -> int:
-        """Return how long the message is for certain; may ask, on the worker only."""
+        """Tell the message's true length in octets; may ask, on the worker only."""
         return self.length(key, size, ident)
 
 

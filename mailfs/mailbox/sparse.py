@@ -51,7 +51,7 @@ def _leaves(tree: Part) -> list[Part]:
 def _end_of_last(
     tree: Part, holes: Sequence[tuple[int, int]], sizes: Sequence[int]
 ) -> int | None:
-    """Return where the leaf that is open at the end of the text must end.
+    """Compute the end of the leaf that is open at the end of the text.
 
     0 while its header may go on.  None for inset messages, whose octets are not those
     of the message, and if there are more leaves than there should be.

@@ -140,7 +140,7 @@ def _trash(place: Place) -> Trash:
 
 
 def trash_of(driver: object) -> Trash | None:
-    """Return where the messages of a driver go when they are deleted; None if nowhere.
+    """Name the trash of a driver's messages; None if it has none.
 
     A server has a trash of its own, and what is deleted in the trash is gone.
     """

@@ -22,7 +22,7 @@ _NONE = Flag(0)
 _QUOTED = (b"\n From ", b"\nFrom ")  # an mbox quotes such a line; see msg.fromline
 
 Describe = Callable[[Octets], tuple[bytes, bytes, bytes]]
-"""Return what clients are told of a message: envelope, body, bodystructure."""
+"""Describe a message to clients: envelope, body, bodystructure."""
 
 
 class TooManyKeywords(Exception):
@@ -179,7 +179,7 @@ def _paired(
 
 
 def _mark(text: Octets) -> bytes:
-    """Return what tells a message from others, however an mbox quotes it."""
+    """Make a message's digest, the same however an mbox quotes it."""
     if not isinstance(text, Memory):
         return b"%d" % len(text)
     return digest(Memory(text.data.replace(*_QUOTED)))
@@ -192,7 +192,7 @@ class Gone(Exception):
 def described(
     state: MailboxState, view: View, number: int, describe: Describe
 ) -> tuple[WireRow, Octets | None]:
-    """Return what is told of a message, and its text where that had to be read.
+    """Describe a message to clients, with its text where that had to be read.
 
     Raises Gone; a message that was edited under its number has then a new one.
     """

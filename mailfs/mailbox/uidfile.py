@@ -37,7 +37,7 @@ _FLOOR = "select born, told from mailbox where path=?"
 
 
 def uid_path(root: Path, user: str) -> Path:
-    """Return where a user's file is."""
+    """Name the path of a user's file."""
     return root / "mail" / "box" / user / NAME
 
 

@@ -72,7 +72,7 @@ class View:
         return [row for row in found if row is not None]
 
     def same_rows(self, new: "View") -> tuple[int, int]:
-        """Return how many rows at the start, and at the end, new has just as here."""
+        """Count the rows at the start, and at the end, that new has in common."""
         n, m = self.count, new.count
         columns = list(zip(_columns(self), _columns(new), strict=True))
         head = _agree(min(n, m), lambda a, b: all(x[a:b] == y[a:b] for x, y in columns))
@@ -150,7 +150,7 @@ def merge(old: View, listing: Listing, now: int) -> tuple[View, Change]:
 
 
 def difference(old: View, new: View) -> Change:
-    """Return what changed between two views, whoever made the later one, and how."""
+    """Compare two views, whoever made the later one."""
     n, m = old.count, new.count
     columns: list[tuple[Any, Any]] = [
         (old.numbers, new.numbers),
@@ -268,7 +268,7 @@ def _agree(most: int, same: Callable[[int, int], bool]) -> int:
 
 
 def _columns(view: View) -> tuple[Sequence[object], ...]:
-    """Return what the index keeps of a view, by row."""
+    """Make the index's columns of a view, by row."""
     l = view.listing
     return (
         view.numbers,

@@ -234,7 +234,7 @@ class Entity:
         return Streamed(make)
 
     def size(self) -> int:
-        """Return how many octets it has in the store, as far as that says."""
+        """Tell its size in the store in octets, as far as the store says."""
         message = self.message
         if self.top and not message.store.immediate:
             return message.size
@@ -266,7 +266,7 @@ class Entity:
         return fromline.make(values.from_ or "???", self.message.date)
 
     def unix_date(self) -> str:
-        """Return when it arrived, or when a message inside another was written."""
+        """Tell the date of arrival, or of writing for a message inside another."""
         if self.top:
             return date.unixdate(self.message.date)
         if self.whole:
@@ -342,7 +342,7 @@ class Entity:
 
 
 def _size(outline: Outline) -> int:
-    """Return how many parts there are in an outline, itself included."""
+    """Count the parts of an outline, itself included."""
     return 1 + sum(map(_size, outline))
 
 

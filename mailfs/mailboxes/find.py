@@ -108,7 +108,7 @@ async def find(
 
 
 async def _root(box: ScopedMailbox, messageid: str) -> str:
-    """Return what the thread of a message begins with, by reading messages."""
+    """Find the root of a message's thread by reading messages."""
     for number in (await find(box, Identifier(messageid))).numbers:
         message = box.message(number)
         if message is not None and message.here:
@@ -149,7 +149,7 @@ class _Asking:
             return self.ask(query)
 
     def ask(self, query: Query) -> _Some:
-        """Return which messages answer, or may."""
+        """Choose the messages that answer, or may."""
         match query:
             case Not(inner):
                 some = self.ask(inner)

@@ -13,7 +13,7 @@ MAX_FILE = 1 << 20  # octets; ten thousand mailboxes
 
 
 def path(root: Path, user: str) -> Path:
-    """Return where a user's list is."""
+    """Name the path of a user's list."""
     return root / "mail" / "box" / user / NAME
 
 

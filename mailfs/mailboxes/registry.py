@@ -87,7 +87,7 @@ class MailboxRegistry:
         return self._ids.get(box, 0)
 
     def expand(self, name: str) -> str:
-        """Return what a control message means by a path; upasfs(4)."""
+        """Expand a path in a control message; upasfs(4)."""
         return where.box(self.place.root, name, self.place.user)
 
     async def open(self, path: str, name: str | None = None) -> Mailbox:
@@ -245,7 +245,7 @@ class MailboxRegistry:
             follower(box)
 
     def source(self, box: Mailbox) -> EventSource:
-        """Return what tells the events of an open mailbox."""
+        """Find an open mailbox's event source."""
         return self._sources[box]
 
     def _name(self, path: str, name: str | None) -> str:

@@ -16,7 +16,7 @@ class Refreshable(Protocol):
 
 
 async def retrying(box: Refreshable, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Return what attempt gives; after Stale, list the mailbox and try once more.
+    """Make an attempt; after Stale, list the mailbox and try once more.
 
     Raises Stale if the store has changed again by then.
     """

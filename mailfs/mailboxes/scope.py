@@ -42,7 +42,7 @@ class Scope:
         return (self.newest, self.since, self.before) == (None, -_ALWAYS, _ALWAYS)
 
     def narrowed(self, other: "Scope") -> "Scope":
-        """Return what both let through."""
+        """Intersect two scopes."""
         boxes = self.boxes
         if other.boxes is not None:
             boxes = other.boxes if boxes is None else boxes & other.boxes

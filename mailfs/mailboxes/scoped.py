@@ -131,7 +131,7 @@ class ScopedMailbox:
         return self._part
 
     def _narrowed(self, view: View) -> View:
-        """Return what is seen of a view; its version tells changes in that only."""
+        """Narrow a view to its visible messages and their changes."""
         part = self._scope.applied(view)
         mark = zlib.crc32(part.numbers.tobytes())
         mark = zlib.crc32(part.listing.idents.tobytes(), mark)
@@ -194,7 +194,7 @@ class ScopedMailbox:
         await self._box.expunge(await self._changing(numbers))
 
     def sibling(self, path: str) -> str | None:
-        """Return what the folder at path is called in the mailbox's account."""
+        """Find the name that the folder at path has in the mailbox's account."""
         return self._box.driver.sibling(path)
 
     async def move(self, numbers: Iterable[int], folder: str) -> None:
@@ -256,7 +256,7 @@ class ScopedMailbox:
         logging.getLogger("mailfs.mailbox").setLevel(level)
 
     def status(self) -> list[tuple[str, str]]:
-        """Return what there is to know, as names and values."""
+        """List the mailbox's status, as names and values."""
         rows = self._box.status()
         if self._scope.whole:
             return rows
@@ -281,7 +281,7 @@ class ScopedMailbox:
         self._source.ignore(listener)
 
     def _seen(self) -> Seen:
-        """Return what reduces each change to the messages seen before or after it."""
+        """Make the filter of changes: to messages seen before or after each."""
         if self._scope.whole:
             return lambda change: change
         before = self.view

@@ -67,7 +67,7 @@ class ScopedMailboxes:
         return self._boxes.id(real)
 
     def expand(self, name: str) -> str:
-        """Return what a control message means by a path; upasfs(4)."""
+        """Expand a path in a control message; upasfs(4)."""
         return self._boxes.expand(name)
 
     async def open(self, path: str, name: str | None = None) -> ScopedMailbox:
@@ -107,7 +107,7 @@ class ScopedMailboxes:
         return self._boxes
 
     def follow(self, listener: Listener) -> "Follow":
-        """Return what tells listener the events of every mailbox, once begun."""
+        """Make the follower that tells listener the events of every mailbox."""
         return Follow(self, self._boxes, listener)
 
 

@@ -69,7 +69,7 @@ def _steps(box: ScopedMailbox) -> Iterator[list[int]]:
 async def _step(
     box: ScopedMailbox, numbers: list[int], finders: Finders, need: Need
 ) -> list[int]:
-    """Return which of those messages match; those that have gone do not."""
+    """Choose the messages that match; those that have gone do not."""
     found: list[int] = []
     todo = numbers
     for _ in range(2):  # the second time after a change of the store
@@ -85,7 +85,7 @@ async def _step(
 
 
 def _matching(items: list[Entity], finders: Finders) -> tuple[list[int], list[int]]:
-    """Return which match, and which could not be read where they were listed."""
+    """Choose the messages that match, and those not found where they were listed."""
     hits, stale = [], []
     for item in items:
         try:

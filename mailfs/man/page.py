@@ -22,7 +22,7 @@ Sections = dict[str, list[str]]
 
 
 def path(name: str) -> Path:
-    """Return where a page lies, as ``mailfs-fs.1`` or ``mailfs.4``."""
+    """Name the path of a page, as ``mailfs-fs.1`` or ``mailfs.4``."""
     return FOLDER / f"man{name.rpartition('.')[2]}" / name
 
 

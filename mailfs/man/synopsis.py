@@ -62,7 +62,7 @@ Places = Mapping[str, str]
 def read(
     verb: str, summary: str, parser: argparse.ArgumentParser, places: Places
 ) -> Synopsis:
-    """Return what a parser says of a verb; the option --help goes without saying."""
+    """Read a verb's synopsis from its parser; --help is left out."""
     options, operands, verbs = [], [], []
     for action in parser._actions:
         if isinstance(action, argparse._HelpAction) or action.help == HIDDEN:

@@ -141,7 +141,7 @@ def _with_headers(draft: Draft, author: Author) -> Draft:
 
 
 def _lists(draft: Draft, order: Order, author: Author) -> Lists:
-    """Return who gets the message, by field.
+    """List the recipients, by field.
 
     The headers file may blind-copy, even where the header names no recipients.
     """

@@ -30,7 +30,7 @@ _NEEDS_QUOTING = re.compile(rb"[^\n\t -<>-~]|[ \t](?=\n|\Z)")
 
 
 def tokens(random: Callable[[int], bytes]) -> Token:
-    """Return what makes tokens of so many random octets."""
+    """Make the source of tokens of so many random octets."""
     return lambda: "".join(chr(97 + octet % 26) for octet in random(_LETTERS))
 
 
@@ -145,7 +145,7 @@ def message(octets: bytes, more: bytes = b"") -> Entity | None:
 
 
 def ready(octets: bytes, name: str) -> Entity:
-    """Return what is a MIME part already, or raise MailfsError: it is none."""
+    """Take a MIME part as it stands.  Raises MailfsError if it is none."""
     octets = octets.replace(b"\r\n", b"\n")
     head = header.scan(octets)
     named = any(line[:8].lower() == b"content-" for line in head.lines)

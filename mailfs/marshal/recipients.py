@@ -19,7 +19,7 @@ _BAD = re.compile(r"[\x00-\x20\x7f,<>()]|\A\Z|\A@\Z")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 Expand = Callable[[str], list[str]]
-"""Return what a personal alias stands for, nothing if the word is none."""
+"""Expand a personal alias; nothing if the word is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def expanded(boxes: Iterable[Address], expand: Expand) -> tuple[Address, ...]:
 
 
 def _expansion(word: str, expand: Expand) -> list[str] | None:
-    """Return what a word finally stands for, None if it is no alias.
+    """Expand a word to its end; None if it is no alias.
 
     A word that stands for itself, or comes round to itself, is kept.
     """

@@ -239,7 +239,7 @@ def _decoder(name: str) -> codecs.IncrementalDecoder:
 
 @lru_cache(maxsize=512)
 def codec(label: str | None) -> str | None:
-    """Return what a label means, or None if it says nothing about octets over 127.
+    """Find the codec of a label; None if it says nothing about octets over 127.
 
     The result is another label, fit for decode and Transcoder.
     """

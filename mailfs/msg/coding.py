@@ -26,7 +26,7 @@ UU_LINE = 1 << 10  # octets looked at of one line; 62 are meant
 
 
 def kind(encoding: str) -> str:
-    """Return what an encoding's name means, by its beginning.
+    """Find an encoding by its name's beginning.
 
     One of base64, quoted-printable and x-uuencode, or the empty string for all that
     leave the octets alone.
@@ -67,7 +67,7 @@ class Decoder:
         self._step = None if make is None else make()
 
     def feed(self, octets: bytes, final: bool = False) -> bytes:
-        """Return what octets complete; final ends the body."""
+        """Decode the octets that are complete; final ends the body."""
         step = self._step
         if step is None:
             return octets

@@ -196,7 +196,7 @@ class _Words:
             take(*[g for g in token.groups() if g is not None][1:])
 
     def date(self, local: Local) -> Date | None:
-        """Return what was found, or None if day, month or year is missing."""
+        """Make the date, or None if day, month or year is missing."""
         hour, minute, second = self.clock or (0, 0, 0)
         if self.half and 1 <= hour <= 12:
             hour = hour % 12 + (12 if self.half == "pm" else 0)

@@ -51,7 +51,7 @@ def _field(line: bytes, hint: str | None) -> bytes:
 
 
 def _cut(line: bytes) -> int:
-    """Return where a long field is cut in two: within MAX_TEXT octets, in no word."""
+    """Choose the cut of a long field: within MAX_TEXT octets, in no word."""
     for blank in b"\n", b" ":
         at = line.rfind(blank, 1, MAX_TEXT)
         if at > 0:

@@ -164,7 +164,7 @@ def join(env: Envelope) -> str:
 
 
 def split(text: str) -> Envelope:
-    """Return what join() was given.  Raises ValueError if it cannot be that."""
+    """Undo join().  Raises ValueError for text that join() never makes."""
     values: list[Any] = text.split("\n")
     if len(values) != len(Envelope._fields):
         raise ValueError("not an envelope")

@@ -126,7 +126,7 @@ def show(box: Address) -> str:
 
 
 def _room(name: str) -> int:
-    """Return how long an encoded word may be, so that one fits beside the name."""
+    """Compute the length of an encoded word that fits beside the name."""
     return max(MAX_WORD - len(name) - 1, MAX_WORD // 2)
 
 

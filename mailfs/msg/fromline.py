@@ -144,7 +144,7 @@ def quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _begun(text: bytes) -> int:
-    """Return how many octets at the end may be the beginning of what is quoted."""
+    """Count the octets at the end that may begin a quoted line."""
     longest = range(min(len(_QUOTED) - 1, len(text)), 0, -1)
     return next((n for n in longest if _QUOTED.startswith(text[-n:])), 0)
 

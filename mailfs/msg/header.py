@@ -129,7 +129,7 @@ def settled(block: bytes, start: int, end: int, body: int) -> Header:
 
 
 def _forgotten(block: bytes) -> int | None:
-    """Return where a body begins in a block, None if it is header to the end."""
+    """Find the start of the body in a block; None if it is header to the end."""
     own = block.find(b"\n--")
     if own >= 0:
         head = Header(block[: own + 1], 0, own + 1, own + 1)

@@ -132,7 +132,7 @@ class _Parser:
             at += 1  # a line too long to be one
 
     def _meaning(self, text: bytes) -> tuple[int, bool]:
-        """Return which open part a line ``--text`` delimits, and if for the last time.
+        """Find the open part that a line ``--text`` delimits, and if for the last time.
 
         -1 if none.  An inner part's boundary goes before an outer one's.
         """
@@ -250,7 +250,7 @@ class _Parser:
 
 
 def _common(texts: Collection[bytes]) -> bytes:
-    """Return what all texts begin with; there must be one."""
+    """Find the common beginning of texts; there must be one."""
     first, last = min(texts), max(texts)
     for i, (a, b) in enumerate(zip(first, last, strict=False)):
         if a != b:
@@ -320,7 +320,7 @@ def dump(part: Part) -> bytes:
 
 
 def load(octets: bytes) -> Part:
-    """Return what dump() was given.  Raises ValueError if it cannot be that."""
+    """Undo dump().  Raises ValueError for octets that dump() never makes."""
     flat = json.loads(octets)
     if not isinstance(flat, list) or not flat or len(flat) % _FIELDS:
         raise ValueError("not a part tree")

@@ -36,7 +36,7 @@ class Window:
         return pattern.match(self.buffer, at - self.base, self.end - self.base)
 
     def find(self, octets: bytes, at: int) -> int:
-        """Return where octets, shorter than REACH, come next, or -1."""
+        """Find the next occurrence of octets, shorter than REACH, or -1."""
         while True:
             if not self.whole:
                 self._load(at, 1)

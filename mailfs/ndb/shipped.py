@@ -9,7 +9,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def path(name: str) -> Path:
-    """Return where a shipped file is: in the wheel, or at the top of a checkout."""
+    """Find a shipped file: in the wheel, or at the top of a checkout."""
     wheel = _PACKAGE / "_ndb" / name
     return wheel if wheel.exists() else _PACKAGE.parent / "ndb" / name
 

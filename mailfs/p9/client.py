@@ -295,7 +295,7 @@ class Client:
         self._line.msize = reply.msize
 
     def _unit(self, iounit: int) -> int:
-        """Return how many octets one read or write may carry."""
+        """Compute the octets that one read or write may carry."""
         room = self._line.msize - IOHDRSZ
         return min(iounit, room) if iounit else room
 
@@ -387,7 +387,7 @@ class OpenFile(io.RawIOBase):
         return offset
 
     def tell(self) -> int:
-        """Return where the next read or write is."""
+        """Tell the offset of the next read or write."""
         return self._offset
 
     def stat(self) -> Stat:

@@ -404,7 +404,7 @@ def _names(data: bytes, pos: int, end: int, count: int) -> list[str]:
 
 
 def _step(file: File, name: str) -> Later[File]:
-    """Return what name leads to in a directory; . is the directory itself."""
+    """Walk to a name in a directory; . is the directory itself."""
     if not file.qid[0] & QTDIR:
         raise Refused(ENOTDIR)
     return file if name == "." else file.walk(name)
@@ -413,7 +413,7 @@ def _step(file: File, name: str) -> Later[File]:
 async def _steps(
     later: Awaitable[File], names: list[str], flat: list[int]
 ) -> File | None:
-    """Return where names lead from later, or None if they stop short of the last.
+    """Walk names one after the other; None if the walk stops short of the last.
 
     The integers of each qid passed are added to flat.
     """

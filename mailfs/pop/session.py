@@ -152,14 +152,14 @@ class Pop3Session:
         return found
 
     def sizes(self) -> dict[int, int]:
-        """Return how many octets each message has, as the server counts."""
+        """List each message's size in octets, as the server counts."""
         text = self._listing(b"LIST")
         if text is None:
             raise PopError(self.wire.server, "no listing")
         return {int(m[1]): int(m[2]) for m in _ROW.finditer(text)}
 
     def sizes_of(self, numbers: Sequence[int]) -> dict[int, int]:
-        """Return how many octets some messages have."""
+        """List the sizes of some messages in octets."""
         if len(numbers) > SINGLES:
             every = self.sizes()
             return {n: every[n] for n in numbers if n in every}

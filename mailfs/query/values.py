@@ -25,7 +25,7 @@ may be beyond the month's last.  Raises OverflowError or ValueError."""
 
 
 def midnight(year: int, month: int, day: int) -> float:
-    """Return when a day begins here."""
+    """Compute the local start of a day, in seconds since the epoch."""
     return time.mktime((year, month, day, 0, 0, 0, 0, 0, -1))
 
 

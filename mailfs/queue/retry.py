@@ -24,12 +24,12 @@ class Times:
     tried: float | None = None  # None: never
 
     def age(self, now: float) -> float:
-        """Return how long it has been queued, in seconds."""
+        """Compute the time in the queue, in seconds."""
         return now - self.queued
 
 
 def due(times: Times, name: str) -> float:
-    """Return when the next attempt may begin; name seeds the jitter."""
+    """Compute the time of the next attempt; name seeds the jitter."""
     if times.tried is None:
         return times.queued
     wait = (times.tried - times.queued) * GROWTH

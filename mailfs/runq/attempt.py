@@ -329,7 +329,7 @@ class QueueWorker:
 
 
 def explain(fates: Sequence[Fate], dest: str, now: float) -> str:
-    """Return what goes into the errors file: when, where, and who did not get it."""
+    """Make the text for the errors file: when, where, and who did not get it."""
     lines = [f"{unixdate(int(now))} connect to {dest}:"]
     for fate in fates:
         if not fate.ok:

@@ -224,7 +224,7 @@ class Drain:
         return min((when - now for when in times if when > now), default=turn)
 
     def _give_up(self) -> bool:
-        """Return what has waited too long for a host that is down; True if any has."""
+        """Give up what has waited too long for a host that is down; True if any has."""
         now, rules = self._clock(), self._worker.rules
         forlorn = self._hosts.forlorn(lambda e: rules.over(Times(e.queued), now))
         for entry, why in forlorn:

@@ -65,7 +65,7 @@ class RunqOrder:
 
 
 def drain(site: Site, order: RunqOrder, trace: Trace = lambda line: None) -> Drain:
-    """Return what drains a queue.  Raises OSError if the command cannot be read."""
+    """Make the drain of a queue.  Raises OSError if the command cannot be read."""
 
     def client(options: Options) -> SmtpClient:
         return make.client(site, options, cache=where.cache(), trace=trace)

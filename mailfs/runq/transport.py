@@ -82,7 +82,7 @@ def recipients(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def host(words: Sequence[str]) -> str:
-    """Return what messages have to share to be for the same host."""
+    """Make the key that messages for the same host share."""
     return words[2]
 
 
@@ -248,7 +248,7 @@ def _tail(path: Path, start: int) -> str:
 def choose(
     site: Site, path: Path, client: Callable[[Options], SmtpClient]
 ) -> Transport:
-    """Return what does as the command at path: in process if it is a plain remotemail.
+    """Make the transport of the command at path: in process for a plain remotemail.
 
     Raises OSError if the command cannot be read.
     """

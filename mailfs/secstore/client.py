@@ -35,7 +35,7 @@ Dial = Callable[[], socket.socket]
 
 
 def dial(address: str) -> Dial:
-    """Return what connects to an address: a host, or ``tcp!HOST[!PORT]``.
+    """Make the dialler of an address: a host, or ``tcp!HOST[!PORT]``.
 
     Raises UsageError now, and SecstoreError when the server cannot be reached.
     """
@@ -198,7 +198,7 @@ class SecstoreSession:
         return self._conn.read_all(int(text))
 
     def list(self) -> list[StoredFile]:
-        """Return what is stored.  Raises SecstoreError."""
+        """List the stored files.  Raises SecstoreError."""
         raw = self._stored(".", MAX_LISTING)
         try:
             return parse_listing(raw.decode())
@@ -210,7 +210,7 @@ class SecstoreSession:
         return any(e.name == name for e in self.list())
 
     def read(self, name: str) -> tuple[SealFormat, bytes]:
-        """Return how a file is stored, and its clear octets.
+        """Fetch a file: the form it is stored in, and its clear octets.
 
         The form is proven: the password has opened it that way.  Raises FileMissing,
         after which the server has hung up, Unreadable and SecstoreError.

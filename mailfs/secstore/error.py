@@ -16,6 +16,6 @@ class WrongPassword(SecstoreError):
 
 
 def shown(raw: bytes) -> str:
-    """Return what a peer wrote, fit for a terminal: one line, bounded."""
+    """Make a peer's text fit for a terminal: one line, bounded."""
     text = raw[:200].decode("utf-8", "replace")
     return "".join(c if c.isprintable() else "?" for c in text)

@@ -118,7 +118,7 @@ class Records:
         return (0x8000 | len(payload)).to_bytes(HEADER, "big") + payload
 
     def size(self, header: bytes) -> int:
-        """Return how many octets follow a header.  Raises SecstoreError for its count.
+        """Read the count of octets in a header.  Raises SecstoreError.
 
         The count is a stranger's until the login, so it is bounded before anything is
         read.

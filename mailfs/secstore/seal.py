@@ -70,7 +70,7 @@ def seal_plan9(data: bytes, password: Secret, random: Random) -> bytes:
 
 
 def unseal(stored: bytes, password: Secret, owner: str, name: str) -> bytes:
-    """Return what a file of either form holds.  Raises Unreadable."""
+    """Decrypt a file of either form.  Raises Unreadable."""
     if form(stored) is SealFormat.PLAN9:
         return _unseal_plan9(stored, password)
     if len(stored) < OVERHEAD:

@@ -70,7 +70,7 @@ class Shelf:
         self._folder = folder
 
     def entries(self) -> list[StoredFile]:
-        """Return what is stored, by name.  Raises SecstoreError and OSError."""
+        """List the stored files by name.  Raises SecstoreError and OSError."""
         found: list[StoredFile] = []
         for path in sorted(self._folder.iterdir()):
             if not good_name(path.name) or not path.is_file():

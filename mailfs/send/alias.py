@@ -28,7 +28,7 @@ Entries = dict[str, list[str]]
 
 
 def lookup(site: Site, name: str, lists: str = LISTS) -> list[str]:
-    """Return what a name stands for, ``local!NAME`` if nothing else.
+    """Expand a name; ``local!NAME`` if it is no alias.
 
     An alias that leads back to its own name means the local mailbox.  A name with
     ``!`` is not looked up.  Raises MailfsError or OSError if a file cannot be read.

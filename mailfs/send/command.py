@@ -43,7 +43,7 @@ class CommandOutcome:
 
 
 def verb(name: str) -> str | None:
-    """Return which of our verbs a rule's program is, None if it is no such."""
+    """Find the verb that a rule's program is; None if it is none of ours."""
     for prefix in _UPAS:
         if name.startswith(prefix):
             return name.removeprefix(prefix)

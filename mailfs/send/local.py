@@ -136,7 +136,7 @@ def _pipeto(path: Path) -> os.stat_result | None:
 
 
 def _other(folder: os.stat_result) -> tuple[int, int] | None:
-    """Return whose a mail directory is, if we are root and it is another's."""
+    """Find the owner of a mail directory, if we are root and it is another's."""
     if os.geteuid() != 0 or folder.st_uid == 0:
         return None
     return folder.st_uid, folder.st_gid

@@ -99,7 +99,7 @@ class Attempt:
         return self._ask()
 
     def _parts(self, response: bytes) -> list[bytes]:
-        """Return what the factotum takes one by one: CRAM's user, then its digest."""
+        """Split a response as the factotum takes it: CRAM's user, then its digest."""
         return response.rsplit(b" ", 1) if self._digest else [response]
 
     def _ask(self) -> bytes | None:

@@ -98,7 +98,7 @@ def wait(
     seconds: float = WAIT,
     clock: Callable[[], float] = time.monotonic,
 ) -> Arrived | None:
-    """Return where the mail has arrived, None if it has not in time.
+    """Find the mailbox where the mail has arrived; None if it has not in time.
 
     Meanwhile say what the queue has to complain of, once each; what was refused for
     good since the mark is not waited for.
@@ -121,7 +121,7 @@ def wait(
 
 
 def mark(site: Site) -> int:
-    """Return how many octets smtp.fail has, for failed to look behind them."""
+    """Tell the size of smtp.fail in octets, for failed to look behind them."""
     try:
         return (site.root / FAILURES).stat().st_size
     except OSError:

@@ -48,7 +48,7 @@ class Named:
 
 
 def urls(address: str) -> list[str]:
-    """Return where the domain of an address may have its file."""
+    """List the URLs where the domain of an address may have its file."""
     local, _, domain = address.rpartition("@")
     told = quote(f"{local}@{domain}")
     return [url.format(domain=domain, address=told) for url in OWN]

@@ -53,7 +53,7 @@ class Daemons:
         return True
 
     def log(self, name: str) -> Path:
-        """Return where one that is started here writes what it has to say."""
+        """Name the log of a server that is started here."""
         return self.root / "sys" / "log" / f"{name}.err"
 
     def start(self, name: str) -> None:
@@ -100,7 +100,7 @@ def _reason(log: Path, begin: int) -> str:
 
 
 def _mailfs() -> list[str]:
-    """Return what runs mailfs: the command beside our interpreter, else the module."""
+    """Choose the command for mailfs: beside our interpreter, else the module."""
     beside = Path(sys.executable).with_name("mailfs")
     if os.access(beside, os.X_OK):
         return [str(beside)]
@@ -200,7 +200,7 @@ def _systemd(word: str) -> str:
 
 
 def unit_folder() -> Path:
-    """Return where a user's units lie; systemd.unit(5)."""
+    """Name the folder of a user's units; systemd.unit(5)."""
     base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(base) / "systemd" / "user"
 

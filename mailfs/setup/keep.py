@@ -56,7 +56,7 @@ def choose(
     user: str,
     secstore: Callable[[], "keeper.Keeper"],
 ) -> Kept:
-    """Return what keeps keys at a place, one of ROWS.  Raises MailfsError."""
+    """Make the keeper of keys at a place, one of ROWS.  Raises MailfsError."""
     if where == FILE:
         file = KeyFile(keyfile.path(root, user))
         file.load()  # refused now rather than later

@@ -67,7 +67,7 @@ class Logins:
         self._password(one, user, attempt)
 
     def _choose(self, one: MailServer, user: str) -> str:
-        """Return how to log in, asked once unless what is there does for one only."""
+        """Choose the way to log in, asked once unless it serves one server only."""
         known = any(_suits(attrs, one, user) for attrs in self._listed())
         if self._way == KEY and not known:
             return PASSWORD
@@ -179,7 +179,7 @@ def _word(text: str) -> str:
 
 
 def _side(one: MailServer) -> str:
-    """Return what passwords given beforehand call the server."""
+    """Name the server as passwords given beforehand do."""
     return "smtp" if one.kind == "smtp" else "imap"
 
 

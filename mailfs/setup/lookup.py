@@ -35,7 +35,7 @@ class Found:
 
 
 def preset(one: Provider, address: str, source: str) -> Found:
-    """Return what the table says."""
+    """Find a provider in the table."""
     local = address.rpartition("@")[0]
     user = local if one.user == LOCAL else address
     if one is OWN:
@@ -52,7 +52,7 @@ class Lookup:
         self._patience = patience
 
     def find(self, address: str) -> Found:
-        """Return what can be found out about an address, OWN if nothing."""
+        """Find the provider of an address; OWN if none is known."""
         domain = address.rpartition("@")[2]
         known = provider.of_domain(domain)
         if known is not None:

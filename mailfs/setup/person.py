@@ -98,7 +98,7 @@ class Interview:
         self.person.say(text)
 
     def text(self, key: str, prompt: str, default: str, check: Callable[[str], T]) -> T:
-        """Return what check makes of the answer.
+        """Ask until check accepts the answer, and give its value.
 
         While it raises MailfsError a person is told so and asked again.
         """

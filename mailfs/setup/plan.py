@@ -60,7 +60,7 @@ class Settings:
 
 
 def changes(site: Site, told: Settings) -> list[FileChange]:
-    """Return what has to change, in the order in which it should.
+    """List the changes, in their order.
 
     What others need comes first: killed in the middle, no file names what is not
     there yet.

@@ -51,7 +51,7 @@ class Present:
 
 
 def present(site: Site) -> Present:
-    """Return what the files below a site's root say.
+    """Read the configuration below a site's root.
 
     Raises MailfsError or OSError if one cannot be read.
     """

@@ -144,7 +144,7 @@ def _reach(one: MailServer) -> None:
 
 
 def find(interview: Interview, world: SetupWorld, address: str) -> Found:
-    """Return what is known of the servers of an address."""
+    """List the known servers of an address."""
     given = interview.given.pop("provider", "")
     if given:
         one = provider.named(given)

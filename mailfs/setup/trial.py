@@ -34,7 +34,7 @@ class TrialRefused(MailfsError):
 
 
 def vouching(agreed: Sequence[tuple[bytes, str]], usual: Vouch) -> Vouch:
-    """Return what vouches for the certificates, DER, that a person trusts at a host."""
+    """Make the trust in the certificates, DER, that a person accepts at a host."""
 
     def vouch(chain: Sequence[bytes], host: str) -> None:
         if (chain[0], host) not in agreed:
@@ -79,7 +79,7 @@ def _pop(server: MailServer, user: str, agent: Factotum, trust: Trust) -> str:
 
 
 def options(server: MailServer, user: str, domain: str) -> Options:
-    """Return how smtp is to reach a server; no user: without a login."""
+    """Make smtp's options for a server; no user: without a login."""
     implicit = server.service == "submissions" and server.port not in (0, 465)
     return Options(
         auth=bool(user),

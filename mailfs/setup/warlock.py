@@ -147,7 +147,7 @@ class Warlock:
     def _mailbox(
         self, now: Present, places: Places, one: MailServer, user: str, told: Settings
     ) -> tuple[str, str]:
-        """Return what the mailbox is called, and its path."""
+        """Name the mailbox, and its path."""
         if places.before is not None:
             usual = places.before.name
         elif "mbox" not in now.names:
@@ -193,7 +193,7 @@ class Warlock:
     # Keys
 
     def _keeping(self, logins: Logins) -> keep.Kept:
-        """Return where keys are kept; nowhere new if there are no new ones."""
+        """Choose the keeper of keys; nowhere new if there are no new ones."""
         world = self.world
         if not logins.lines:
             self.interview.given.pop("keys", None)

@@ -48,7 +48,7 @@ class Site:
         return self.root / "mail" / "box" / user
 
     def path(self, name: str) -> Path:
-        """Return what a path in a rule or a list means; relative ones lie in lib.
+        """Resolve a path in a rule or a list; relative ones lie in lib.
 
         ``/mail``, ``/sys``, ``/lib``, ``/adm`` and ``/rc`` are below the root; other
         absolute paths are the system's own.

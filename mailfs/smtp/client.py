@@ -169,7 +169,7 @@ class SmtpClient:
             self.log.write("smtp", text)
 
     def _destination(self, text: str) -> tuple[Dial, bool]:
-        """Return where to go, and whether that is a gateway.
+        """Choose the destination, and tell whether it is a gateway.
 
         ``$attr`` is an attribute of this machine in the database, as in ``net!$smtp``.
         """

@@ -45,7 +45,7 @@ def matches(record: TLSA, cert: bytes) -> bool:
 
 
 def voucher(records: Sequence[TLSA], names: Sequence[str]) -> Vouch:
-    """Return what speaks for a chain: one of the usable records.
+    """Find the usable record that vouches for a chain.
 
     names are those an anchored certificate may have: the server's and the domain's.
     With usage DANE-EE neither names nor dates count; RFC 7672 section 3.1.1.

@@ -78,7 +78,7 @@ class Opener:
         return self._open(target, CLEAR, limit)
 
     def _demand(self, target: Target) -> Demand:
-        """Return what a target must prove."""
+        """Find the TLS demands on a target."""
         if target.tlsa:
             if dane.usable(target.tlsa):
                 names = (target.host, target.domain)
@@ -171,7 +171,7 @@ class Opener:
 
 
 def greeting_name(helo: str, sock: socket.socket) -> str:
-    """Return what to say EHLO with: our name, or our address if that has no dot.
+    """Choose the name for EHLO: our name, or our address if that has no dot.
 
     RFC 5321 section 4.1.4.
     """

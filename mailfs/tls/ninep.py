@@ -17,7 +17,7 @@ SERVICE = "t9fs"  # 9front's name for 9P over TLS
 def dialler(
     root: Path, own: Keypair | None = None
 ) -> Callable[[DialString, float | None], socket.socket]:
-    """Return what dials any address, with TLS where it says so.
+    """Make the dialler of any address, with TLS where it says so.
 
     The server is trusted by the thumbprints in sys/lib/tls/9fs or by the CAs; we are
     known to it by own, else by the certificate that lies below root, else by none.

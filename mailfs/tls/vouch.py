@@ -103,7 +103,7 @@ def _objection(
 
 
 def _flight(chain: Sequence[bytes], cipher: bytes) -> bytes:
-    """Return what a server would send first; RFC 5246 sections 7.4.1.3 and 7.4.2."""
+    """Make a server's first records; RFC 5246 sections 7.4.1.3 and 7.4.2."""
     version, random, session, compression = b"\x03\x03", bytes(32), b"\0", b"\0"
     extensions = _sized(_SECURE_RENEGOTIATION, 2)
     hello = version + random + session + cipher + compression + extensions

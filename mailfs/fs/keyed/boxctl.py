@@ -51,7 +51,7 @@ async def _save(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> Non
 
 
 def _junk_of(box: ScopedMailbox) -> str:
-    """Return where junk goes: in an account, where its server says."""
+    """Name the folder for junk: in an account, the server's."""
     return JUNK if box.sibling(JUNK) is None else SERVERS_JUNK
 
 

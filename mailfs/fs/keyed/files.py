@@ -34,7 +34,7 @@ def ctime(epoch: int) -> str:
 
 
 def _values(item: Entity) -> Envelope:
-    """Return what the header of the message says that an item speaks of."""
+    """Read the envelope of the message that an item speaks of."""
     said = voice(item)
     return _NOBODY if said is None else said.envelope
 

@@ -117,7 +117,7 @@ class Outbox(File):
         return LetterFile(self, letter), LetterHandle(self.post, letter, mode)
 
     def table(self) -> str:
-        """Return what the file status shows."""
+        """Show the file status."""
         return "".join(map(_row, self.post))
 
 
@@ -154,7 +154,7 @@ class Report(File):
         return self._qid
 
     def octets(self) -> bytes:
-        """Return what reading shows."""
+        """Show the file's text."""
         return self._text().encode("utf-8", "replace")
 
     def stat(self) -> Stat:

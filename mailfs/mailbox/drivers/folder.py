@@ -94,7 +94,7 @@ class Table:
         self.flags.insert(at, row.flags)
 
     def place(self, row: FolderRow, order: Callable[[str], str | int]) -> int:
-        """Return where a message belongs; order gives Row.order for a key."""
+        """Make a message's row; order gives Row.order for a key."""
         at = bisect_left(self.dates, row.date)
         while (
             at < len(self.keys)
@@ -233,7 +233,7 @@ class Look(NamedTuple):
 
 
 def signature_of(paths: Iterable[str], names: FolderNames) -> str:
-    """Return what changes when entries of the directories do.
+    """Make a signature that changes when entries of the directories do.
 
     Raises FileNotFoundError, PermissionError and the like.
     """

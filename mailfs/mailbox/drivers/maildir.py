@@ -383,7 +383,7 @@ class Maildir(FolderDriver):
 
 
 def delivery() -> str:
-    """Return what tells one delivery from all others; maildir(5)."""
+    """Make a name unique to one delivery; maildir(5)."""
     now = time.time_ns() // 1000 % 1_000_000
     name = host().replace("/", "\\057").replace(":", "\\072")
     return f"M{now}P{os.getpid()}Q{next(_deliveries)}.{name.replace(',', '_')}"

@@ -85,7 +85,7 @@ def _as_owner(method: F) -> F:
 
 
 def owner_of(path: str, place: Place) -> tuple[int, int] | None:
-    """Return whom to act as for a mailbox: the user, or ourselves where it is ours.
+    """Choose the user to act as for a mailbox: its owner, or ourselves.
 
     It is ours if root or we own it and the directory it is in: then its user could not
     put anything in its place.
@@ -100,7 +100,7 @@ def owner_of(path: str, place: Place) -> tuple[int, int] | None:
 
 
 def owners_of(place: Place, owner: tuple[int, int] | None) -> frozenset[int] | None:
-    """Return whose files are believed in a mailbox; None for everybody's."""
+    """Name the owner whose files are believed in a mailbox; None for anybody's."""
     if place.owner is None or owner is None:
         return None
     ours = set() if os.geteuid() == 0 else {os.geteuid()}

@@ -155,7 +155,7 @@ def _read(
 
 
 def _saved(results: Results, uids: list[int]) -> list[int]:
-    """Return what SAVE keeps; RFC 5182 section 2.4."""
+    """Choose the messages that SAVE keeps; RFC 5182 section 2.4."""
     names = results.names or frozenset()
     if names & {"ALL", "COUNT"} or not names & {"MIN", "MAX"}:
         return uids

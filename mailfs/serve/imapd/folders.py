@@ -253,7 +253,7 @@ class Folders:
             self.note(name, use=use, subscribed=True)
 
     def _subscribed(self) -> list[str]:
-        """Return what imap4d(8)'s list has, less its first line."""
+        """Read imap4d(8)'s list, less its first line."""
         try:
             with open(f"{self.base}/{_SUBSCRIBED}", "rb") as file:
                 text = file.read(_MAX_SUBSCRIBED).decode("utf-8", "replace")

@@ -164,7 +164,7 @@ class _Compiler:
 
 
 def _cost(key: Key) -> int:
-    """Return how much a key reads, roughly."""
+    """Estimate the octets that a key reads."""
     match key:
         case c.Field() | c.Arrived(sent=True) | c.Size():
             return 1
@@ -192,7 +192,7 @@ def sent_day(header: Header, arrived: int) -> int:
 
 
 def sent(header: Header) -> date.Date | None:
-    """Return what a header's Date: says, None if it says nothing."""
+    """Read the date of a header's Date: field; None if it has none."""
     raw = header.raw(b"date")
     return None if raw is None else date.parse(raw, date.utc)
 

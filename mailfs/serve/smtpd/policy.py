@@ -87,7 +87,7 @@ class Policy:
         return self._name or self.tables.conf.defaultdomain or self.site.names.domain
 
     def client(self, shown: str, address: Address | None) -> Client:
-        """Return what is known of a client that has just come."""
+        """Describe a client that has just come."""
         trusted = address is None or address in self.tables.conf.ournets
         action = None if trusted else self.tables.blocked.peer(address)
         return Client(shown, address, trusted, action)

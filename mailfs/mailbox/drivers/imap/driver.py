@@ -106,7 +106,7 @@ class Imap(RemoteDriver):
     # What is known without the server.
 
     def signature(self) -> str:
-        """Return what is known of the folder; no question is asked."""
+        """Describe the folder without asking the server."""
         if self._news or self._state is None or not self.line.fresh or self._due():
             return "news"
         return str(self._state)
@@ -134,7 +134,7 @@ class Imap(RemoteDriver):
         return RemoteStore(self._owner, self.fetch)
 
     def _named(self, now: SyncState) -> str:
-        """Return what tells the folder, as long as its uids mean the same."""
+        """Make the folder's identity, the same as long as its uids mean the same."""
         return f"{self.account.host}/{now.user}/{self.folder}/{now.validity}"
 
     def digest(self, key: Key) -> bytes:
@@ -563,7 +563,7 @@ class Imap(RemoteDriver):
 
 
 def _named(sync: Sync, session: ImapSession | None) -> str:
-    """Return which messages have no row, as far as the server told."""
+    """List the messages that have no row, as far as the server told."""
     words = [f"uid {uid}" for uid in islice(sync.unlisted, SHOWN)]
     rejected = {} if session is None else session.rejected
     words += [f"message {n}: {why}" for n, why in islice(rejected.items(), SHOWN)]

@@ -78,7 +78,7 @@ _ALL = System.ANSWERED | System.DELETED | System.DRAFT | System.FLAGGED | System
 
 
 def trash_of(session: ImapSession, folder: str) -> str:
-    """Return where deleted messages of a folder go; empty: they are expunged."""
+    """Name the folder for deleted messages; empty: they are expunged."""
     trash = special(session.folders(), TRASH)
     return "" if trash is None or trash.name == folder else trash.name
 

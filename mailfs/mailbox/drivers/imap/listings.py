@@ -73,7 +73,7 @@ def row(uids: Sequence[int], uid: int) -> int | None:
 def listing(
     columns: FetchedColumns, seed: int, now: SyncState, store: MessageReader
 ) -> Listing:
-    """Return what a folder holds; columns by ascending uid, seed as base() gives it."""
+    """List a folder: columns by ascending uid, seed as base() gives it."""
     uids = columns.uids
     return Listing(
         signature=str(now),

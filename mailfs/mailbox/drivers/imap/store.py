@@ -31,12 +31,12 @@ class RemoteStore(MessageReader):
         return self._owner.has(key, start, self._end(key, end))
 
     def length(self, key: Key, size: int, ident: int) -> int:
-        """Return how long the message is, as far as anybody knows."""
+        """Tell the message's length in octets, as far as it is known."""
         known = self._owner.length(key)
         return size if known is None else known
 
     def _end(self, key: Key, end: int) -> int:
-        """Return where a range ends; beyond any message if nobody knows yet."""
+        """Tell the end of a range; beyond any message while the length is unknown."""
         if end >= 0:
             return end
         length = self._owner.length(key)
@@ -60,7 +60,7 @@ class RemoteStore(MessageReader):
         return octets
 
     def measure(self, key: Key, size: int, ident: int) -> int:
-        """Return how long the message is for certain; servers' sizes may be wrong.
+        """Tell the message's true length in octets; servers' sizes may be wrong.
 
         Its beginning, which is what is read first, comes along.
         """
@@ -73,7 +73,7 @@ class RemoteStore(MessageReader):
         return self.length(key, size, ident)
 
     def _step(self, key: Key, start: int, end: int) -> int:
-        """Return how much to fetch: more each time if one reads on."""
+        """Choose the octets to fetch: more each time if one reads on."""
         edge, step = self._steps.pop(key, (-1, LEAST // 2))
         step = min(2 * step, MOST) if start == edge else LEAST
         step = max(step, end - start)

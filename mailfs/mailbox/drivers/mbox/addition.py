@@ -47,7 +47,7 @@ class Note:
 
 
 def note_path(root: Path, mailbox: str) -> str:
-    """Return where the note of the mailbox at a real path is."""
+    """Name the note of the mailbox at a real path."""
     name = sha256(os.fsencode(mailbox)).hexdigest()[:32]
     return str(root / "mail" / "tmp" / f"{name}.addition")
 
@@ -167,7 +167,7 @@ def _read(fd: int) -> tuple[Note | None, int]:
 
 
 def _common(a: int, at_a: int, b: int, at_b: int, size: int) -> int:
-    """Return how many octets of two files are the same, from those offsets on."""
+    """Count the octets that two files have in common, from those offsets on."""
     done = 0
     while done < size:
         count = min(_PIECE, size - done)

@@ -42,7 +42,7 @@ _TAIL = 16  # octets at the end in which newlines do not count to the body
 
 
 def hint_of(weak: int) -> int:
-    """Return what the flags file knows of a weak identity: that of the From_ line."""
+    """Make the flags file's weak identity: that of the From_ line."""
     return weak & 0xFFFFFFFF
 
 
@@ -85,7 +85,7 @@ def stamped(message: Octets, flags: Flag) -> Iterator[bytes]:
 
 
 def _header_of(message: Octets) -> tuple[int, bytes]:
-    """Return where a message's header ends, and what a line behind it needs first."""
+    """Find a header's end, and the octets that a line behind it needs first."""
     want = LOOK
     while True:
         data = message.read(0, want)

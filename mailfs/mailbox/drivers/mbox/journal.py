@@ -48,7 +48,7 @@ class Plan:
 
 
 def journal_path(root: Path, mailbox: str) -> str:
-    """Return where the journal of the mailbox at a real path is."""
+    """Name the journal of the mailbox at a real path."""
     name = sha256(os.fsencode(mailbox)).hexdigest()[:32]
     return str(root / "mail" / "tmp" / f"{name}.journal")
 

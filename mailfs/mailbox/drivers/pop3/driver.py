@@ -399,7 +399,7 @@ class Pop3(RemoteDriver):
         self._due = True
 
     def state(self) -> Sequence[tuple[str, str]]:
-        """Return what there is to know of the server."""
+        """List the server's status, as names and values."""
         line = self.line
         session = line.session
         rows = [

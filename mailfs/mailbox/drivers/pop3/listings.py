@@ -33,7 +33,7 @@ def keys_of(listing: Listing | None) -> list[str]:
 
 
 def state_of(listing: Listing) -> str:
-    """Return what differs where other messages are there."""
+    """Make the signature of a listing, another one where messages differ."""
     text = "\n".join(keys_of(listing)).encode()
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 
@@ -53,7 +53,7 @@ def picked(old: Listing, rows: Sequence[int]) -> Listing:
 
 
 def arrival(head: bytes | None, now: int) -> int:
-    """Return when a message came, by its topmost Received or its Date; else now."""
+    """Tell a message's arrival, by its topmost Received or its Date; else now."""
     if head is None:
         return now
     fields = header.scan(head)

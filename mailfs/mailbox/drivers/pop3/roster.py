@@ -46,7 +46,7 @@ class Roster:
         return next(reversed(self.numbers.items()))
 
     def without(self, keys: Iterable[str]) -> "Roster":
-        """Return how the server will number the rest in the next session."""
+        """Compute the numbers of the remaining messages in the next session."""
         gone = set(keys)
         kept = [key for key in self.numbers if key not in gone]
         numbers = {key: n for n, key in enumerate(kept, 1)}

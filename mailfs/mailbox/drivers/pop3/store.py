@@ -35,7 +35,7 @@ class PopStore(MessageReader):
         return self.has(key, 0, 0, -1)
 
     def length(self, key: Key, size: int, ident: int) -> int:
-        """Return how long the message is, as far as anybody knows."""
+        """Tell the message's length in octets, as far as it is known."""
         large = self._large.get(key)
         if large is not None:
             return len(large)
@@ -43,7 +43,7 @@ class PopStore(MessageReader):
         return size if known is None else known
 
     def measure(self, key: Key, size: int, ident: int) -> int:
-        """Return how long the message is for certain; the server's word is not."""
+        """Tell the message's true length in octets; the server's is a claim."""
         if key not in self._large and self.owner.length(key) is None:
             self._get(key, size, ident)
         return self.length(key, size, ident)
