@@ -62,8 +62,7 @@ class FullText:
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()  # of what follows and the list of connections
         self._known: tuple[array[int], array[int]] = (array("I"), array("q"))
-        self._seen: tuple[int, int] = (-1, -1)  # the state of the file that is known
-        self._writes = 0  # of ours
+        self._current = False  # whether that is all we have written
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             if self._db.execute("pragma user_version").fetchone()[0] == VERSION:
@@ -96,7 +95,7 @@ class FullText:
                 for statement in _TABLES.split(";\n"):
                     db.execute(statement)
                 db.execute(f"pragma user_version={VERSION}")
-        self._seen = (-1, -1)
+        self._current = False
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -120,10 +119,10 @@ class FullText:
         try:
             yield
         except BaseException:
+            self._current = False
             db.execute("rollback")
             raise
         db.execute("commit")
-        self._writes += 1
 
     def put(self, docs: Iterable[tuple[int, int, Document]]) -> None:
         """Add messages: number, identity as 64 bits, document; within a transaction."""
@@ -139,6 +138,7 @@ class FullText:
                     "update doc set ident=?, stale=stale or ? where number=?",
                     (_signed(ident), stale, number),
                 )
+                self._current = False
                 continue
             db.execute(
                 _PUT,
@@ -154,6 +154,7 @@ class FullText:
                 ),
             )
             db.execute("insert into words(rowid, word) values (?,?)", (number, words))
+            self._note(number, _signed(ident))
 
     def optimize(self) -> None:
         """Merge what was added in pieces; the file gets smaller and faster."""
@@ -176,13 +177,14 @@ class FullText:
         known, stand = self._rows()
         if known == numbers and stand == signed:
             return []
-        at, end = 0, len(known)
+        same = _agreeing(known, numbers, stand, signed)
         missing: list[int] = []
-        if any(a > b for a, b in pairwise(numbers)):
+        if any(a > b for a, b in pairwise(numbers[same:])):
             found = dict(zip(known, stand, strict=True))
             pairs = zip(numbers, signed, strict=True)
             return [number for number, ident in pairs if found.get(number) != ident]
-        for number, ident in zip(numbers, signed, strict=True):
+        at, end = same, len(known)
+        for number, ident in zip(numbers[same:], signed[same:], strict=True):
             while at < end and known[at] < number:
                 at += 1
             if at == end or known[at] != number or stand[at] != ident:
@@ -192,9 +194,9 @@ class FullText:
     def _rows(self) -> "tuple[array[int], array[int]]":
         """Return numbers and identities of the rows that count, by number."""
         db = self._db
+        version = db.execute("pragma data_version").fetchone()[0]  # others' writes
         with self._lock:
-            seen = (db.execute("pragma data_version").fetchone()[0], self._writes)
-            if seen != self._seen or getattr(self._local, "seen", None) != seen:
+            if not self._current or getattr(self._local, "seen", None) != version:
                 numbers, idents = array("I"), array("q")
                 cursor = db.execute(
                     "select number, ident from doc where not stale order by number"
@@ -204,8 +206,19 @@ class FullText:
                     numbers.extend(n)
                     idents.extend(ident)
                 self._known = (numbers, idents)
-                self._seen = self._local.seen = seen
+                self._current = True
+                self._local.seen = version
             return self._known
+
+    def _note(self, number: int, ident: int) -> None:
+        """Add a row to those that are known; the newest come at the end."""
+        with self._lock:
+            numbers, idents = self._known
+            if numbers and number <= numbers[-1]:
+                self._current = False
+            elif self._current:
+                numbers.append(number)
+                idents.append(ident)
 
     def numbers(self, asked: Asked) -> set[int]:
         """Return the messages whose rows answer, and for a phrase all that may."""
@@ -235,6 +248,23 @@ class FullText:
         query = "select root from doc where messageid=?"
         row = self._db.execute(query, (messageid,)).fetchone()
         return None if row is None else str(row[0])
+
+
+def _agreeing(
+    known: "array[int]",
+    numbers: Sequence[int],
+    stand: "array[int]",
+    idents: "array[int]",
+) -> int:
+    """Return how many rows at the start are alike."""
+    low, high = 0, min(len(known), len(numbers))
+    while low < high:
+        mid = (low + high + 1) // 2
+        if known[low:mid] == numbers[low:mid] and stand[low:mid] == idents[low:mid]:
+            low = mid
+        else:
+            high = mid - 1
+    return low
 
 
 def _signed(ident: int) -> int:

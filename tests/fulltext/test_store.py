@@ -57,6 +57,19 @@ def test_put_and_ask(store: FullText) -> None:
     assert store.unknown(array("I", [9, 1, 4]), array("Q", [1, 7, 7])) == [4]
 
 
+def test_many_rows_agree_but_for_some(store: FullText) -> None:
+    with store.transaction():
+        store.put([(n, n * 3, letter(str(n))) for n in range(1, 200)])
+    numbers = array("I", [n for n in range(1, 203) if n % 10])
+    idents = array("Q", [n * 3 + (n == 57) for n in numbers])
+    assert store.unknown(numbers, idents) == [57, 201, 202]
+    with store.transaction():
+        store.put([(201, 603, letter("x")), (202, 606, letter("y"))])
+        store.put([(200, 600, letter("z"))])
+    assert store.unknown(numbers, idents) == [57]
+    assert store.unknown(array("I", [200]), array("Q", [600])) == []
+
+
 def test_another_process_is_seen(store: FullText) -> None:
     other = FullText(store.path)
     with other.transaction():
