@@ -28,6 +28,8 @@ VERB_KINDS: dict[tuple[str, str], str] = {
     ("9p", "ADDR"): "service",
     ("mount", "ADDR"): "service",
     ("fs", "ADDR[=ANAME]"): "service",
+    **{(verb, "ADDR"): "service" for verb in ("ls", "show", "search", "save")},
+    **{(verb, "MAILBOX"): NONE for verb in ("ls", "search")},  # names on the server
     ("secstore", "FILE"): NONE,  # names on the server
 }
 

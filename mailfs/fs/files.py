@@ -13,6 +13,7 @@ from mailfs.mailbox.message import Need
 from mailfs.mailbox.octets import Memory, Octets
 from mailfs.mailboxes import flags
 from mailfs.mailboxes.entity import Entity
+from mailfs.mailboxes.reading import readable
 from mailfs.msg import decoded
 
 NO_DIGEST = "<nildigest>"  # what 9front's upas/fs shows for a part
@@ -28,6 +29,7 @@ class FileRow:
     render: Callable[[Entity], Octets]
     length: Callable[[Entity], int] | None = None  # where rendering costs more
     mode: int = 0o444
+    slow: bool = False  # never rendered on the event loop
 
 
 def table(rows: dict[str, FileRow]) -> dict[str, FileRow]:
@@ -128,3 +130,9 @@ FILES = table(
     {name: FileRow(code, need, text(line)) for name, (code, need, line) in INFO.items()}
     | _OTHERS
 )
+
+# What upas/fs does not have: listed for attaches that ask for such names only.
+# How long they are is not told before they are read: a listing renders none of them.
+OURS: dict[str, FileRow] = {
+    "text": FileRow(30, Need.WHOLE, text(readable), lambda item: 0, slow=True),
+}

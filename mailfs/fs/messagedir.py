@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, Refused
 from mailfs.fs.codes import Code
-from mailfs.fs.files import FILES
+from mailfs.fs.files import FILES, OURS
 from mailfs.fs.files import FileRow as Row
 from mailfs.fs.node import (
     Attach,
@@ -95,11 +95,11 @@ class MessageDir(File):
 
     def rows(self) -> Mapping[str, Row]:
         """The files that are listed."""
-        return FILES
+        return FILES | OURS if self.attachment.everything else FILES
 
     def row(self, name: str) -> Row | None:
         """Find the file of that name, listed or not."""
-        return FILES.get(name)
+        return FILES.get(name) or OURS.get(name)
 
     def flags_handle(self) -> Handle:
         """Open the file flags to be written."""
@@ -232,6 +232,8 @@ class MessageFile(Writable):
         """Open it to be read, or flags of a message to be written."""
         access = mode & 3
         if access == OREAD and not mode & OTRUNC:
+            if self.row.slow:
+                return _later(self.dir, self.row.need, self._reader, apart=True)
             return when(self.dir, self.row.need, self._reader)
         if self.name != "flags" or not self.dir.item.top or access == OEXEC:
             raise Refused(EPERM)
@@ -309,12 +311,17 @@ def when(of: MessageDir, need: Need, job: Callable[[], T]) -> Later[T]:
     return _later(of, need, job)
 
 
-async def _later(of: MessageDir, need: Need, job: Callable[[], T]) -> T:
-    """Do job on the worker; if the store has changed, list it and try again."""
+async def _later(
+    of: MessageDir, need: Need, job: Callable[[], T], *, apart: bool = False
+) -> T:
+    """Do job on the worker; if the store has changed, list it and try again.
+
+    With apart it is done there even if all that it needs is at hand by now.
+    """
     box = of.item.box
     try:
         await box.prepare(of.item.message, need)
-        if of.item.ready(need):
+        if not apart and of.item.ready(need):
             return job()
         return await box.run(job)
     except Stale:

@@ -105,7 +105,7 @@ def terms(name: str, macro: str) -> set[str]:
 
 
 def test_tree_is_all_there() -> None:
-    assert terms("MESSAGE FILES", "Pa") == set(files.FILES)
+    assert terms("MESSAGE FILES", "Pa") == set(files.FILES | files.OURS)
     info = re.findall(r"^\.Pa (\S+)$", section("INFO"), re.MULTILINE)
     assert info == list(files.INFO)
     assert terms("CONTROL", "Cm") == set(rootctl.VERBS)
