@@ -3,6 +3,7 @@
 backoff   the times between attempts at what fails
 binding   the channel binding a TLS connection offers to SCRAM-PLUS
 deadline  total time and octets of one answer
+hidden    secrets that were sent, kept out of errors
 keys      which of the factotum's keys is meant for a server
 limit     how many connections the mailboxes of an account may have
 login     SASL and the older commands, best first, over one protocol's LoginCommands

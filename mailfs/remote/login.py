@@ -25,6 +25,7 @@ from mailfs.factotum.client import (
 from mailfs.factotum.client import Login as Password
 from mailfs.factotum.sasl import MECHANISMS, NONE, Binding, Mechanism, Sasl, choose
 from mailfs.remote import keys as choosing
+from mailfs.remote.hidden import Hidden
 from mailfs.remote.keys import KeyChoice, LoginTarget
 
 MAX_STEPS = 10  # messages of the server's in one exchange; SCRAM has two
@@ -160,10 +161,21 @@ class Login:
         self._keys = keys
         self._offer = offer
         self._used: Attrs = ()
+        self._hidden = Hidden()
         self._proven = False  # whether the server has seen proof of the password
 
     def run(self) -> LoggedIn:
-        """Log in; a refused key is asked for again where a person can answer."""
+        """Log in; a refused key is asked for again where a person can answer.
+
+        A server may repeat what it was sent; no error shows the secrets in that.
+        """
+        try:
+            return self._run()
+        except (MailfsError, OSError) as e:
+            self._hidden.scrub(e)
+            raise
+
+    def _run(self) -> LoggedIn:
         try:
             name = self._any()
         except _KeyDeclined as e:
@@ -278,6 +290,7 @@ class Login:
         row = MECHANISMS[name]
         first = sasl.initial()
         self._used = sasl.attrs()
+        self._hide(first or b"")
         answer, took = self._commands.begin(name, first)
         sent = int(took)
         held = None if took else first
@@ -288,6 +301,7 @@ class Login:
                 response, held = held, None
             else:
                 response = self._step(sasl, row, answer.text)
+            self._hide(response)
             answer = self._commands.respond(response)
             sent += 1
         else:
@@ -346,7 +360,11 @@ class Login:
         login = self._keys.getuserpasswd(template)
         self._used = (*without(parse(template), "user"), Attr("user", login.user))
         self._proven = True
+        self._hide(login.password.reveal())
         return self._commands.password(login)
+
+    def _hide(self, octets: bytes) -> None:
+        self._hidden.add(octets, user=value(self._used, "user") or "")
 
     def _delete_used(self) -> bool:
         """Delete the refused key, so that it is asked for; False if it is not there."""

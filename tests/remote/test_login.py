@@ -16,6 +16,7 @@ from mailfs.imap.session import ImapSession
 from mailfs.pop.account import Account as PopAccount
 from mailfs.pop.session import Pop3Session
 from mailfs.remote import keys as choosing
+from mailfs.remote.hidden import Hidden
 from mailfs.remote.keys import KeyChoice, LoginTarget
 from mailfs.remote.login import MAX_STEPS, UNPROVEN, unusable
 from mailfs.smtp.auth import authenticate
@@ -427,3 +428,50 @@ def test_words_about_a_mechanism(text: str, found: bool) -> None:
 )
 def test_loopback(host: str, near: bool) -> None:
     assert where.is_loopback(host) is near
+
+
+ECHOES = ["{}", "{} is not " + "x" * 400, "x" * 290 + " {}", '"{}"']
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("name", SIDES)
+def test_no_error_shows_what_a_server_repeats(
+    tmp_path: Path, served: Served, name: str, echo: str
+) -> None:
+    """Neither the password nor its base64, cut or not."""
+    served.add(f"{KEY} server=localhost")
+    for said in (PASSWORD.decode(), b64(PLAIN), b64(PASSWORD)):
+
+        def act(side: Side, talk: Talk, said: str = said) -> None:
+            assert side.first(talk, "PLAIN") == PLAIN
+            side.refuse(talk, echo.format(said))
+            talk.line()
+
+        with pytest.raises(MailfsError) as e:
+            run(Side(name, "PLAIN"), served, tmp_path, act)
+        for text in (str(e.value), repr(e.value.args), str(vars(e.value))):
+            for start in range(len(said) - 3):
+                assert said[start : start + 4] not in text
+
+
+def test_no_goodbye_shows_what_was_sent(tmp_path: Path, served: Served) -> None:
+    served.add(f"{KEY} server=localhost")
+
+    def act(side: Side, talk: Talk) -> None:
+        side.first(talk, "PLAIN")
+        talk.send(f"* BYE never heard of {PASSWORD.decode()}")
+
+    with pytest.raises(OSError, match=r"never heard of .hidden.") as e:
+        run(Side("imap", "PLAIN"), served, tmp_path, act)
+    assert "sesame" not in f"{e.value} {e.value.strerror} {e.value.args}"
+
+
+def test_tokens_and_quoted_passwords_are_hidden() -> None:
+    hidden = Hidden()
+    hidden.add(b"user=glenda\x01auth=Bearer ya29.a0\x01\x01", user="glenda")
+    hidden.add(b'a "b"  \\c')
+    hidden.add(b"glenda", user="glenda")
+    assert hidden.clean("token ya29.a0 of glenda") == "token (hidden) of glenda"
+    assert hidden.clean('LOGIN glenda "a \\"b\\"  \\\\c"') == 'LOGIN glenda "(hidden)"'
+    assert hidden.clean('a "b" \\c') == "(hidden)"
+    assert hidden.clean("so it was: ya29.a...") == "so it was: (hidden)..."

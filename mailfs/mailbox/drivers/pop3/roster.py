@@ -214,7 +214,7 @@ def of_header(head: bytes) -> str:
     """Return a digest of a header, less what servers change in it."""
     d = hashlib.blake2b(digest_size=16)
     take = True
-    for line in head.splitlines():
+    for line in head.replace(b"\r\n", b"\n").split(b"\n"):
         if line[:1] not in (b" ", b"\t"):  # else it continues the line before
             take = not line.lower().startswith(_VOLATILE)
         if take and line:
