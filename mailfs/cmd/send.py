@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mailfs.send.mail import Mail
     from mailfs.send.result import Result
     from mailfs.site.site import Site
+    from mailfs.smtp.dsn import Dsn
 
 SUMMARY = "deliver a message to addresses; stands in for sendmail"
 
@@ -42,6 +43,16 @@ def main(argv: list[str]) -> int:
     if options.resolve or options.commands:
         return _show(site, options)
     return _send(site, options)
+
+
+def _wishes(options: argparse.Namespace, recipients: Sequence[str]) -> "Dsn":
+    """Read what reports are wanted.  Raises BadDsn."""
+    from mailfs.smtp import dsn
+
+    one = dsn.RcptDsn(dsn.notify(options.notify) if options.notify else ())
+    ret = dsn.ret(options.ret) if options.ret else ""
+    envid = dsn.envid(dsn.xtext(options.envid)) if options.envid else ""
+    return dsn.for_all(recipients, one, ret, envid)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -77,7 +88,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     add("-d", dest="debug", action="store_true", help="say what becomes of each")
     for letter in "imnUv":  # a dot never ends a message; senders are recipients too
         add(f"-{letter}", action="store_true", help=argparse.SUPPRESS)
-    for letter in "oeBNRVO":  # sendmail's options about notices, and how to queue
+    reports = "when to be told: never, or some of success,failure,delay"
+    add("-N", dest="notify", metavar="WHAT", help=reports)
+    add("-R", dest="ret", metavar="WHAT", help="what reports quote: full or hdrs")
+    add("-V", dest="envid", metavar="ID", help="an id of yours, for the reports")
+    for letter in "oeBO":  # sendmail's options about errors, and how to queue
         add(f"-{letter}", action="append", help=argparse.SUPPRESS)
     parser.add_root()
     options = parser.parse_args(argv)
@@ -122,6 +137,7 @@ def _send(site: "Site", options: argparse.Namespace) -> int:
             relayed=options.relayed,
             to_line=not options.bare and not options.header,
             name=options.name,
+            dsn=_wishes(options, recipients),
         )
     except Refusal as e:
         sender = _sender(options) or site.sender

@@ -6,6 +6,7 @@
     QUEUE/USER/F.NAME    and G, H ...: copies of files that qer -f named
     QUEUE/USER/h.NAME    the control file of a message that is held back
     QUEUE/USER/w.NAME    exists if the sender has been told of a delay
+    QUEUE/USER/n.NAME    what reports the sender wants, if that was told; RFC 3461
     QUEUE/USER/t.NAME    a control file not finished; of no meaning
 
 Capitals are upas's own, so its runq works on the same queue; it removes ``?.NAME``
@@ -32,6 +33,8 @@ from mailfs.errors import reason
 from mailfs.queue import control, place
 from mailfs.queue.place import QueueError
 from mailfs.queue.retry import Times
+from mailfs.smtp import dsn as dsns
+from mailfs.smtp.dsn import Dsn
 
 MAX_NAME = 64  # characters of a queue directory's name: a login
 ATTEMPTS = 10  # to make a file in a directory that runq -a may just remove
@@ -39,7 +42,7 @@ PAUSE = 0.25  # seconds between them
 AHEAD = 5.0  # seconds a file may be newer than the clock: clocks differ a little
 MAX_ERRORS = 1 << 20  # octets of E.NAME; then the oldest half goes
 
-_KINDS = ("C", "D", "E", "h", "w", "t")
+_KINDS = ("C", "D", "E", "h", "n", "w", "t")
 _CONTROL = re.compile(r"([Ch])\.([\w-]{1,64})", re.ASCII)
 _COPY = re.compile(r"([F-Z])\.([\w-]{1,64})", re.ASCII)
 
@@ -99,6 +102,15 @@ class Job:
         with open(self.open("D"), "rb") as f:
             return f.read(most), os.fstat(f.fileno()).st_size
 
+    def dsn(self) -> Dsn:
+        """Read what reports the sender wants.  Raises OSError."""
+        try:
+            fd = self.open("n")
+        except FileNotFoundError:
+            return Dsn()
+        with open(fd, "rb") as f:
+            return dsns.read(f.read(dsns.MAX_FILE))
+
     def mark(self, kind: str) -> None:
         """Make an empty file of that kind.  Raises OSError."""
         os.close(self.open(kind, os.O_WRONLY | os.O_CREAT))
@@ -118,11 +130,13 @@ def enqueue(
     *,
     shared: bool = False,
     fresh: Callable[[], str] = _fresh,
+    dsn: Dsn | None = None,
 ) -> Job:
     """Put a message into QUEUE/LOGIN and return when it is on disk; qer(8).
 
     words are the tag, the reply address and the arguments: host and recipients.
-    shared makes the files as ``qer -q`` does, writable for others.  Raises QueueError.
+    shared makes the files as ``qer -q`` does, writable for others; dsn is what reports
+    the sender wants.  Raises QueueError.
     """
     folder = _folder(queue, login)
     text = control.line(words)
@@ -134,6 +148,8 @@ def enqueue(
         names = [_copy(job, i, path, shared=shared) for i, path in enumerate(copies)]
         if names:
             text = control.line([*words, *names])
+        if dsn:
+            os.close(_write(job.path("n"), dsns.show(dsn), shared=shared))
         os.close(_write(job.path("t"), text, shared=shared))
         job.path("t").rename(job.path("C"))
         sync_dir(str(folder))
@@ -231,7 +247,7 @@ def _copy(job: Job, i: int, source: Path, *, shared: bool) -> str:
 
 
 def _discard(job: Job, copies: int) -> None:
-    for kind in ("t", "C", "D", *(chr(ord("F") + i) for i in range(copies))):
+    for kind in ("t", "C", "D", "n", *(chr(ord("F") + i) for i in range(copies))):
         with suppress(OSError):
             job.path(kind).unlink()
 
@@ -470,7 +486,7 @@ def sweep(folder: Path, now: float, older: float) -> list[str]:
     alive = {m[2] for m in map(_CONTROL.fullmatch, names) if m}
     gone = []
     for name in names:
-        m = re.fullmatch(r"[DE-Zwt]\.([\w-]{1,64})", name, re.ASCII)
+        m = re.fullmatch(r"[DE-Znwt]\.([\w-]{1,64})", name, re.ASCII)
         if m and m[1] not in alive:
             when = age(folder / name)
             if when is not None and now - when > older:

@@ -13,8 +13,10 @@ from mailfs.queue.control import BadControl
 from mailfs.queue.retry import Times
 from mailfs.queue.spool import Claim, Job
 from mailfs.runq.report import MAX_QUOTED, Action, Heading, report
-from mailfs.runq.transport import Outcome, Transport, recipients
+from mailfs.runq.transport import Outcome, Transport, host, recipients
+from mailfs.send.deferred import FORWARDED, LOCAL
 from mailfs.site.site import Site
+from mailfs.smtp.dsn import DELAY, FAILURE, SUCCESS, Dsn
 from mailfs.smtp.fate import DeliveryError, Fate
 from mailfs.smtp.limit import DeliveryLimit
 
@@ -26,6 +28,13 @@ BUSY = 60.0  # seconds to leave a message alone that another process is at
 NOBODY = ("/dev/null", "postmaster", "postmaster@localhost")  # hear of no failure
 POSTMASTER = "postmaster"  # gets the reports that their addressee does not take
 HOUR = 3600.0
+
+_ASKED = {
+    Action.FAILED: FAILURE,
+    Action.DELAYED: DELAY,
+    Action.DELIVERED: SUCCESS,
+    Action.RELAYED: SUCCESS,
+}
 
 Tell = Callable[[str, str, bytes], None]
 """Send a report: for whose queue, to whom, the message.
@@ -201,6 +210,7 @@ class QueueWorker:
             return later
         if dead or live:
             self._note(claim, explain(outcome.fates, claim.words[2], now))
+        self._succeeded(claim, outcome.fates, times)
         if dead:
             taken = self._return(claim, Action.FAILED, dead, times, over=over)
             if taken is Report.REFUSED and not live:
@@ -263,6 +273,17 @@ class QueueWorker:
             except OSError as e:
                 self._log(f"{claim.job.ident}: {reason(e)}")
 
+    def _succeeded(self, claim: Claim, fates: Sequence[Fate], times: Times) -> None:
+        """Tell the sender who asked for it of recipients served, once; RFC 3461.
+
+        A server that reports itself has been asked to.
+        """
+        done = [fate for fate in fates if fate.ok and not fate.dsn]
+        here = host(claim.words) in (LOCAL, FORWARDED)
+        action = Action.DELIVERED if here else Action.RELAYED
+        if done:
+            self._return(claim, action, done, times)
+
     def _return(
         self,
         claim: Claim,
@@ -272,8 +293,13 @@ class QueueWorker:
         *,
         over: bool = False,
     ) -> Report:
-        """Send a report to the reply address, or to the postmaster if that refuses."""
-        if claim.words[1] in NOBODY:
+        """Send a report to the reply address, or to the postmaster if that refuses.
+
+        It tells of the recipients of whom the sender wants to hear; of none there is
+        none.
+        """
+        fates = [f for f in fates if self._dsn(claim).wants(f.rcpt, _ASKED[action])]
+        if claim.words[1] in NOBODY or not fates:
             return Report.TAKEN
         last = Report.REFUSED
         for to in (claim.words[1], POSTMASTER):
@@ -284,6 +310,14 @@ class QueueWorker:
             if last is not Report.REFUSED:
                 break
         return last
+
+    def _dsn(self, claim: Claim) -> Dsn:
+        """Read what reports the sender wants; what cannot be read asks for nothing."""
+        try:
+            return claim.job.dsn()
+        except OSError as e:
+            self._log(f"{claim.job.ident}: {reason(e)}")
+            return Dsn()
 
     def _tell(
         self,
@@ -305,7 +339,8 @@ class QueueWorker:
         )
         try:
             original, size = claim.job.data(MAX_QUOTED)
-            text = report(heading, action, fates, original, size)
+            dsn = self._dsn(claim)
+            text = report(heading, action, fates, original, size, dsn)
             self.tell(claim.job.folder.name, to, text)
         except DeliveryError as e:
             self._log(f"{claim.job.ident}: returnmail failed: {e}")

@@ -7,6 +7,7 @@ from enum import Enum
 from mailfs.msg import header
 from mailfs.msg.date import Local, localtime, rfc822
 from mailfs.msg.escape import unescape
+from mailfs.smtp.dsn import Dsn, plain
 from mailfs.smtp.fate import Fate
 from mailfs.smtp.path import at
 
@@ -20,16 +21,27 @@ class Action(Enum):
 
     FAILED = "failed"
     DELAYED = "delayed"
+    DELIVERED = "delivered"  # into a mailbox here
+    RELAYED = "relayed"  # to a server that tells nobody what becomes of it
 
 
-_SUBJECT = {Action.FAILED: "permanent failure", Action.DELAYED: "delayed mail"}
+_SUBJECT = {
+    Action.FAILED: "permanent failure",
+    Action.DELAYED: "delayed mail",
+    Action.DELIVERED: "delivered mail",
+    Action.RELAYED: "relayed mail",
+}
 _OPENING = {
     Action.FAILED: "Your mail could not be delivered to:",
     Action.DELAYED: "Your mail has not been delivered yet to:",
+    Action.DELIVERED: "Your mail has been delivered to:",
+    Action.RELAYED: "Your mail has been given to the mail server of:",
 }
 _CLOSING = {
     Action.FAILED: "It is attached; it will not be tried again.",
     Action.DELAYED: "It will be tried again; you need do nothing.",
+    Action.DELIVERED: "You have asked to be told.",
+    Action.RELAYED: "That server does not tell what becomes of it.",
 }
 
 
@@ -52,14 +64,17 @@ def report(
     fates: Sequence[Fate],
     original: bytes,
     size: int = 0,
+    dsn: Dsn | None = None,
 ) -> bytes:
     """Write a report as a message with lines ending in LF, to be sent from nobody.
 
-    original is the message, or its first MAX_QUOTED octets; size that of all of it.
+    original is the message, or its first MAX_QUOTED octets; size that of all of it;
+    dsn is what the sender asked for.
     """
+    dsn = dsn or Dsn()
     mark = f"upas-{heading.token}"
     size = max(size, len(original))
-    whole = action is Action.FAILED and size <= MAX_RETURNED
+    whole = action is Action.FAILED and size <= MAX_RETURNED and dsn.ret != "hdrs"
     original = _without_from(original)
     kept = original if whole else original[: header.scan(original).end]
     lines = [
@@ -73,7 +88,7 @@ def report(
         f"--{mark}",
         "Content-Type: message/delivery-status",
         "",
-        *_status(heading, action, fates),
+        *_status(heading, action, fates, dsn),
         f"--{mark}",
         f"Content-Type: {'message/rfc822' if whole else 'text/rfc822-headers'}",
         "Content-Disposition: inline",
@@ -103,22 +118,28 @@ def _text(action: Action, fates: Sequence[Fate]) -> list[str]:
     lines = [_OPENING[action], ""]
     for fate in fates:
         lines.append(f"    {_line(_shown(fate.rcpt))}")
-        if fate.host:
+        if fate.host and fate.line:
             lines.append(f"        {_line(fate.host)} said:")
-        lines += [f"        {_line(fate.line)}", ""]
+        lines += [f"        {_line(fate.line)}", ""] if fate.line else [""]
     return [*lines, _CLOSING[action]]
 
 
-def _status(heading: Heading, action: Action, fates: Sequence[Fate]) -> list[str]:
-    lines = [
+def _status(
+    heading: Heading, action: Action, fates: Sequence[Fate], dsn: Dsn
+) -> list[str]:
+    lines = [f"Original-Envelope-Id: {_line(plain(dsn.envid))}"] if dsn.envid else []
+    lines += [
         f"Reporting-MTA: dns; {heading.domain}",
         f"Arrival-Date: {rfc822(heading.queued, heading.local)}",
     ]
     for fate in fates:
         address = _shown(fate.rcpt)
         kind = "rfc822" if address.isascii() else "utf-8"  # RFC 6533 section 3
+        lines.append("")
+        orcpt = dsn.of(fate.rcpt).orcpt
+        if orcpt:
+            lines.append(f"Original-Recipient: {_line(plain(orcpt))}")
         lines += [
-            "",
             f"Final-Recipient: {kind}; {_line(address)}",
             f"Action: {action.value}",
             f"Status: {_code(fate, action)}",
@@ -126,8 +147,9 @@ def _status(heading: Heading, action: Action, fates: Sequence[Fate]) -> list[str
         if fate.host:
             lines.append(f"Remote-MTA: dns; {_line(fate.host)}")
         source = "smtp" if fate.code else "x-upas"
+        if fate.line:
+            lines.append(f"Diagnostic-Code: {source}; {_line(fate.line)}")
         lines += [
-            f"Diagnostic-Code: {source}; {_line(fate.line)}",
             f"Last-Attempt-Date: {rfc822(heading.now, heading.local)}",
         ]
         if action is Action.DELAYED and heading.until:
@@ -137,7 +159,9 @@ def _status(heading: Heading, action: Action, fates: Sequence[Fate]) -> list[str
 
 
 def _code(fate: Fate, action: Action) -> str:
-    """Return the status; a failure after too long a time keeps its 4; RFC 3463."""
+    """Tell the status; a failure after too long a time keeps its 4; RFC 3463."""
+    if fate.ok:
+        return fate.enhanced or "2.0.0"
     if fate.enhanced:
         return fate.enhanced
     return "5.0.0" if fate.permanent and action is Action.FAILED else "4.0.0"

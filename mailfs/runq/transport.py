@@ -106,7 +106,9 @@ class Direct:
             client = self._client = self._client or self._make()
         fd = claim.job.open("D")
         try:
-            mail = SmtpMail(FileSource(fd), words[2], words[1], rcpts)
+            mail = SmtpMail(
+                FileSource(fd), words[2], words[1], rcpts, dsn=claim.job.dsn()
+            )
             return Outcome(tuple(client.deliver(mail, limit)))
         except HostUnreachable as e:
             return Outcome(tuple(failed(rcpts, e)), down=not e.permanent)

@@ -10,6 +10,7 @@ from mailfs.queue import spool
 from mailfs.send import mail
 from mailfs.send.mail import Mail
 from mailfs.site.site import Site
+from mailfs.smtp.dsn import Dsn
 
 LOCAL = "local"  # the host of such mail
 FORWARDED = "local!forwarded"  # of such whose forward file has been applied
@@ -18,7 +19,12 @@ _TAG = "mail"  # what reports call it
 
 
 def enqueue(
-    site: Site, letter: Mail, addresses: Sequence[str], *, forwarded: bool
+    site: Site,
+    letter: Mail,
+    addresses: Sequence[str],
+    *,
+    forwarded: bool,
+    dsn: Dsn | None = None,
 ) -> None:
     """Put a message into the user's queue, on disk when it returns.
 
@@ -26,4 +32,4 @@ def enqueue(
     """
     data = mail.envelope(letter, site, remote=False) + letter.text
     words = [_TAG, letter.sender, FORWARDED if forwarded else LOCAL, *addresses]
-    spool.enqueue(site.root / "mail" / "queue", site.user, data, words)
+    spool.enqueue(site.root / "mail" / "queue", site.user, data, words, dsn=dsn)

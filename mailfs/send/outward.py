@@ -16,6 +16,7 @@ from mailfs.send.mail import Mail
 from mailfs.send.refusal import BROKEN_PIPE
 from mailfs.send.route import Program
 from mailfs.site.site import Site
+from mailfs.smtp.dsn import Dsn
 
 MAX_BUNDLE = 32  # recipients that one command gets, upas' limit
 MAX_COMMAND = 1024  # characters of such a command
@@ -49,10 +50,12 @@ def words(programs: Sequence[Program]) -> list[str]:
     return [*programs[0].words, *(word for args in own for word in args)]
 
 
-def pipe(site: Site, letter: Mail, programs: Sequence[Program]) -> bool:
+def pipe(
+    site: Site, letter: Mail, programs: Sequence[Program], dsn: Dsn | None = None
+) -> bool:
     """Run the command of a bundle; say whether it has put the message into a queue.
 
-    Raises Refusal if it ends otherwise than well.
+    dsn is what reports the sender wants.  Raises Refusal if it does not end well.
     """
     argv = words(programs)
     settings.check_attributes(site, programs[0].shown[0])
@@ -61,7 +64,7 @@ def pipe(site: Site, letter: Mail, programs: Sequence[Program]) -> bool:
     data = mail.envelope(letter, site, remote=True) + letter.text
     if argv[0] in _SCRIPTS and _ours(site, argv[0]):
         queue = site.root / "mail" / "queue"
-        spool.enqueue(queue, site.user, data, [_TAG, *argv[1:]])
+        spool.enqueue(queue, site.user, data, [_TAG, *argv[1:]], dsn=dsn)
         if _SCRIPTS[argv[0]]:
             kick(site)
         return True

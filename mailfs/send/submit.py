@@ -5,8 +5,8 @@ the rest into the queue, writes the log, and tells what became of each recipient
 changes nothing in this process but files, so any thread may call it.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from mailfs.errors import EFBIG, MailfsError, reason
 from mailfs.msg import date
@@ -28,6 +28,7 @@ from mailfs.send.result import Result, State
 from mailfs.send.rewrite import Rules
 from mailfs.send.route import Leaf, Program, RouteNode, Router
 from mailfs.site.site import Site
+from mailfs.smtp.dsn import Dsn, RcptDsn, xtext
 
 RULES = "rewrite"  # in mail/lib
 MAX_RULES_FILE = 1 << 20  # octets
@@ -124,16 +125,18 @@ def send(
     to_line: bool = True,
     name: str = "",
     defer: bool = True,
+    dsn: Dsn | None = None,
 ) -> list[Result]:
     """Do what submit does, for a message that has been read.
 
-    defer puts local deliveries that fail for now into the queue, if others are made.
+    defer puts local deliveries that fail for now into the queue, if others are made;
+    dsn, by recipient, is what reports the sender wants of what is queued.
     """
     roots, router = resolve(site, rules, recipients, letter, relayed=relayed)
     if not relayed:
         to = recipients if router.summary else _resolved(roots)
         letter = mail.complete(letter, site, to if to_line else (), name)
-    return carry_out(site, recipients, roots, letter, defer=defer)
+    return carry_out(site, recipients, roots, letter, defer=defer, dsn=dsn)
 
 
 def carry_out(
@@ -143,17 +146,19 @@ def carry_out(
     letter: Mail,
     *,
     defer: bool,
+    dsn: Dsn | None = None,
 ) -> list[Result]:
     """Make the deliveries that recipients were found to mean; roots are their nodes."""
+    origin = _origins(recipients, roots)
     fates: dict[int, _Fate] = {}
     nodes: list[RouteNode] = []
     for group in groups(roots):
-        fate = _deliver(site, letter, group)
+        wished = _wishes(dsn, group.nodes, origin)
+        fate = _deliver(site, letter, group, wished)
         fates |= {id(node): fate for node in group.nodes}
         nodes += group.nodes
     if defer:
-        _defer(site, letter, nodes, fates)
-    origin = _origins(recipients, roots)
+        _defer(site, letter, nodes, fates, lambda some: _wishes(dsn, some, origin))
     for node in nodes:
         _log(site, letter, origin[id(node)], node, fates[id(node)])
     return [
@@ -161,6 +166,24 @@ def carry_out(
         for recipient, root in zip(recipients, roots, strict=True)
         for node in root.leaves()
     ]
+
+
+def _wishes(dsn: Dsn | None, nodes: Iterable[RouteNode], origin: dict[int, str]) -> Dsn:
+    """Give each word that the queue has for a node the wishes for its recipient.
+
+    Who was meant at first is told to the next server; RFC 3461 section 5.2.1.
+    """
+    if not dsn:
+        return Dsn()
+    rcpts: dict[str, RcptDsn] = {}
+    for node in nodes:
+        first = origin[id(node)]
+        one = dsn.of(first)
+        if not one.orcpt and first.isascii():
+            one = replace(one, orcpt=f"rfc822;{xtext(first)}")
+        words = node.leaf.args if isinstance(node.leaf, Program) else (node.address,)
+        rcpts |= dict.fromkeys(words, one)
+    return Dsn(dsn.ret, dsn.envid, rcpts)
 
 
 def groups(roots: Iterable[RouteNode]) -> list[_Group]:
@@ -191,7 +214,7 @@ def _origins(recipients: Sequence[str], roots: Sequence[RouteNode]) -> dict[int,
     return origin
 
 
-def _deliver(site: Site, letter: Mail, group: _Group) -> _Fate:
+def _deliver(site: Site, letter: Mail, group: _Group, dsn: Dsn) -> _Fate:
     leaf = group.leaf
     shown = ""
     try:
@@ -208,7 +231,7 @@ def _deliver(site: Site, letter: Mail, group: _Group) -> _Fate:
             return State.DELIVERED, None, shown
         shown = leaf.words[0] if leaf.words else ""
         programs = [n.leaf for n in group.nodes if isinstance(n.leaf, Program)]
-        queued = outward.pipe(site, letter, programs)
+        queued = outward.pipe(site, letter, programs, dsn)
     except Refusal as e:
         return State.REFUSED, e, shown
     except OSError as e:
@@ -228,7 +251,11 @@ def _check_loop(
 
 
 def _defer(
-    site: Site, letter: Mail, nodes: Sequence[RouteNode], fates: dict[int, _Fate]
+    site: Site,
+    letter: Mail,
+    nodes: Sequence[RouteNode],
+    fates: dict[int, _Fate],
+    wishes: Callable[[Sequence[RouteNode]], Dsn],
 ) -> None:
     """Queue the local deliveries that failed for now, if others were made.
 
@@ -247,7 +274,9 @@ def _defer(
             continue
         try:
             addresses = [node.address for node in some]
-            deferred.enqueue(site, letter, addresses, forwarded=forwarded)
+            deferred.enqueue(
+                site, letter, addresses, forwarded=forwarded, dsn=wishes(some)
+            )
         except MailfsError as e:
             site.log.write("mail", f"not queued: {e}")
             return

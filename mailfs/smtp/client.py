@@ -11,6 +11,7 @@ from mailfs.site.log import SysLog
 from mailfs.smtp.budget import MemoryBudget
 from mailfs.smtp.dialogue import Opener
 from mailfs.smtp.dkim import Signers
+from mailfs.smtp.dsn import Dsn
 from mailfs.smtp.fate import DeliveryError, Fate, failed
 from mailfs.smtp.letter import SmtpLetter, TooLong
 from mailfs.smtp.limit import DeliveryLimit
@@ -60,7 +61,7 @@ class SmtpMail:
     source is the message as the queue has it; dest ``net!host``; sender and rcpts are
     words in bang or at form.  whole wants all or nothing: a recipient that is refused
     for the moment then keeps the message from the others, for a caller who can learn
-    but one thing, as an exit status.
+    but one thing, as an exit status.  dsn is what reports the sender wants.
     """
 
     source: MessageSource
@@ -68,6 +69,7 @@ class SmtpMail:
     sender: str
     rcpts: tuple[str, ...]
     whole: bool = False
+    dsn: Dsn = field(default_factory=Dsn)
 
 
 @dataclass(slots=True)
@@ -148,7 +150,9 @@ class SmtpClient:
             enhanced = "5.1.7" if isinstance(e, BadPath) else "5.3.4"
             error = DeliveryError(str(e), permanent=True, enhanced=enhanced)
             return failed(mail.rcpts, error)
-        transfer = Transfer(letter, sender, rcpts, self.options, whole=mail.whole)
+        transfer = Transfer(
+            letter, sender, rcpts, self.options, whole=mail.whole, dsn=mail.dsn
+        )
         fates = bad
         try:
             if rcpts:

@@ -72,7 +72,8 @@ class Fate:
     """What became of one recipient.
 
     rcpt is the word the caller gave; line is the server's last word, or ours; host
-    the name of the server, empty if none was reached; code 0 if it said nothing.
+    the name of the server, empty if none was reached; code 0 if it said nothing; dsn
+    says that the server has taken over what reports the sender wants (RFC 3461).
     """
 
     rcpt: str
@@ -82,6 +83,7 @@ class Fate:
     enhanced: str = ""
     line: str = ""
     host: str = ""
+    dsn: bool = False
 
     @property
     def temporary(self) -> bool:
@@ -93,6 +95,7 @@ class Fate:
         kind = "ok" if self.ok else "permanent" if self.permanent else "temporary"
         pairs = [("rcpt", self.rcpt), ("fate", kind), ("code", str(self.code))]
         pairs += [("enhanced", self.enhanced), ("host", self.host), ("line", self.line)]
+        pairs += [("dsn", "yes" if self.dsn else "")]
         shown = (
             f"{name}={quote(_one_line(text))}"
             for name, text in pairs
@@ -122,11 +125,12 @@ def read(line: str) -> Fate:
         value(attrs, "enhanced") or "",
         value(attrs, "line") or "",
         value(attrs, "host") or "",
+        value(attrs, "dsn") == "yes",
     )
 
 
-def judged(rcpt: str, reply: Reply, host: str) -> Fate:
-    """Return the fate that a reply to RCPT, or to the end of the data, means.
+def judged(rcpt: str, reply: Reply, host: str, *, dsn: bool = False) -> Fate:
+    """Make the fate that a reply to RCPT, or to the end of the data, means.
 
     A reply that is neither 2yz nor 5yz is temporary: the next attempt will tell.
     """
@@ -138,6 +142,7 @@ def judged(rcpt: str, reply: Reply, host: str) -> Fate:
         reply.enhanced,
         str(reply),
         host,
+        dsn and reply.ok,
     )
 
 

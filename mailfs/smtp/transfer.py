@@ -1,10 +1,10 @@
 """One message over one session: what the server must be able to, and transactions."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailfs.smtp.downgrade import Unconvertible
+from mailfs.smtp.dsn import Dsn, RcptDsn, xtext
 from mailfs.smtp.fate import DeliveryError, Fate, Reply, failed, judged
 from mailfs.smtp.letter import SmtpLetter, WireForm
 from mailfs.smtp.options import DEFAULT, Options
@@ -13,7 +13,6 @@ from mailfs.smtp.session import GROUP, Broken, SmtpSession
 
 TOO_MANY = 452  # recipients for one transaction; RFC 5321 section 4.5.3.1.10
 FULL = ("4.2.2", "4.3.1")  # with 452: it is the mailbox or the disk instead
-_XTEXT = re.compile(r"[^!-*,-<>-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,7 @@ class Transfer:
     rcpts: Sequence[tuple[str, Path]]
     options: Options = DEFAULT
     whole: bool = False
+    dsn: Dsn = field(default_factory=Dsn)
 
     def __call__(self, session: SmtpSession) -> list[Fate]:
         """Return the fate of each recipient.
@@ -87,7 +87,7 @@ class Transfer:
         """Return the fates of a group, and whom to try in another transaction."""
         utf8 = form.utf8 or any(p.utf8 for p in [self.sender, *(p for _, p in group)])
         mail = f"<{_ascii(self.sender)}>{self._mail(session, form, utf8=utf8)}"
-        rcpts = [f"<{_ascii(p)}>{self._rcpt(session, p)}" for _, p in group]
+        rcpts = [f"<{_ascii(p)}>{self._rcpt(session, w, p)}" for w, p in group]
         stop = self._proceed if self.whole or self.options.ping else None
         result = session.transact(mail, rcpts, form.data(), stop)
         fates: list[Fate] = []
@@ -96,7 +96,7 @@ class Transfer:
         for (word, path), reply in zip(group, result.rcpts, strict=True):
             if reply.ok and not self.options.ping:
                 end = result.end or Reply(451, ("4.3.0 others were put off",))
-                fates.append(judged(word, end, session.host))
+                fates.append(judged(word, end, session.host, dsn=session.has("dsn")))
             elif taken and reply.code == TOO_MANY and reply.enhanced not in FULL:
                 again.append((word, path))
             else:
@@ -117,28 +117,31 @@ class Transfer:
         if utf8:
             words.append("SMTPUTF8")
         if session.has("dsn"):
-            if self.options.ret:
-                words.append(f"RET={self.options.ret.upper()}")
-            if self.options.envid:
-                words.append(f"ENVID={xtext(self.options.envid)}")
+            ret = self.dsn.ret or self.options.ret
+            envid = self.dsn.envid or xtext(self.options.envid)
+            words += [f"RET={ret.upper()}"] if ret else []
+            words += [f"ENVID={envid}"] if envid else []
         return "".join(f" {word}" for word in words)
 
-    def _rcpt(self, session: SmtpSession, path: Path) -> str:
+    def _rcpt(self, session: SmtpSession, word: str, path: Path) -> str:
         """Return the parameters of RCPT; RFC 3461."""
-        if not (self.options.notify and session.has("dsn")):
+        wished = self.dsn.of(word)
+        told = ",".join(wished.notify) or self.options.notify
+        if not session.has("dsn") or (wished == RcptDsn() and not told):
             return ""
-        notify = f" NOTIFY={self.options.notify.upper()}"
-        return notify if path.utf8 else f"{notify} ORCPT=rfc822;{xtext(_ascii(path))}"
+        orcpt = wished.orcpt
+        if not orcpt and not path.utf8:
+            orcpt = f"rfc822;{xtext(_ascii(path))}"
+        if not orcpt.isascii():
+            orcpt = ""  # only SMTPUTF8 could carry it
+        words = [f" NOTIFY={told.upper()}"] if told else []
+        words += [f" ORCPT={orcpt}"] if orcpt else []
+        return "".join(words)
 
 
 def _ascii(path: Path) -> str:
     """Return a path as it is sent: the domain in ASCII, unless all of it is UTF-8."""
     return str(path if path.utf8 else path.ascii())
-
-
-def xtext(text: str) -> str:
-    """Return a parameter's value as RFC 3461 section 4 has it."""
-    return _XTEXT.sub(lambda m: "".join(f"+{b:02X}" for b in m[0].encode()), text)
 
 
 def _unable(enhanced: str, text: str) -> DeliveryError:

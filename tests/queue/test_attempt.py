@@ -3,6 +3,7 @@
 import email
 import email.policy
 import os
+from dataclasses import replace
 from email.message import EmailMessage, Message
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from mailfs.errors import MailfsError
 from mailfs.queue import retry, spool
 from mailfs.queue.retry import Times
-from mailfs.queue.spool import Job
+from mailfs.queue.spool import Job, enqueue
 from mailfs.runq.attempt import AttemptState, AttemptVerdict, RetryRules, explain
 from mailfs.runq.report import Action, Heading, report
+from mailfs.smtp.dsn import Dsn, RcptDsn
 from mailfs.smtp.fate import DeliveryError, Fate
 from tests.queue.test_spool import killed_at
 from tests.queue.world import DATA, World, later, never, ok
@@ -403,3 +405,62 @@ def test_a_report_quotes_no_more_than_it_may() -> None:
     assert octets.endswith(b"\n\nTo: a\n--upas-token--\n"), octets[-200:]
     octets = report(HEADING, Action.FAILED, [fate], b"To: a\n\nbody\n", 1 << 30)
     assert b"body" not in octets
+
+
+def wishing(world: World, ret: str = "", **notify: str) -> Job:
+    """Queue a message whose sender has wishes: recipients to NOTIFY."""
+    rcpts = {
+        f"{who}@b.com": RcptDsn(tuple(words.split("_")), f"rfc822;{who}+2Bx@h.org")
+        for who, words in notify.items()
+    }
+    words = ("mail", "glenda", "net!b.com", *rcpts)
+    job = enqueue(world.queue, "glenda", DATA, words, dsn=Dsn(ret, "id+20x", rcpts))
+    world.now = max(world.now, job.path("D").stat().st_mtime)
+    return job
+
+
+def test_no_report_that_nobody_wants(world: World) -> None:
+    world.fake.answers["net!b.com"] = never
+    job = wishing(world, a="never", c="success_delay")
+    assert world.worker()(job).state is AttemptState.GONE
+    assert world.told == []
+    assert list(job.folder.iterdir()) == []
+
+
+def test_a_report_of_those_asked_for(world: World) -> None:
+    world.fake.answers["net!b.com"] = never
+    job = wishing(world, "hdrs", a="never", c="failure")
+    world.worker()(job)
+    ((_, to, text),) = world.told
+    assert to == "glenda"
+    assert b"Original-Envelope-Id: id x\n" in text
+    assert b"Original-Recipient: rfc822;c+x@h.org\nFinal-Recipient: rfc822; c@b" in text
+    assert b"a@b.com" not in text
+    assert b"hello" not in text  # the header alone was asked for
+
+
+def test_no_word_of_a_delay(world: World) -> None:
+    world.fake.answers["net!b.com"] = later
+    job = wishing(world, a="failure")
+    world.now += 5 * 3600
+    world.worker()(job)
+    assert world.told == []
+
+
+@pytest.mark.parametrize("passed_on", [False, True])
+def test_success(world: World, *, passed_on: bool) -> None:
+    """A server that reports itself has been asked to; for another we tell."""
+
+    def taken(words: tuple[str, ...]) -> list[Fate]:
+        return [replace(fate, dsn=passed_on) for fate in ok(words)]
+
+    world.fake.answers["net!b.com"] = taken
+    job = wishing(world, a="success", c="failure")
+    world.worker()(job)
+    assert not job.control.exists()
+    if passed_on:
+        assert world.told == []
+        return
+    ((_, _, text),) = world.told
+    assert b"Action: relayed\nStatus: 2.0.0\n" in text
+    assert b"c@b.com" not in text

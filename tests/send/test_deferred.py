@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from mailfs.ndb import shipped
 from mailfs.queue import spool
 from mailfs.queue.spool import Job
 from mailfs.runq.local import WithLocal
 from mailfs.runq.transport import Foreign
+from mailfs.send import mail, submit
 from mailfs.send.result import State
+from mailfs.smtp.dsn import Dsn, RcptDsn
 from mailfs.smtp.limit import DeliveryLimit
 from tests.send.world import World
 
@@ -91,3 +94,30 @@ def test_who_has_gone_meanwhile(world: World) -> None:
     (world.box("carol") / "pipeto").unlink()
     world.box("carol").rmdir()
     assert attempt(world, job) == [(False, True)]
+
+
+def test_wishes_for_reports_go_along(world: World) -> None:
+    """Into the queue of other hosts, by the word it has, and of what is deferred."""
+    broken(world)
+    world.lib("qmail", shipped.path("qmail").read_text(), program=True)
+    site, to = world.site, ["bob", "carol", "x@b.com"]
+    rcpts = {
+        "carol": RcptDsn(("success",)),
+        "x@b.com": RcptDsn(("never",), "rfc822;y@h.org"),
+    }
+    letter = mail.read(site, MESSAGE, "a@b.c", relayed=True)
+    submit.send(
+        site,
+        submit.load_rules(site),
+        to,
+        letter,
+        relayed=True,
+        dsn=Dsn("hdrs", "id", rcpts),
+    )
+    found = {job.words()[2]: job.dsn() for job in queued(world)}
+    assert found == {
+        "local": Dsn(
+            "hdrs", "id", {"local!carol": RcptDsn(("success",), "rfc822;carol")}
+        ),
+        "net!b.com": Dsn("hdrs", "id", {"x": RcptDsn(("never",), "rfc822;y@h.org")}),
+    }

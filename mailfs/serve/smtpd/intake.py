@@ -11,15 +11,18 @@ from mailfs.disk.replace import replace
 from mailfs.errors import MailfsError, reason
 from mailfs.msg import date, header
 from mailfs.ndb import install
+from mailfs.runq.report import Action, Heading, report
 from mailfs.send import bounce, mail, submit
 from mailfs.send.mail import Mail
 from mailfs.send.refusal import FORBIDDEN, TOO_FAR, Refusal
-from mailfs.send.result import Result
+from mailfs.send.result import Result, State
 from mailfs.send.rewrite import Rules
 from mailfs.send.submit import RULES
 from mailfs.serve.smtpd.grammar import Path as MailPath
 from mailfs.serve.smtpd.session import Reply
 from mailfs.site.site import Site, here
+from mailfs.smtp.dsn import FAILURE, SUCCESS, Dsn
+from mailfs.smtp.fate import Fate
 
 log = logging.getLogger(__name__)
 
@@ -115,18 +118,26 @@ class Intake:
         text: bytes,
         *,
         each: bool,
+        dsn: Dsn | None = None,
     ) -> list[Reply]:
         """Deliver a message, on disk when this returns.
 
         each gives a reply for each recipient (LMTP); else there is one for all, and
-        recipients who cannot have it while others can are reported to the sender.
+        recipients who cannot have it while others can are reported to the sender.  dsn
+        is what reports the sender wants.
         """
         text = trace.field(self.site, recipients) + text
         to = [str(path) for path in recipients]
         try:
             letter = self._letter(sender, text)
             results = submit.send(
-                self.site, self._load(), to, letter, relayed=True, defer=not each
+                self.site,
+                self._load(),
+                to,
+                letter,
+                relayed=True,
+                defer=not each,
+                dsn=dsn,
             )
         except Refusal as e:
             return [self._failed(e)] * (len(to) if each else 1)
@@ -136,9 +147,10 @@ class Intake:
             return [Reply(451, "4.3.0", "not delivered; try again later")] * (
                 len(to) if each else 1
             )
+        self._told(letter, results, dsn or Dsn())
         if each:
             return [_for_one([r for r in results if r.recipient == one]) for one in to]
-        return [self._for_all(letter, results)]
+        return [self._for_all(letter, results, dsn or Dsn())]
 
     def save(self, text: bytes) -> None:
         """Keep a message that was blocked, in mail/queue.dump; smtpd(8)."""
@@ -156,11 +168,36 @@ class Intake:
             return Reply(451, "4.3.0", why.text)
         return Reply(554, "5.4.6" if why.text == TOO_FAR else "5.6.0", why.text)
 
-    def _for_all(self, letter: Mail, results: Sequence[Result]) -> Reply:
+    def _told(self, letter: Mail, results: Sequence[Result], dsn: Dsn) -> None:
+        """Tell the sender who asked for it of deliveries that were made here."""
+        done = [
+            Fate(result.recipient, True)
+            for result in results
+            if result.state is State.DELIVERED and dsn.wants(result.recipient, SUCCESS)
+        ]
+        if not done or letter.sender == mail.NOBODY:
+            return
+        now, site = int(self.site.clock()), self.site
+        heading = Heading(
+            site.names.domain,
+            letter.sender,
+            now,
+            letter.date,
+            site.random(13).hex(),
+            local=site.local,
+        )
+        text = report(heading, Action.DELIVERED, done, letter.text, dsn=dsn)
+        try:
+            submit.submit(site, "", [letter.sender], text, to_line=False)
+        except (MailfsError, OSError) as e:
+            log.warning("no report to %s: %s", letter.sender, e)
+
+    def _for_all(self, letter: Mail, results: Sequence[Result], dsn: Dsn) -> Reply:
         refused = [result for result in results if result.refused]
         if len(refused) < len(results):
-            if refused:
-                bounce.send_back(self.site, letter, refused)
+            told = [r for r in refused if dsn.wants(r.recipient, FAILURE)]
+            if told:
+                bounce.send_back(self.site, letter, told)
             return Reply(250, "2.5.0", "sent")
         return _for_one(results)
 

@@ -286,7 +286,7 @@ class Smtpd:
                     if refusal is not None:
                         return refusal
                 return policy.sender(client, path)
-            case Recipient(path):
+            case Recipient(path, _):
                 job = partial(self._recipient, policy, client, envelope.sender, path)
                 reply = await self._work(job)
                 counted = reply.code >= 500 and not client.trusted
@@ -422,7 +422,14 @@ class Smtpd:
         )
         # What has begun goes on to its end, though the client or the server goes: it
         # was not told that the message is ours, and may send it again.
-        job = partial(self._intake.deliver, trace, envelope.sender, to, each=talk.lmtp)
+        job = partial(
+            self._intake.deliver,
+            trace,
+            envelope.sender,
+            to,
+            each=talk.lmtp,
+            dsn=envelope.dsn,
+        )
         replies = await asyncio.shield(self._work(lambda: job(text=spool.read())))
         who = f"[{talk.session.name}/{talk.client.shown}]"
         names = " ".join(map(str, to))[:1000]

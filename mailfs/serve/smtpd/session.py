@@ -6,13 +6,15 @@ before it asks for the next, and sends what take() gives whenever it must wait.
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from mailfs.serve.smtpd import grammar
 from mailfs.serve.smtpd.grammar import Addressed, BadSyntax, Command, Path
 from mailfs.serve.smtpd.text import BadText, Text
+from mailfs.smtp import dsn
+from mailfs.smtp.dsn import BadDsn, Dsn, RcptDsn
 
 MAX_ERRORS = 20  # commands refused in one session
 MAX_REPLY = 400  # characters of a line we send; RFC 5321 section 4.5.3.1.5 has 512
@@ -72,9 +74,10 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """RCPT."""
+    """RCPT, and what reports the sender wants of this recipient; RFC 3461."""
 
     path: Path
+    dsn: RcptDsn = field(default_factory=RcptDsn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +156,17 @@ class Envelope:
 
     sender: Path = field(default_factory=lambda: Path(""))
     recipients: list[Path] = field(default_factory=list)
+    wishes: dict[str, RcptDsn] = field(default_factory=dict)  # by recipient
+    ret: str = ""
+    envid: str = ""
     declared: int = 0  # octets, by SIZE
     utf8: bool = False  # SMTPUTF8
+
+    @property
+    def dsn(self) -> Dsn:
+        """What reports the sender wants."""
+        told = {rcpt: one for rcpt, one in self.wishes.items() if one != RcptDsn()}
+        return Dsn(self.ret, self.envid, told)
 
 
 class Session:
@@ -390,7 +402,7 @@ class Session:
             lines += ["STARTTLS"] if self._offers_tls else []
             if self._mechanisms:
                 lines.append(f"AUTH {' '.join(self._mechanisms)}")
-            lines += ["ENHANCEDSTATUSCODES", "SMTPUTF8", "HELP"]
+            lines += ["ENHANCEDSTATUSCODES", "SMTPUTF8", "DSN", "HELP"]
         self.say(Reply(250, "", "\n".join(lines)))
 
     def _mail(self, command: Command) -> Question | None:
@@ -415,6 +427,11 @@ class Session:
                 self.envelope.declared = int(value)
             elif name == "SMTPUTF8" and not value:
                 self.envelope.utf8 = True
+            elif name in ("RET", "ENVID"):
+                try:
+                    self._wish(name, value)
+                except BadDsn as e:
+                    return Reply(501, "5.5.4", str(e))
             elif name == "AUTH" and self._mechanisms and value:
                 continue  # who the message was from, by the client's word
             elif name != "BODY" or value.upper() not in ("7BIT", "8BITMIME"):
@@ -422,6 +439,12 @@ class Session:
         if self.envelope.declared > self.limits.size:
             return Reply(552, "5.3.4", f"message over {self.limits.size} octets")
         return self._foreign(found.path)
+
+    def _wish(self, name: str, value: str) -> None:
+        if name == "RET":
+            self.envelope.ret = dsn.ret(value)
+        else:
+            self.envelope.envid = dsn.envid(value)
 
     def _foreign(self, path: Path) -> Reply | None:
         if path.utf8 and not self.envelope.utf8:
@@ -434,16 +457,22 @@ class Session:
             return None
         found = grammar.addressed(command.argument, "TO")
         refusal = self._foreign(found.path)
-        if found.parameters:
-            refusal = Reply(555, "5.5.4", "RCPT takes no parameters here")
-        elif len(self.envelope.recipients) >= self.limits.recipients:
+        wished = RcptDsn()
+        if set(found.parameters) - {"NOTIFY", "ORCPT"}:
+            refusal = Reply(555, "5.5.4", "RCPT takes NOTIFY and ORCPT alone")
+        else:
+            try:
+                wished = _wished(found.parameters)
+            except BadDsn as e:
+                refusal = Reply(501, "5.5.4", str(e))
+        if refusal is None and len(self.envelope.recipients) >= self.limits.recipients:
             refusal = Reply(452, "4.5.3", "too many recipients; send these later")
         if refusal is not None:
             self.say(refusal)
             if refusal.code != 452:
                 self._refused(refusal)
             return None
-        return Recipient(found.path)
+        return Recipient(found.path, wished)
 
     def _data(self, command: Command) -> Question | None:
         if command.argument:
@@ -502,6 +531,7 @@ class Session:
         elif isinstance(question, Recipient):
             self.phase = Phase.RCPT
             self.envelope.recipients.append(question.path)
+            self.envelope.wishes[str(question.path)] = question.dsn
 
     def _more(self) -> Question | None:
         """Go on with the message."""
@@ -544,6 +574,15 @@ class Session:
         self._text = None
         if self.phase not in (Phase.NEW, Phase.CLOSED):
             self.phase = Phase.READY
+
+
+def _wished(parameters: Mapping[str, str]) -> RcptDsn:
+    """Read the parameters of RCPT.  Raises BadDsn."""
+    told, orcpt = parameters.get("NOTIFY"), parameters.get("ORCPT")
+    return RcptDsn(
+        () if told is None else dsn.notify(told),
+        "" if orcpt is None else dsn.orcpt(orcpt),
+    )
 
 
 def _decoded(text: str) -> bytes:

@@ -105,6 +105,27 @@ def test_delivered(served: Served) -> None:
     assert received in first
 
 
+@pytest.mark.parametrize("notify", ["SUCCESS", "FAILURE", "NEVER"])
+def test_a_sender_who_wants_to_know(served: Served, notify: str) -> None:
+    with served.client() as smtp:
+        assert b"DSN" in smtp.ehlo()[1]
+        smtp.mail("bob@example.org", ["RET=HDRS", "ENVID=q+2B1"])
+        options = [f"NOTIFY={notify}", "ORCPT=rfc822;g@elsewhere.net"]
+        assert smtp.rcpt("glenda@example.org", options)[0] == 250
+        assert smtp.data(b"Subject: one\r\n\r\nhello\r\n")[0] == 250
+    assert len(served.mail()) == 1
+    folder = served.root / "mail/box/bob/mbox"
+    reports = [p.read_bytes() for p in folder.glob("[0-9]*")]
+    if notify != "SUCCESS":
+        assert reports == []
+        return
+    (report,) = reports
+    assert b"Original-Envelope-Id: q+1\n" in report
+    assert b"Original-Recipient: rfc822;g@elsewhere.net\n" in report
+    assert b"Final-Recipient: rfc822; glenda@example.org\nAction: delivered" in report
+    assert b"hello" not in report
+
+
 RELAYED = [
     "x@elsewhere.net",
     "glenda%elsewhere.net@example.org",

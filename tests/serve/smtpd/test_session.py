@@ -91,6 +91,19 @@ DIALOGUES = [
         "parameters",
         [(HELLO, ["250"]), (b"MAIL FROM:<a@b> X=1\r\n" + MAIL, ["555", "250"])],
     ),
+    (
+        "wishes for reports",
+        [
+            (HELLO, ["250"]),
+            (b"MAIL FROM:<a@b> RET=SOME\r\n", ["501"]),
+            (b"MAIL FROM:<a@b> ENVID=a+0\r\n", ["501"]),
+            (b"MAIL FROM:<a@b> RET=HDRS ENVID=a+20b\r\n", ["250"]),
+            (b"RCPT TO:<c@d> NOTIFY=NEVER,DELAY\r\n", ["501"]),
+            (b"RCPT TO:<c@d> ORCPT=c@d\r\n", ["501"]),
+            (b"RCPT TO:<c@d> X=1\r\n", ["555"]),
+            (b"RCPT TO:<c@d> NOTIFY=SUCCESS ORCPT=rfc822;e@f\r\n", ["250"]),
+        ],
+    ),
     ("size", [(HELLO, ["250"]), (b"MAIL FROM:<a@b> SIZE=999999999\r\n", ["552"])]),
     ("utf-8 unasked", [(HELLO, ["250"]), ("MAIL FROM:<ü@b>\r\n".encode(), ["553"])]),
     (
