@@ -23,7 +23,7 @@ from mailfs.fs.plumb import MOUNT
 from mailfs.fs.root import attach
 from mailfs.fs.users import Users, load
 from mailfs.mailbox.driver import Place
-from mailfs.mailboxes import listed
+from mailfs.mailboxes import listed, usual
 from mailfs.mailboxes.registry import MailboxRegistry, ignored
 from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.mailboxes.spec import named
@@ -88,8 +88,8 @@ def begin(verb: str, summary: str, example: str, argv: list[str]) -> int:
     background.add(parser)
     door.add(parser)
     everyone = verb == "serve"
-    usual = "the usual ports" if everyone else "nowhere"
-    serving.add_mail_doors(parser, usual)
+    ports = "the usual ports" if everyone else "nowhere"
+    serving.add_mail_doors(parser, ports)
     net.add(parser)
     parser.add_root()
     options = parser.parse_args(argv)
@@ -113,7 +113,7 @@ def begin(verb: str, summary: str, example: str, argv: list[str]) -> int:
     if not specs and not options.none:
         specs = named(listed.read(root, place.user))
     if not specs and not options.none:
-        specs = [("mbox", default(place))]
+        specs = [("mbox", usual.mailbox(place))]
     run(_serve(options, _boxes(place), specs, keys))
     return 0
 
@@ -147,23 +147,6 @@ def _add_telling(parser: Parser) -> None:
 
 def _boxes(place: Place) -> MailboxRegistry:
     return MailboxRegistry(place, where.cache(), ignored(place.root))
-
-
-def default(place: Place) -> str:
-    """Return the user's mailbox: the first that exists of the usual places.
-
-    Raises MailfsError that names them if none does.
-    """
-    usual = [
-        Path("/var/mail") / place.user,
-        Path.home() / "Maildir",
-        Path(where.box(place.root, "mbox", place.user)),
-    ]
-    for path in usual:
-        if path.exists():
-            return str(path)
-    places = ", ".join(map(str, usual))
-    raise MailfsError(f"no mailbox: {places}: none exists; name one with -f")
 
 
 async def _serve(

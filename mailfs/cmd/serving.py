@@ -150,8 +150,7 @@ def agent() -> "Agent":
 
 def inbox(given: str | None, place: "Place") -> str:
     """Find the path of the user's INBOX: given, or what ``mailfs fs`` serves."""
-    from mailfs.cmd.fs import default
-    from mailfs.mailboxes import listed
+    from mailfs.mailboxes import listed, usual
     from mailfs.mailboxes.spec import named
 
     if given is not None:
@@ -160,7 +159,7 @@ def inbox(given: str | None, place: "Place") -> str:
     if specs:
         return specs[0][1]
     try:
-        return default(place)
+        return usual.mailbox(place)
     except MailfsError:  # no mail has come yet
         return where.box(place.root, "mbox", place.user)
 

@@ -21,7 +21,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mailfs import where
 from mailfs.attr import parse
 from mailfs.errors import EPERM, MailfsError, Refused, UsageError, reason
 from mailfs.factotum.guard import peer_uid
@@ -30,6 +29,7 @@ from mailfs.fs.aname import Aname
 from mailfs.fs.root import attach
 from mailfs.mailbox.driver import Place
 from mailfs.mailbox.mailbox import told
+from mailfs.mailboxes import usual
 from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.mailboxes.scope import Scope
 from mailfs.mailboxes.spec import named
@@ -134,7 +134,7 @@ class Users:
 
     async def _open(self, user: User) -> MailboxRegistry:
         place = replace(self._place, user=user.name)
-        specs = named(user.boxes or (default(place),))
+        specs = named(user.boxes or (usual.mailbox_of(place),))
         place = replace(place, owner=owner(user.name, [path for _, path in specs]))
         boxes = self._make(place)
         try:
@@ -154,15 +154,6 @@ class Users:
             await asyncio.wait([opening])
             if not opening.cancelled() and opening.exception() is None:
                 await opening.result().close_all()
-
-
-def default(place: Place) -> str:
-    """Return a user's mailbox where none is named.  Raises MailfsError."""
-    usual = [where.box(place.root, "mbox", place.user), f"/var/mail/{place.user}"]
-    for path in usual:
-        if os.path.lexists(path):
-            return path
-    raise MailfsError(f"no mailbox: neither {usual[0]} nor {usual[1]} exists")
 
 
 def owner(name: str, paths: Iterable[str]) -> tuple[int, int]:
