@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,10 @@ def main(argv: list[str]) -> int:
         for text in guard.guard():
             log.warning("%s", text)
     if options.template is not None:
-        _add(options.service, _asked(options.template))
+        if options.files:
+            _put(options.files, options.service, _asked(options.template))
+        else:
+            _add(options.service, _asked(options.template))
     elif options.oauth is not None:
         _add(options.service, _granted(options))
     else:
@@ -104,7 +107,10 @@ def _parser() -> argparse.ArgumentParser:
         help="do not keep debuggers, core dumps and swap from the memory",
     )
     parser.add_argument(
-        "-g", dest="template", metavar="TEMPLATE", help="ask for a key and add it"
+        "-g",
+        dest="template",
+        metavar="TEMPLATE",
+        help="ask for a key and add it; with -f, to FILE too",
     )
     parser.add_argument(
         "--oauth",
@@ -136,6 +142,25 @@ def _add(service: str, ask: Callable[[], str]) -> None:
     Factotum(service, dial=dial_soon).reach().close()
     message = ask()
     with Factotum(service) as keys:
+        keys.control(message)
+
+
+def _put(files: Sequence[Path], service: str, ask: Callable[[], str]) -> None:
+    """Put a key into files, in the place of the one it equals; tell who runs, too."""
+    from mailfs.factotum import keyfile
+    from mailfs.factotum.client import Factotum
+
+    kept = [keyfile.KeyFile(path) for path in files]
+    for file in kept:
+        file.load()  # before a password is typed for nothing
+    message = ask()
+    for file in kept:
+        file.put(message)
+    try:
+        keys = Factotum(service).reach()
+    except MailfsError:
+        return  # none runs
+    with keys:
         keys.control(message)
 
 

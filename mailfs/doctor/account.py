@@ -11,6 +11,7 @@ from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.imap import account as imap_account
 from mailfs.mailbox.drivers.spec import is_network
+from mailfs.mailboxes import listed as listed_mailboxes
 from mailfs.mailboxes.spec import named
 from mailfs.pop import account as pop_account
 
@@ -24,19 +25,40 @@ _SENDING = ("smtp", "submission", "submissions", "ssmtp", "esmtp")
 
 
 def jobs(
-    world: DoctorWorld, specs: Iterable[str], keys: Sequence[Attrs]
+    world: DoctorWorld,
+    specs: Iterable[str],
+    keys: Sequence[Attrs],
+    only: Sequence[Attrs] | None = None,
 ) -> Iterator[ProbeJob]:
-    """Give a check for each account.
+    """Yield a check for each account.
 
     One that specs name or a running server has open is not looked at for its key.
+    only: the keys that must fit, if others are looked at elsewhere.
     """
-    paths = [path for _, path in named(specs)]
+    paths = _paths(specs)
     paths += [path for path in services.paths(world) if is_network(path)]
     paths = list(dict.fromkeys(paths))
     known = set().union(*map(_uses, paths))
     paths += _of_keys(keys, known)
+    if only is not None:
+        hosts = {value(key, "server") for key in only}
+        paths = [p for p in paths if {host for _, host in _uses(p)} & hosts]
     for path in list(dict.fromkeys(paths))[:MAX_ACCOUNTS]:
         yield ProbeJob(path, partial(_check, world, path))
+
+
+def _paths(specs: Iterable[str]) -> list[str]:
+    """List the paths of specifications, each once; their names do not matter here."""
+    return list(dict.fromkeys(named([spec])[0][1] for spec in specs))
+
+
+def named_in_list(world: DoctorWorld) -> list[str]:
+    """List the accounts on servers that the user's list of mailboxes names."""
+    try:
+        lines = listed_mailboxes.read(world.root, world.user)
+    except MailfsError:
+        return []  # its own check tells
+    return [line for line in lines if is_network(listed_mailboxes.split(line)[1])]
 
 
 def _check(world: DoctorWorld, path: str) -> Iterator[Finding]:

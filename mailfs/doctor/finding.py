@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass
 
+from mailfs.printable import shown
+
 
 class FindingState(enum.Enum):
     """How bad it is; the value is what is printed."""
@@ -22,14 +24,13 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
-        line = f"{self.state.value:<5} {self.what}: {_line(self.text)}"
+        line = f"{self.state.value:<5} {_line(self.what)}: {_line(self.text)}"
         return f"{line}\n      {_line(self.remedy)}" if self.remedy else line
 
 
 def _line(text: str) -> str:
-    """Return a text on one line, without what a terminal would obey."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(plain.split()) if plain != text else plain
+    """Show a text on one line, without what a terminal would obey."""
+    return shown(" ".join(text.split("\n")))
 
 
 def ok(what: str, text: str) -> Finding:

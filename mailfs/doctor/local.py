@@ -16,6 +16,7 @@ from mailfs.errors import MailfsError, reason
 MAX_SOCKET = 107  # octets of a Unix socket's path; unix(7)
 LONGEST = "/mailfsdemo~"  # what may stand behind the name space's path
 FEW = 100 << 20  # octets free, below which a cache is of little use
+NOTHING = 1 << 20  # octets free, below which it is as good as full
 OTHERS = 0o007
 GROUP_OTHERS = 0o077
 WRITE = 0o022
@@ -136,8 +137,11 @@ def cache(world: DoctorWorld) -> Iterator[Finding]:
         yield note("cache", f"{path}: {reason(e)}")
         return
     text = f"{path}: {free >> 20} MB free"
-    yield (
-        note("cache", text, f"df -h {shlex.quote(str(there))}")
-        if free < FEW
-        else ok("cache", text)
-    )
+    if free < NOTHING:
+        told = f"{text}: nothing can be kept, and each look asks the server"
+        remedy = f"find {shlex.quote(str(path))} -mindepth 1 -delete"
+        yield bad("cache", told, f"{remedy}  # all of it can be rebuilt")
+    elif free < FEW:
+        yield note("cache", text, f"df -h {shlex.quote(str(there))}")
+    else:
+        yield ok("cache", text)

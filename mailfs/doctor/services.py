@@ -23,7 +23,10 @@ WHAT = "services"
 def sockets(world: DoctorWorld) -> Iterator[Finding]:
     """Knock at every socket; the factotum has a check of its own."""
     alive = []
-    for path in sorted(world.namespace().iterdir()):
+    space = _space(world)
+    if space is None:
+        return
+    for path in sorted(space.iterdir()):
         try:
             is_socket = stat.S_ISSOCK(path.stat().st_mode)
         except OSError:
@@ -57,7 +60,10 @@ def _dead(path: Path, timeout: float) -> str:
 
 def plumber(world: DoctorWorld) -> Iterator[Finding]:
     """See whether there is somebody to tell of new mail."""
-    path = world.namespace() / PLUMB
+    space = _space(world)
+    if space is None:
+        return
+    path = space / PLUMB
     if not path.exists():
         yield ok("plumber", "none runs; new mail is told by the files event only")
         return
@@ -111,10 +117,21 @@ def paths(world: DoctorWorld) -> list[str]:
 
 def _mail(world: DoctorWorld) -> Iterator[tuple[str, Path]]:
     """Give name and socket of the living servers of mail."""
+    space = _space(world)
+    if space is None:
+        return
     for name in MAIL:
-        path = world.namespace() / name
+        path = space / name
         if path.exists() and not _dead(path, world.timeout):
             yield name, path
+
+
+def _space(world: DoctorWorld) -> Path | None:
+    """Name the name space; None if it cannot be used, as its own check tells."""
+    try:
+        return world.namespace()
+    except MailfsError:
+        return None
 
 
 def _status(path: Path, timeout: float) -> list[dict[str, str]]:

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mailfs.attr import quote
+from mailfs.attr import quote, show, value
 from mailfs.doctor import clock
 from mailfs.doctor.finding import Finding, bad, note, ok
-from mailfs.doctor.visit import Probe, add_key
+from mailfs.doctor.visit import Probe
 from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError
 from mailfs.factotum.client import NeedKey
@@ -23,6 +23,7 @@ from mailfs.tls.service import SERVICES, Peer
 from mailfs.tls.trust import Untrusted
 
 _BANNER = "<- 220"
+SENDING = ("smtp", "submission", "submissions", "ssmtp", "esmtp")  # in keys
 
 
 def check(
@@ -55,7 +56,7 @@ def check(
     finally:
         visit.keys.close()
     yield from visit.reached()
-    yield _line(what, session, options)
+    yield _line(visit.what, session, options)
     banner = next((line for line in said if line.startswith(_BANNER)), "")
     yield from clock.against(what, clock.told(banner), world.clock())
     session.finish()
@@ -81,18 +82,28 @@ def _failed(visit: Probe, options: Options, error: Exception) -> Finding:
             text = str(cause).partition("; to trust it run: ")[0]
             return bad(f"{what}: tls", text, cause.command)
         if isinstance(cause, NeedKey):
-            wanted = cause.wanted
-            return bad(f"{what}: login", f"no key for {wanted}", add_key(wanted))
+            remedy = visit.world.add_key(cause.wanted)
+            return bad(f"{what}: login", f"no key for {cause.wanted}", remedy)
         cause = cause.__cause__
     if isinstance(error, AuthError):
         if not visit.keys.reached:
             return bad(f"{what}: login", str(error), "mailfs factotum &")
-        user = f"user={quote(options.user)}" if options.user else "user?"
-        template = (
-            f"proto=pass service=smtp server={quote(peer.host)} {user} !password?"
-        )
-        return bad(f"{what}: login", str(error), add_key(template))
+        remedy = visit.world.add_key(_template(visit, options, peer.host))
+        return bad(f"{what}: login", str(error), remedy)
     if not visit.address:
         return bad(f"{what}: dial", str(error), f"nc -vz {peer.host} {peer.port}")
     text = str(error) if isinstance(error, MailfsError) else f"{error}"
     return bad(f"{what}: server", text, shlex.join(["mailfs", "trust", *peer.words()]))
+
+
+def _template(visit: Probe, options: Options, host: str) -> str:
+    """Describe the key that was refused, its secret to be asked for; else a new one."""
+    with visit.world.agent() as agent:  # the login has hung up on its own
+        listed = agent.keys()
+    for key in listed:
+        mine = not options.user or value(key, "user") == options.user
+        sends = value(key, "service") in (None, *SENDING)
+        if mine and sends and value(key, "server") == host:
+            return show(key)
+    user = f"user={quote(options.user)}" if options.user else "user?"
+    return f"proto=pass service=smtp server={quote(host)} {user} !password?"

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailfs.doctor import files
 from mailfs.doctor.finding import Finding, bad, note, ok
 from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError, reason
@@ -57,7 +58,7 @@ def _list(path: Path, root: Path) -> Finding:
 def _edit(error: BadThumbprint) -> str:
     m = _AT.match(str(error))
     if m:
-        return f"${{EDITOR:-vi}} +{m[2]} {shlex.quote(m[1])}"
+        return files.comment_out(Path(m[1]), [int(m[2])])
     path = str(error).partition(": ")[0]
     if "anyone may write" in str(error):
         return f"chmod o-w {shlex.quote(path)}"

@@ -56,7 +56,7 @@ class Probe:
     ) -> None:
         self.world = world
         self.user = user
-        self.what = what
+        self.what = what if world.source is None else f"{what} by {world.source}"
         self.peer = peer
         self.again = again
         self.keys = world.keys()
@@ -86,7 +86,7 @@ class Probe:
         """Tell of the certificate that was accepted, if there was one."""
         what = f"{self.what}: tls"
         if not self.trust.seen:
-            yield note(what, "none: others could listen, were it not this machine")
+            yield note(what, "no TLS; the server is on this machine")
             return
         cert = self.trust.seen[-1][0]
         listed = self.trust.listed(cert, self.peer)
@@ -169,10 +169,11 @@ class Probe:
     def _locked_out(self, error: MailfsError) -> Finding:
         what = f"{self.what}: login"
         if isinstance(error, NeedKey):
-            return bad(what, f"no key for {error.wanted}", add_key(error.wanted))
+            remedy = self.world.add_key(error.wanted)
+            return bad(what, f"no key for {error.wanted}", remedy)
         if not self.keys.reached:
             return bad(what, f"no factotum to ask: {error}", "mailfs factotum &")
-        return bad(what, _short(error), add_key(self._key()))
+        return bad(what, _short(error), self.world.add_key(self._key()))
 
     def _key(self) -> str:
         """Make the template that selects the refused key and asks for its secret."""
@@ -187,13 +188,6 @@ class Probe:
 
     def _look(self) -> str:
         return shlex.join(["mailfs", "trust", *self.peer.words()])
-
-
-def add_key(template: str) -> str:
-    """Return the command that asks for the secret of a key and adds it."""
-    if "proto=oauth" in template:
-        return "mailfs factotum --oauth PROVIDER --clientid ID USER"
-    return f"mailfs factotum -g {shlex.quote(template)}"
 
 
 def lifetime(cert: bytes) -> tuple[float, float] | None:

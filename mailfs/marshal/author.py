@@ -21,22 +21,25 @@ def author(site: Site) -> Author:
         site.user,
         site.names.domain,
         upasname,
-        draft.fields(_headers(site, upasname or site.user)),
+        _headers(site, upasname or site.user),
         lambda word: names.get(word, []),
     )
 
 
-def _headers(site: Site, owner: str) -> bytes:
+def _headers(site: Site, owner: str) -> tuple[tuple[str, bytes], ...]:
     if "/" in owner or owner in ("", ".", ".."):
-        return b""
+        return ()
     path = site.box(owner) / "headers"
     try:
         with open(path, "rb") as file:
             octets = file.read(MAX_HEADERS + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return b""
+        return ()
     except OSError as e:
         raise MailfsError(f"{path}: {reason(e)}") from e
     if len(octets) > MAX_HEADERS:
         raise MailfsError(f"{path}: over {MAX_HEADERS >> 20} MB")
-    return octets
+    try:
+        return draft.fields(octets)
+    except MailfsError as e:
+        raise MailfsError(f"{path}: {e}") from e

@@ -110,9 +110,35 @@ def message(text: bytes) -> Draft:
     return Draft(tuple(fields), body)
 
 
+def malformed(text: bytes) -> list[int]:
+    """List the numbers, from 1, of lines of a headers file that are no header field.
+
+    A line that goes on with a field begins with a blank; blank lines do not matter.
+    """
+    wrong = []
+    inside = False
+    for number, line in enumerate(text.replace(b"\r\n", b"\n").split(b"\n"), 1):
+        if not line.strip():
+            continue
+        if line[:1] in (b" ", b"\t"):
+            fits = inside
+        else:
+            fits = inside = _FIELD.match(line) is not None
+        if not fits or b"\0" in line or b"\r" in line:
+            wrong.append(number)
+    return wrong
+
+
 def fields(text: bytes) -> tuple[tuple[str, bytes], ...]:
-    """Return the fields in the text of a headers file; what is none is passed over."""
-    scanned = header.scan(text.replace(b"\r\n", b"\n").lstrip(b"\n"))
+    """Read the fields in the text of a headers file; blank lines do not matter.
+
+    Raises MailfsError with the number of a line that is no field.
+    """
+    wrong = malformed(text)
+    if wrong:
+        raise MailfsError(f"line {wrong[0]} is no header field")
+    lines = text.replace(b"\r\n", b"\n").split(b"\n")
+    scanned = header.scan(b"".join(line + b"\n" for line in lines if line.strip()))
     return tuple((name.decode(), value) for name, value in scanned.fields)
 
 

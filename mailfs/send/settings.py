@@ -51,6 +51,22 @@ def setup(site: Site) -> str:
     return shlex.join(words)
 
 
+def sends(site: Site) -> bool:
+    """Whether anybody means to send from here: rules, a gateway, or a From: line."""
+    return bool(
+        _size(site.lib / "rewrite")
+        or attribute(site.ndb, site.names, "smtp")
+        or _size(site.box(site.user) / "headers")
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def domain(site: Site) -> str:
     """Return the user's domain: of ``From:`` in headers, else this machine's.
 

@@ -32,7 +32,7 @@ NOBODY = 65534
 def test_lines() -> None:
     assert str(ok("clock", "right")) == "ok    clock: right"
     assert str(note("a", "b", "c d")) == "note  a: b\n      c d"
-    assert str(bad("a", "b\x1b[31m\nc")) == "BAD   a: b [31m c"
+    assert str(bad("a", "b\x1b[31m\nc")) == "BAD   a: b?[31m c"
 
 
 @contextmanager
@@ -268,7 +268,7 @@ def test_trust(sick: Patient, pki: Pki, name: str) -> None:
     assert sick.ask(trust.check)[0].state is FindingState.NOTE
     file.write_text(f"{good}\nx509 sha256=zz\n")
     one = wrong(sick.ask(trust.check))
-    assert one.remedy == f"${{EDITOR:-vi}} +2 {file}"
+    assert one.remedy == f"sed -i.old '2s/^/#/;' {file}"
     file.write_text("")
     file.chmod(0o666)
     assert wrong(sick.ask(trust.check)).remedy == f"chmod o-w {file}"

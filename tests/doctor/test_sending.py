@@ -6,14 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiosmtpd.smtp import AuthResult
 
-from mailfs.doctor import account, rounds, sending
+from mailfs.doctor import account, checks, rounds, sending
 from mailfs.doctor.finding import Finding, FindingState
+from mailfs.ndb import install
 from mailfs.queue import spool
-from tests.doctor.world import SECRET, Patient, stages, wrong
+from tests.doctor.world import SECRET, USER, Patient, stages, wrong
+from tests.setup.world import Talk
 from tests.smtp.world import Box, context, logged, logs, receiver
 from tests.tls.pki import Pki
 
@@ -44,7 +47,7 @@ def test_ndb(sick: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     file.unlink()
     file.mkdir()
-    assert wrong(sick.ask(sending.ndb)).remedy == f"${{EDITOR:-vi}} {file}"
+    assert wrong(sick.ask(sending.ndb)).remedy == f"mv {file} {file}.old"
 
 
 def test_rules(sick: Patient) -> None:
@@ -55,9 +58,6 @@ def test_rules(sick: Patient) -> None:
     assert sick.ask(sending.rules)[0].text == f"{file}: 1 rules"
     file.write_text("local!(.* >> /mail/box/\\1/mbox\n")
     assert f"{file}: rewrite: line 1" in wrong(sick.ask(sending.rules)).text
-    file.write_text("local!(.*) alias \\1@YOURDOMAIN.DOM\n")
-    one = wrong(sick.ask(sending.rules))
-    assert one.remedy.startswith("sed -i s/YOURDOMAIN.DOM/")
 
 
 def enqueue(root: Path, age: float = 0.0) -> spool.Job:
@@ -180,3 +180,39 @@ def test_no_server(sick: Patient, dead_port: int) -> None:
     assert one.remedy == f"nc -vz {HOST} {dead_port}"
     local(sick.root, "sys=gnot smtp=net!x!y!z\n")
     assert "not a destination" in wrong(servers(sick)).text
+
+
+@pytest.mark.usefixtures("gnot")
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_wrong_password_in_the_file_of_keys(
+    our_ca: Pki, sick: Patient, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    """It is found though the factotum that runs has the right one, and mended."""
+    install.install(sick.root, USER)
+    key = f"proto=pass service=smtp server={HOST} user=g !password="
+    file = sick.root / "mail/box" / USER / "factotum"
+    file.write_text(f"key {key}wrong\n")
+    file.chmod(0o600)
+    if runs:
+        sick.factotum(f"{key}'{SECRET}'")
+    monkeypatch.setenv("NAMESPACE", str(sick.ns))
+    with server(our_ca) as port:
+        gateway(sick, port)
+
+        def look() -> list[Finding]:
+            found = list(checks.examine(sick.world, []))
+            return [one for one in found if f"!{port}" in one.what]
+
+        one = wrong(look())
+        assert one.what == f"smtp net!{HOST}!{port} by {file}: login"
+        assert one.remedy.startswith(f"mailfs factotum -f {file} -g ")
+        place = SimpleNamespace(env=dict(os.environ))
+        words = shlex.split(one.remedy)[1:]
+        with Talk(place, *words) as talk:  # type: ignore[arg-type]
+            talk.answer("password", SECRET)
+            assert talk.end() == 0, talk.shown
+        found = look()
+        assert [f for f in found if f.state is FindingState.BAD] == []
+        assert any("logged in" in f.text for f in found)
+    assert file.read_text().count("key ") == 1
+    assert file.stat().st_mode & 0o777 == 0o600

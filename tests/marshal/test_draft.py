@@ -104,6 +104,23 @@ def test_attachments() -> None:
 
 
 def test_a_headers_file() -> None:
-    found = draft.fields(b"\nFrom: a\nnonsense\nX-B: c\n d\n\nTo: e\n")
-    assert found == (("From", b" a"), ("X-B", b" c\n d"))
-    assert draft.fields(b"nonsense\n") == ()
+    found = draft.fields(b"\nFrom: a\nX-B: c\n d\n\nTo: e\n")
+    assert found == (("From", b" a"), ("X-B", b" c\n d"), ("To", b" e"))
+    assert draft.fields(b"") == draft.fields(b"\n \n") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (b"nonsense\n", 1),
+        (b"From: a\n\nnonsense: \xff\nOrganisation x\n", 4),
+        (b" folded\nFrom: a\n", 1),
+        (b"From: a\n# b\n c\n", 2),
+        (b"From: a\n# b\n\n: d\n", 2),
+        (b"From: a\nA: b\x00c\n", 2),
+        (b"From: a\rBcc: b\n", 1),
+    ],
+)
+def test_a_line_of_headers_that_is_none_is_refused(text: bytes, number: int) -> None:
+    with pytest.raises(MailfsError, match=f"line {number} is no header field"):
+        draft.fields(text)
