@@ -132,7 +132,7 @@ def append(state: MailboxState, messages: Sequence[NewMessage]) -> list[int]:
 
     On disk when it returns.  Raises what the driver raises.
     """
-    first = state.list().next
+    first = state.view.next
     done = 0
     try:
         for one in messages:
@@ -149,8 +149,12 @@ def append(state: MailboxState, messages: Sequence[NewMessage]) -> list[int]:
     numbers = _paired(state, first, messages)
     for number, one in zip(numbers, messages, strict=True):
         # What a store cannot say in the message itself is set after it.
-        change = FlagChange(one.flags & _SETTABLE, words=one.words, replace=True)
-        store(state, [number], change)
+        flags = one.flags & _SETTABLE
+        row = state.view.row(number)
+        if row is None:
+            continue
+        if one.words or (state.view.listing.flags[row] & _SETTABLE) != flags:
+            store(state, [number], FlagChange(flags, words=one.words, replace=True))
     return numbers
 
 
