@@ -119,10 +119,10 @@ class Selected:
         if uid:
             last = self.uids[-1] if self.uids else 0
             return list(within(numbers.ranges(last), self.uids))
+        if not self.count and numbers.open_ended:
+            return []
         if numbers.most() > self.count:
             raise BadNumber
-        if not self.count:
-            return []
         found = numbers.ranges(self.count)
         return [uid for a, b in found.pairs for uid in self.uids[a - 1 : b]]
 

@@ -42,6 +42,11 @@ class SequenceSet:
             pairs.append((min(a, b), max(a, b)))
         return Ranges((max(a, 1), b) for a, b in pairs if b > 0)
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether ``*`` is among the numbers."""
+        return any(None in pair for pair in self.pairs)
+
     def most(self) -> int:
         """Return the highest number written."""
         return max((n or 0 for pair in self.pairs for n in pair), default=0)

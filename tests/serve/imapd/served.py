@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Self
 
 from mailfs import where
 
@@ -98,7 +99,7 @@ class Line:
         self.file = self.sock.makefile("rb")
         self.greeting = self.file.readline()
 
-    def __enter__(self) -> "Line":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
