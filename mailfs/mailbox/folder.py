@@ -153,6 +153,20 @@ class MailboxState:
             self._view = self._save(old, listing)
         return self.view
 
+    def catch_up(self) -> View:
+        """Take over what other processes have changed in the index alone.
+
+        That is a flag which the store has no place for.
+        """
+        view = self.view
+        if self.index.generation in (0, view.generation):
+            return view
+        first = self.first
+        try:
+            return self.view if self.load() else self.list()
+        finally:
+            self.first = first
+
     def _relisted(self, old: Listing | None) -> Listing:
         """Have the driver list, and keep its answer.
 

@@ -50,7 +50,8 @@ def tell(state: MailboxState, view: View, now: int) -> Claim:
 
 def opened(state: MailboxState, now: int) -> Told:
     """Return the mailbox as it is in the store now."""
-    view = state.list()
+    state.list()
+    view = state.catch_up()
     index = state.index
     return Told(tell(state, view, now), view, index.base, index.modseqs())
 
@@ -79,7 +80,8 @@ def store(
 
     Those are left alone.  Raises TooManyKeywords.
     """
-    view = state.list()
+    state.list()
+    view = state.catch_up()
     there = [n for n in numbers if view.row(n) is not None]
     late: set[int] = set()
     if unchanged is not None:

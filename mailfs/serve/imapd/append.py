@@ -47,6 +47,9 @@ async def append(session: Session, request: Request) -> None:
     made = ",".join(map(str, numbers))
     if numbers == sorted(numbers):
         made = render.numbers(numbers)
+    if not all(numbers):  # another program has taken one away already
+        await poll(session)
+        return
     code = f"APPENDUID {claim.validity} {made}"
     if replaced and session.box is not None:
         session.line(f"OK [{code}] replaced")

@@ -34,13 +34,17 @@ async def create(session: Session, request: Request) -> None:
     uses = [use for use in USES if use.lower() in map(str.lower, action.uses)]
     if len(uses) < len(set(action.uses)) or len(uses) > 1:
         raise no("no such special use", "USEATTR")
-    if uses and any(use == uses[0] for use, _ in folders.uses().values()):
-        raise no("another mailbox has that use", "USEATTR")
     _writable(session)
-    await session.mail.work(partial(folders.create, action.mailbox))
-    if uses:
-        name = action.mailbox.rstrip(SEPARATOR)
-        await session.mail.work(partial(folders.note, name, use=uses[0]))
+
+    def job() -> None:
+        taken = {use for use, _ in folders.uses().values()}
+        if taken.intersection(uses):
+            raise BadFolder("another mailbox has that use", "USEATTR")
+        folders.create(action.mailbox)
+        for use in uses:
+            folders.note(action.mailbox.rstrip(SEPARATOR), use=use)
+
+    await session.mail.work(job)
 
 
 def _writable(session: Session) -> None:

@@ -20,6 +20,7 @@ async def poll(session: Session, *, expunge: bool = True, look: bool = True) -> 
         return
     if look:
         await box.refreshed()
+        await box.relist(lambda state: state.catch_up().generation)
         if session.chosen is not chosen:
             return
     await _tell(session, box, chosen, expunge=expunge)

@@ -123,7 +123,7 @@ async def copy(session: Session, request: Request) -> None:
         await poll(session, expunge=action.uid, look=False)
         return
     # Clients must know the new uids before they are told that the old ones are gone.
-    session.line(f"OK [{code}] moved")
+    session.line(f"OK [{code}] moved" if code else "OK moved")
     await session.mail.expunge(box, lambda view: uids)
     await poll(session, look=False)
     if "QRESYNC" in session.enabled:
@@ -166,6 +166,8 @@ async def _copied(
     claim = await other.consult(lambda state: uid.tell(state, state.view, now))
     # Sets pair by position: the new uids may not ascend.
     new = ",".join(map(str, made)) if made != sorted(made) else render.numbers(made)
+    if not all(made):  # another program has taken one away already
+        return ""
     return f"COPYUID {claim.validity} {render.numbers(uids)} {new}"
 
 

@@ -195,6 +195,21 @@ def test_two_sessions(served: Served) -> None:
         assert b"\\Answered \\Flagged" in flags[-1]
 
 
+def test_two_processes(each: Served) -> None:
+    with each.piped() as one, each.piped() as two:
+        one.append("INBOX", "", "", _letter(1))
+        one.select()
+        two.select()
+        one.store("1", "+FLAGS", "(word \\Seen)")
+        two.noop()
+        assert b"FLAGS (\\Seen word" in b"".join(two.response("FETCH")[1])
+        two.store("1", "-FLAGS", "(word)")
+        two.append("INBOX", "", "", _letter(2))
+        one.noop()
+        assert b"word" not in b"".join(one.response("FETCH")[1])
+        assert one.response("EXISTS")[1][-1:] == [b"2"]
+
+
 def test_idle(served: Served) -> None:
     with served.client() as one, served.line() as line:
         line.ask(f"a login {served.user} {PASSWORD}".encode())
