@@ -153,7 +153,7 @@ def _present(address: where.DialString) -> bool:
 
 
 def _with_server(options: argparse.Namespace, directory: Path, ready: Ready) -> int:
-    """Do the same with a server that has no other client and ends with the mount."""
+    """Mount a server of our own, which ends with the mount; return the exit status."""
     from mailfs.fuse.private import PrivateServer
     from mailfs.p9.srv import run
 

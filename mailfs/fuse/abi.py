@@ -143,7 +143,7 @@ def request(frame: bytes) -> Request:
 
 
 def name(body: bytes, start: int = 0) -> bytes:
-    """Return the name that begins at start and ends with a NUL."""
+    """Read the name that begins at start and ends with a NUL."""
     return body[start : body.index(b"\0", start)]
 
 

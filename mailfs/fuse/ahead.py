@@ -29,7 +29,7 @@ class Ahead:
         self._batches: dict[Key, asyncio.Task[None]] = {}
 
     def opening(self, node: FuseNode) -> asyncio.Task[None] | None:
-        """Note that a file is being opened; return what to wait for, if anything.
+        """Note the opening of a file; return the batch that reads it, if one does.
 
         After that, take may have it.
         """
@@ -46,7 +46,7 @@ class Ahead:
         return self._batches.get((parent.id, name))
 
     def take(self, node: FuseNode) -> bytes | None:
-        """Return the whole of a file, if it has been read and is as we know it."""
+        """Take the octets of a file that was read ahead, if it has not changed."""
         if node.parent is None:
             return None
         found = self._files.pop((node.parent.id, node.entry.name), None)
@@ -80,7 +80,7 @@ class Ahead:
                 self._batches[parent.id, entry.name] = task
 
     def _wanted(self, parent: FuseNode, entry: Entry) -> bool:
-        """Return whether a file can be read ahead and need be."""
+        """Whether a file can be read ahead, and is not in the kernel already."""
         child = parent.children.get(entry.name)
         if entry.is_dir or not entry.vers or not 0 < entry.length <= AHEAD:
             return False

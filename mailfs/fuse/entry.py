@@ -85,7 +85,7 @@ def owner(ours: tuple[int, int], login: str) -> Owner:
 
 
 def entries(data: bytes, owner: Owner) -> Iterator[Entry]:
-    """Give the entries in what was read from a directory; read(5).
+    """Read the entries of a directory; read(5).
 
     What cannot be a name on Linux is left out.  Raises FormatError where the octets
     are not whole entries.  It does what fcall.unpack_stats does in a sixth of the time.
@@ -98,7 +98,7 @@ def entries(data: bytes, owner: Owner) -> Iterator[Entry]:
 
 
 def entry(data: bytes, name: bytes, owner: Owner) -> Entry:
-    """Return the one entry in data, of what was walked to by that name.
+    """Read the one entry in data, under the name that was walked to.
 
     The name in it does not count: a server may know a file by several.
     """
@@ -109,7 +109,7 @@ def entry(data: bytes, name: bytes, owner: Owner) -> Entry:
 
 
 def _entry(data: bytes, pos: int, owner: Owner) -> tuple[Entry, int]:
-    """Return the entry at pos, and where it ends."""
+    """Read the entry at pos: the entry, and its end."""
     try:
         size, _, _, _, vers, path, mode, atime, mtime, length, n = _unpack(data, pos)
     except struct.error:
@@ -124,14 +124,14 @@ def _entry(data: bytes, pos: int, owner: Owner) -> tuple[Entry, int]:
 
 
 def fit(name: bytes) -> bool:
-    """Return whether the kernel takes an entry of that name."""
+    """Whether the kernel takes an entry of that name."""
     if not name or len(name) > NAME_MAX or name in (b".", b".."):
         return False
     return b"/" not in name and b"\0" not in name
 
 
 def _names(tail: bytes) -> tuple[str, str, str]:
-    """Return the three names that end a directory entry."""
+    """Read the three names that end a directory entry."""
     names, pos = [], 0
     for _ in range(3):
         end = pos + 2 + int.from_bytes(tail[pos : pos + 2], "little")

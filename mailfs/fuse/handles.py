@@ -21,7 +21,7 @@ class Handles:
         self._next = 1
 
     def add(self, handle: FuseFile | OpenDir, how: int = 0) -> bytes:
-        """Return the kernel's answer to an open, that it be treated so."""
+        """Register a handle; return the answer to the open, with those flags."""
         number = self._next
         self._next += 1
         self._handles[number] = handle
@@ -29,7 +29,7 @@ class Handles:
         return OPEN_OUT.pack(number, how, 0)
 
     def add_direct(self, file: FuseFile) -> bytes:
-        """Do the same for a file of which the kernel keeps nothing."""
+        """Register a file that the kernel must not cache."""
         return self.add(file, Fopen.DIRECT_IO)
 
     def file(self, number: int) -> FuseFile:
@@ -47,7 +47,7 @@ class Handles:
         return directory
 
     def waiting(self, node: FuseNode) -> list[WaitingFile]:
-        """List what a file whose readers wait is open as."""
+        """List the open handles of a file whose readers wait."""
         handles = self._handles.values()
         return [h for h in handles if isinstance(h, WaitingFile) and h.node is node]
 
@@ -57,7 +57,7 @@ class Handles:
         return [h for h in handles if isinstance(h, OpenDir) and h.node is node]
 
     def close(self, number: int) -> None:
-        """Close what has the number, if anything has."""
+        """Close the handle of that number, if there is one."""
         handle = self._handles.pop(number, None)
         if handle is not None:
             handle.node.opens -= 1
@@ -65,6 +65,6 @@ class Handles:
 
 
 def mode(flags: int) -> int:
-    """Return the mode of open(5) that the flags of open(2) mean."""
+    """Translate flags of open(2) into a mode of open(5)."""
     access = _ACCESS.get(flags & os.O_ACCMODE, OREAD)
     return access | OTRUNC if flags & os.O_TRUNC else access

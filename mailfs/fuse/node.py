@@ -37,7 +37,7 @@ class NodeListing:
         return self._places.get(name)
 
     def find(self, name: bytes) -> Entry | None:
-        """Return the entry of that name."""
+        """Find the entry of that name."""
         place = self.place(name)
         if place is None:
             return None
@@ -124,7 +124,7 @@ class FuseNode:
 
 
 def text(name: bytes) -> str:
-    """Return a name as 9P has it.  Raises OSError where it cannot: no such file."""
+    """Decode a name.  Raises FileNotFoundError where it is not UTF-8, as in 9P."""
     try:
         return name.decode()
     except UnicodeDecodeError:
@@ -246,7 +246,7 @@ class Nodes:
         return node.until > self._clock()
 
     def renew(self, root: Entry) -> None:
-        """Believe nothing of what another server told, nor the octets kept of it."""
+        """Invalidate every entry and all octets kept: another server answers."""
         self._changed = self._clock()
         self._news = NEVER
         self.root.entry = root

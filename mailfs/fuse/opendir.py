@@ -105,7 +105,7 @@ class OpenDir:
         return b"".join(parts)
 
     def plus(self, start: int, size: int, look: Callable[[Entry], bytes]) -> bytes:
-        """Return the same with what a lookup of each would give."""
+        """Return the entries with the answer to a lookup of each."""
         parts, room = self._dots(start, size, _UNTOLD)
         pack, head = DIRENT.pack, DIRENTPLUS.size
         place = max(start, len(_DOTS))
@@ -129,7 +129,7 @@ class OpenDir:
         return self._entries[first : first + most]
 
     def _dots(self, start: int, size: int, before: bytes) -> tuple[list[bytes], int]:
-        """Return the entries that every directory has, and how much room is left."""
+        """Pack the entries . and ..; return them and the octets of room left."""
         parts = []
         for place in range(start, len(_DOTS)):
             name = _DOTS[place]

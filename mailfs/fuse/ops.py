@@ -408,7 +408,7 @@ class Ops:
         return b""
 
     def _recursive(self, directory: FuseNode | None, thread: int) -> bool:
-        """Return whether a thread is taking away a whole directory."""
+        """Whether a thread is removing a whole directory."""
         if directory is None or directory.writable:
             return False
         return recursion.opened_by(thread, self._handles.directories(directory))

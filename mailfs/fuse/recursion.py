@@ -17,7 +17,7 @@ from mailfs.fuse.opendir import OpenDir
 
 
 def process(thread: int, proc: Path = Path("/proc")) -> int:
-    """Return the process that a thread belongs to, 0 if it cannot be told; proc(5).
+    """Find the process of a thread, 0 if it cannot be told; proc(5).
 
     FUSE tells threads, and what removes directories may use several.
     """
@@ -30,7 +30,7 @@ def process(thread: int, proc: Path = Path("/proc")) -> int:
 
 
 def opened_by(thread: int, opened: Iterable[OpenDir]) -> bool:
-    """Return whether a thread's process has one of these directories open."""
+    """Whether a thread's process has one of these directories open."""
     threads = {directory.pid for directory in opened}
     if not threads or not thread:  # 0 is one in a namespace that we cannot see
         return False

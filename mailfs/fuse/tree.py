@@ -181,7 +181,7 @@ class Tree:
         )
 
     async def fetched(self, fetch: Fetch) -> tuple[tuple[int, int], bytes]:
-        """Return the identity and version of a file that was read whole, and octets.
+        """Finish reading a file whole: its identity and version, and its octets.
 
         They are none if it could not be read so.
         """
@@ -311,7 +311,7 @@ class Tree:
     async def _walk(
         self, names: Sequence[str], *after: Callable[[int], Request]
     ) -> tuple[int, list[Call]]:
-        """Return a fid for what names lead to, and the requests sent after the walk.
+        """Walk names from the root: a fid, and the requests sent after the walk.
 
         Raises Refused if they lead nowhere.
         """
@@ -348,7 +348,7 @@ class Tree:
             self.mux.free(fid)
 
     async def _again(self, call: Call, msg: Request) -> bytes:
-        """Return the reply to what was sent after a walk, or to msg if refused."""
+        """Await a request sent after a walk; send msg if it was refused."""
         try:
             return await call
         except Refused:
@@ -356,7 +356,7 @@ class Tree:
 
 
 def _below(node: FuseNode, parent: FuseNode, name: bytes) -> bool:
-    """Return whether a node is what name means in parent, or is below that."""
+    """Whether a node is the child of that name, or below it."""
     at: FuseNode | None = node
     while at is not None:
         if at.parent is parent and at.entry.name == name:

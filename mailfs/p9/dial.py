@@ -173,7 +173,7 @@ def _alone(directory: str) -> Iterator[None]:
 
 
 def _is_dead(path: str) -> bool:
-    """Return whether path is a socket that nobody listens on."""
+    """Whether path is a socket that nobody listens on."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             return False

@@ -114,3 +114,25 @@ def test_own_changes_are_seen_at_once(mail: tuple[Mounted, Client]) -> None:
     (here / "1").rmdir()
     (here.parent / "ctl").write_text("delete mbox 3")
     assert [(here / n).exists() for n in "1234"] == [False, True, False, True]
+
+
+def test_readers_below_a_server_that_hangs_can_be_killed(
+    mail: tuple[Mounted, Client], server: "subprocess.Popen[bytes]"
+) -> None:
+    """It answers neither the request nor its flush.
+
+    Of those who ask at once for a name that the kernel has never seen, only one asks
+    us; the kernel has the others wait for its answer, deaf to signals.
+    """
+    mounted, _ = mail
+    assert os.listdir(mounted.path / "mbox")
+    server.send_signal(signal.SIGSTOP)
+    uses = (["cat", "mbox/2/raw"], ["ls", "mbox"], ["stat", "mbox/7/subject"])
+    readers = [subprocess.Popen(words, cwd=mounted.path) for words in uses]
+    time.sleep(FRESH / 2)
+    for reader, number in zip(
+        readers, (signal.SIGKILL, signal.SIGINT, signal.SIGTERM), strict=True
+    ):
+        assert reader.poll() is None
+        reader.send_signal(number)
+        assert reader.wait(WAIT) == -number
