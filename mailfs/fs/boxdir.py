@@ -1,45 +1,32 @@
 """A mailbox's directory: ctl, our own status, and the messages by number."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 from mailfs.errors import ENOENT, EPERM, Refused
 from mailfs.fs import boxctl, names
 from mailfs.fs.codes import Code
-from mailfs.fs.columns import Columns, packed
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
+from mailfs.fs.mailboxdir import MailboxDir
 from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.names import NameRow, always, controlled, everything
 from mailfs.fs.node import (
-    Attach,
     DirListing,
     Writable,
     directory,
-    path,
     plain,
     without_suffix,
 )
 from mailfs.fs.searchdir import SearchesDir
 from mailfs.mailbox.view import View
-from mailfs.mailboxes.entity import Entity
-from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.p9.fcall import OEXEC, OREAD, OTRUNC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later, Records
 
 
-class BoxDir(File):
+class BoxDir(MailboxDir):
     """The directory of one mailbox."""
 
-    __slots__ = ("attachment", "box", "parent")
-
-    def __init__(self, attachment: Attach, parent: File, box: ScopedMailbox) -> None:
-        self.attachment = attachment
-        self.parent = parent
-        self.box = box
-
-    def id(self, code: int) -> int:
-        """Make the qid.path of a node of this directory."""
-        return path(self.attachment.boxes.id(self.box), 0, 0, code)
+    __slots__ = ()
 
     @property
     def qid(self) -> Qid:
@@ -92,14 +79,6 @@ class BoxDir(File):
     def _message(self, name: str) -> MessageDir:
         return self.message(name, self)
 
-    def message(self, name: str, parent: File) -> MessageDir:
-        """Find a message by its number; parent is where it was looked for."""
-        message = self.box.message(int(name[:9]))
-        if message is None or str(message.number) != name:
-            raise Refused(ENOENT)
-        item = Entity(self.box, message, self.attachment.boxes.ignore)
-        return MessageDir(self.attachment, parent, item, message.number)
-
     def event(self) -> EventFile:
         """Make the file that tells what happens in the mailbox."""
         return EventFile(self.id(Code.EVENT), self.attachment.user, self._begin)
@@ -129,13 +108,6 @@ class BoxDir(File):
 
     def _messages(self, view: View) -> Iterator[Records]:
         return self.messages(view, view.order)
-
-    def messages(self, view: View, rows: Sequence[int]) -> Iterator[Records]:
-        """Give the packed entries of messages, in the order of those rows of a view."""
-        listing = view.listing
-        columns = Columns(view.numbers, listing.idents, listing.flags, listing.dates)
-        base, user = self.id(Code.MESSAGE), self.attachment.user
-        return packed(columns, rows, self.box.first, base, user)
 
 
 class BoxCtl(Writable):

@@ -6,10 +6,10 @@ live; each listing asks again.
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from mailfs.errors import ENOENT, Refused
 from mailfs.fs.codes import Code
+from mailfs.fs.mailboxdir import MailboxDir
 from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.node import DirListing, directory, path
 from mailfs.mailboxes.find import find
@@ -17,16 +17,13 @@ from mailfs.p9.fcall import QTDIR, Qid, Stat
 from mailfs.p9.file import File, Handle, Later, Records
 from mailfs.query.grammar import parse
 
-if TYPE_CHECKING:
-    from mailfs.fs.boxdir import BoxDir
-
 
 class SearchesDir(File):
     """The directory of all queries; it lists none, and each can be walked to."""
 
     __slots__ = ("dir",)
 
-    def __init__(self, of: "BoxDir") -> None:
+    def __init__(self, of: MailboxDir) -> None:
         self.dir = of
 
     @property
@@ -62,7 +59,7 @@ class FoundDir(File):
         self.query = parse(name)
 
     @property
-    def _box(self) -> "BoxDir":
+    def _box(self) -> MailboxDir:
         return self.parent.dir
 
     @property
