@@ -14,6 +14,7 @@ from mailfs import where
 from mailfs.cmd import background, door, logs, net, serving
 from mailfs.cmd.args import Parser
 from mailfs.cmd.keys import LoginKeys
+from mailfs.disk.descriptors import raise_limit
 from mailfs.errors import EPERM, MailfsError, Refused, UsageError, reason
 from mailfs.fs import plumb
 from mailfs.fs.aname import KEYED
@@ -104,6 +105,7 @@ def begin(verb: str, summary: str, example: str, argv: list[str]) -> int:
     options.ready = background.begin(verb, root, background=options.background)
     keys = LoginKeys()
     remote = net.make(options, root, where.cache(), keys)
+    raise_limit()
     trash = not options.no_trash
     place = Place(root, where.user(), options.readonly, remote, trash=trash)
     if options.users is not None:

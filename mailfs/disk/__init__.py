@@ -6,4 +6,5 @@ holder   whose a dotlock is, and whether that process lives
 rights   acting as a user, where we are root
 inotify  which directories have changed
 open     regular files only, nothing followed or waited for
+descriptors  how many the process may have
 """

@@ -2,7 +2,7 @@
 
 driver, kinds   the contract with a kind of store, and what passes between
 drivers     the kinds: a file or a package each
-mailbox, worker   where the event loop and the mailbox's own thread meet
+mailbox, worker, pool   where the event loop and the threads meet
 folder, view    what the worker keeps: store, index, the messages under their numbers
 message, octets, derive   a message read as far as somebody asks
 index, build    what can be rebuilt: SQLite in the cache, and the process that fills it

@@ -166,8 +166,11 @@ class Driver(ABC):
     def hurry(self) -> None:  # noqa: B027  # local stores look each time
         """Have the next listing ask the server, whenever it was asked last."""
 
+    def rest(self) -> None:  # noqa: B027  # most hold nothing
+        """Release descriptors until the driver is used again."""
+
     def close(self) -> None:  # noqa: B027  # most hold nothing
-        """Release what the driver holds."""
+        """Release what the driver holds, for good."""
 
 
 class RemoteDriver(Driver):

@@ -15,11 +15,13 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from mailfs.cache.outage import Outage
 from mailfs.mailbox.kinds import Flag, Key, Listing, MessageReader
 from mailfs.mailbox.view import View, order_of
+from mailfs.mailbox.worker import on_strand
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,7 @@ class Index:
         self._floor = floor or (lambda born: 0)
         self._owner = f"{kind} {name}".encode("utf-8", "surrogateescape")
         self._local = threading.local()
+        self._strand = SimpleNamespace()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()  # of the list of connections only
         self.path = path
@@ -125,6 +128,7 @@ class Index:
                 db.close()
             self._open.clear()
         self._local = threading.local()
+        self._strand = SimpleNamespace()
 
     def __del__(self) -> None:
         """Close what nobody closed: an opening that was cut short has no owner."""
@@ -177,9 +181,12 @@ class Index:
     def _db(self) -> sqlite3.Connection:
         if self.path is None:
             return self._memory
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
+        # Of the threads of a strand one at a time does something.
+        local = self._strand if on_strand() else self._local
+        db: sqlite3.Connection | None = getattr(local, "db", None)
         if db is None:
-            db = self._local.db = self._dial(str(self.path))
+            db = self._dial(str(self.path))
+            local.db = db
         return db
 
     def _dial(self, name: str) -> sqlite3.Connection:

@@ -8,10 +8,11 @@ job goes on.  A request may stop waiting, the job goes on to its end.
 
 import asyncio
 import logging
+import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,10 +24,11 @@ from mailfs.mailbox.feed import unfed
 from mailfs.mailbox.folder import MailboxState, index_of
 from mailfs.mailbox.kinds import Flag, Listing
 from mailfs.mailbox.message import Message, Need
+from mailfs.mailbox.pool import away
 from mailfs.mailbox.remotestate import state_of
 from mailfs.mailbox.trash import trash_of
-from mailfs.mailbox.view import NOTHING, Change, View, difference
-from mailfs.mailbox.worker import Worker
+from mailfs.mailbox.view import NOTHING, Change, Nowhere, View, difference
+from mailfs.mailbox.worker import Jobs, Strand
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +39,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asleep:
-    """A mailbox that is not open; view is the last one seen, if any."""
+    """A mailbox that is not open.
+
+    view is the last one seen, if any, and first the first number that was not known
+    when it was first opened.
+    """
 
     view: View = NOTHING
+    first: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +111,17 @@ class Mailbox:
         self._listing: asyncio.Task[None] | None = None
         self._closing = False
         self._jobs: set[asyncio.Task[object]] = set()
-        self._worker = self._make_worker()
+        self._worker: Jobs | None = None
+        self._active = 0  # jobs that the worker has
+        self._rested: Callable[[], MailboxState | None] = (
+            _nobody  # gives the state that rest has closed, if it is used
+        )
+        self._used = False  # since somebody last asked for idle
+        self.rests = True  # whether it may go to sleep when nobody uses it
+        self.opened: Callable[[Mailbox], None] = _pass  # told whenever it wakes
 
-    def _make_worker(self) -> Worker:
-        return Worker(f"mbox {self.name}")
+    def _make_worker(self) -> Jobs:
+        return Strand()
 
     @property
     def place(self) -> Place:
@@ -127,18 +141,29 @@ class Mailbox:
     @property
     def first(self) -> int:
         """The first number that was not known before the mailbox was opened."""
-        return self._now.state.first if isinstance(self._now, Open) else 1
+        if isinstance(self._now, Open):
+            return self._now.state.first
+        return self._now.first or 1
 
     async def run(self, job: Callable[[], T]) -> T:
         """Do job on the worker; it may block.  Cancelling stops the wait only."""
+        self._used = True
+        if self._worker is None:
+            self._worker = self._make_worker()
         future = asyncio.wrap_future(self._worker.submit(job))
-        future.add_done_callback(_seen)
+        self._active += 1
+        future.add_done_callback(self._done)
         return await asyncio.shield(future)
 
     async def with_words(self, job: Callable[[FullText | None], T]) -> T:
         """Do job on the worker with the full text, None where there is none."""
         state = await self._awake()
         return await self.run(lambda: job(state.fulltext))
+
+    def _done(self, future: "asyncio.Future[T]") -> None:
+        self._active -= 1
+        if not future.cancelled():
+            future.exception()  # maybe nobody waits any more
 
     async def open(self, *, apart: bool = True) -> None:
         """List the store.  Raises OSError or MailfsError if it cannot be served.
@@ -147,6 +172,8 @@ class Mailbox:
         starting a process for it; without others it only takes longer.
         """
         loop = asyncio.get_running_loop()
+
+        first = self._now.first if isinstance(self._now, Asleep) else None
 
         def job() -> None:
             self.driver = self.driver.found()
@@ -159,6 +186,7 @@ class Mailbox:
                 else:
                     state.index.discard()
                 raise
+            state.first = first or state.first
             loop.call_soon_threadsafe(self._take, state, moved)
 
         await self.run(job)
@@ -170,7 +198,7 @@ class Mailbox:
 
     def _opened(self, state: MailboxState, apart: bool) -> View:
         if state.load():
-            if self.listeners:
+            if self.listeners and self._told is None:
                 self._told = state.view  # they hear of what came while it slept
             return self._resumed(state)
         if apart and state.heavy and state.index.path is not None:
@@ -259,8 +287,19 @@ class Mailbox:
         """Take over a finished change, on the loop."""
         if moved.view is not self.view:
             self._recent.clear()
+        if state is self._rested():  # it was on its way when the mailbox went to sleep
+            if isinstance(self._now, Asleep):
+                self._now = replace(self._now, view=_bare(moved.view))
+            self._tell(moved)
+            return
+        woken = isinstance(self._now, Asleep)
         self._now = Open(state, moved.view)
-        self._woken.set()
+        if woken:
+            self._woken.set()
+            self.opened(self)
+        self._tell(moved)
+
+    def _tell(self, moved: Moved) -> None:
         if moved.change:
             for listener in list(self.listeners):
                 listener(moved)
@@ -276,6 +315,7 @@ class Mailbox:
         """
         if self._closing:
             return None
+        self._used = True
         if self._listing is None:
             match self._now:
                 case Asleep():
@@ -342,6 +382,7 @@ class Mailbox:
 
     def message(self, number: int) -> Message | None:
         """Return the message with a number, None if there is none."""
+        self._used = True
         found = self._recent.get(number)
         if found is None and isinstance(self._now, Open):
             found = self._now.state.message(number, self._now.view)
@@ -464,9 +505,47 @@ class Mailbox:
             job.cancel()
         while self._jobs:
             await asyncio.wait(self._jobs)
+        worker = self._worker
+        if worker is None:
+            await away(self._release)
+            return
         await self.run(self._release)  # after whatever the worker still does
-        self._worker.end()
-        await asyncio.to_thread(self._worker.join)
+        worker.end()
+        await away(worker.join)
+
+    def idle(self) -> bool:
+        """Whether it is open, and nobody has used it since this was last asked."""
+        used, self._used = self._used, False
+        return not used and isinstance(self._now, Open)
+
+    async def rest(self) -> bool:
+        """Go to sleep, holding no descriptor and no thread; False if it is busy.
+
+        Numbers, flags and version stay; whoever looks wakes it.
+        """
+        now, build = self._now, self._build
+        busy = self._listing is not None or self._jobs or self._active or self._closing
+        if busy or not self.rests or isinstance(now, Asleep) or now.state.outage:
+            return False
+        if build is not None and build.running:
+            return False
+        self._rested = weakref.ref(now.state)
+        self._now = Asleep(_bare(now.view), now.state.first)
+        self._woken.clear()
+        self._recent.clear()
+
+        def release() -> None:
+            if self._told is not None:
+                self._told = _bare(self._told)
+            now.state.release()
+            self.driver.rest()
+
+        await self.run(release)
+        worker = self._worker
+        if worker is not None and self._listing is None and self.asleep:
+            self._worker = None
+            worker.end()
+        return True
 
     def _release(self) -> None:
         if self._build is not None:
@@ -474,12 +553,6 @@ class Mailbox:
         if isinstance(self._now, Open):
             self._now.state.release()
         self.driver.close()
-
-
-def _seen(future: "asyncio.Future[T]") -> None:
-    """Take note of a job's error, for whoever waited may have given up."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _fed(now: Open) -> str:
@@ -491,6 +564,20 @@ def _fed(now: Open) -> str:
     if not missing:
         return "ready"
     return f"{max(now.view.count - missing, 0)} of {now.view.count} indexed"
+
+
+def _bare(view: View) -> View:
+    """Return a view of which no message can be read: it holds no descriptor."""
+    listing = replace(view.listing, store=Nowhere(), settled=False)
+    return replace(view, listing=listing)
+
+
+def _nobody() -> MailboxState | None:
+    return None
+
+
+def _pass(box: Mailbox) -> None:
+    """Tell nobody."""
 
 
 def told(e: OSError | MailfsError) -> str:

@@ -21,7 +21,7 @@ from mailfs.mailbox.mailbox import Mailbox, Moved, Open, told
 from mailfs.mailbox.message import Message, Need
 from mailfs.mailbox.remote import HEADERS
 from mailfs.mailbox.view import View
-from mailfs.mailbox.worker import Worker
+from mailfs.mailbox.worker import Jobs, Worker
 from mailfs.poll import readable
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class RemoteMailbox(Mailbox):
         self._failures = 0  # the worker's: listings that failed one after another
         self._looking = False  # whether the worker lists by itself; until it is taken
         self._again_at = 0.0  # the worker's: when it looks again, on the clock
+        self.rests = False  # it would hear no news
         driver.on_news = self._on_news
         self._heads = Batcher(
             lambda: self.view, self._sliced, self._fetch_heads, HEADS_AHEAD
@@ -62,7 +63,7 @@ class RemoteMailbox(Mailbox):
             lambda: self.view, self._whole, self._fetch_wholes, AHEAD
         )
 
-    def _make_worker(self) -> Worker:
+    def _make_worker(self) -> Jobs:
         return Worker(f"mbox {self.name}", self._leisure)
 
     # Reading.
@@ -98,6 +99,10 @@ class RemoteMailbox(Mailbox):
         if net is not None and net.pack.why:
             rows.append(("cache", f"not written: {net.pack.why}"))
         return rows
+
+    def idle(self) -> bool:
+        """Whether it is open, and nobody has used it since this was last asked."""
+        return super().idle() and not self._looking
 
     # Opening.
 
@@ -148,7 +153,8 @@ class RemoteMailbox(Mailbox):
     def _on_news(self) -> None:
         """Look at the store, if anybody is interested; any thread."""
         if isinstance(self._now, Open):
-            self._worker.poke()
+            if (worker := self._worker) is not None:
+                worker.poke()
         else:
             self._loop.call_soon_threadsafe(self._called)
 

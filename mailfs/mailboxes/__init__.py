@@ -2,6 +2,7 @@
 
 registry    the mailboxes of one user, by name
 folderset, backoff   folders that come and go; when what failed is tried again
+tired       sleep for mailboxes that nobody uses
 scope       what an attach or a login may see; pure
 scoped, scopedset   a mailbox, and all of them, as a scope shows them
 entity      a message or one of its MIME parts, with what it takes to render it

@@ -15,6 +15,7 @@ from mailfs.mailbox.driver import Driver, Member, Place, RemoteDriver
 from mailfs.mailbox.drivers import members
 from mailfs.mailbox.drivers.called import told_apart
 from mailfs.mailbox.mailbox import Mailbox, told
+from mailfs.mailbox.pool import away
 from mailfs.mailboxes.backoff import FIRST, pause
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ class FolderSet:
         """List the folders.  Raises OSError and MailfsError; none at all is Refused."""
         place, main = self._registry.place, self.main
         if main is None or main.asleep or not isinstance(main.driver, RemoteDriver):
-            found = await asyncio.to_thread(members, self.path, place)
+            found = await away(members, self.path, place)
         else:
             found = await main.run(lambda: members(self.path, place, main.driver))
         if not found:
@@ -170,22 +171,25 @@ class FolderSet:
         if stand_in is not None and registry.get(stand_in.name) is stand_in:
             await stand_in.refreshed()
         known = {box.path for box in registry} | self._closed
-        for one in found:
-            if one.path not in known:
-                await self._enter(titles[one.path], one)
+        new = [one for one in found if one.path not in known]
+        for one, made in zip(new, await away(_made, new), strict=True):
+            await self._enter(titles[one.path], one, made)
 
-    async def _enter(self, name: str, one: Member) -> None:
+    async def _enter(
+        self, name: str, one: Member, made: Driver | OSError | MailfsError
+    ) -> None:
         """Add a mailbox for a folder; open it if it is the main one."""
-        registry = self._registry
         try:
-            driver = await asyncio.to_thread(one.make)
-            box = await registry.add(name, one.path, driver, wake=not one.name)
+            if not isinstance(made, Driver):
+                raise made
+            box = await self._registry.add(name, one.path, made, wake=not one.name)
         except (OSError, MailfsError) as e:
             if not one.name:
                 raise
             log.info("%s: %s: %s", self.path, one.path, e)  # it bars no other
         else:
             self.boxes[one.path] = box
+            box.rests = bool(one.name) or box.rests  # it begins asleep, too
 
     def _title(self, one: Member) -> str:
         """Return the name of a folder's mailbox, other than those of all the others."""
@@ -196,6 +200,17 @@ class FolderSet:
         if (taken and there is not mine) or self._registry.reserved(name):
             return told_apart(name, one.path)
         return name
+
+
+def _made(found: Sequence[Member]) -> list[Driver | OSError | MailfsError]:
+    """Make the drivers of folders, or find out why there is none; may block."""
+    made: list[Driver | OSError | MailfsError] = []
+    for one in found:
+        try:
+            made.append(one.make())
+        except (OSError, MailfsError) as e:
+            made.append(e)
+    return made
 
 
 def title(stem: str, name: str) -> str:

@@ -24,11 +24,13 @@ from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.drivers.missing import Missing
 from mailfs.mailbox.drivers.spec import SEVERAL, is_network
 from mailfs.mailbox.mailbox import Mailbox
+from mailfs.mailbox.pool import away
 from mailfs.mailbox.remotebox import mailbox_of
 from mailfs.mailboxes.backoff import pause
 from mailfs.mailboxes.events import EventSource
 from mailfs.mailboxes.folderset import POLL, FolderSet
 from mailfs.mailboxes.spec import last
+from mailfs.mailboxes.tired import REST, Tired
 from mailfs.mailboxes.watch import Watch
 
 MAX_NAME = 255  # octets; what a directory entry's readers can be expected to hold
@@ -54,11 +56,15 @@ class MailboxRegistry:
         ignore: Sequence[bytes] = (),
         *,
         poll: float = POLL,
+        rest: float = REST,
+        most: int | None = None,
     ) -> None:
         """Open none yet.
 
         ignore: what ``header`` leaves out, see ignored(); poll: seconds between looks
-        at which folders there are.
+        at which folders there are; rest: seconds until a mailbox that nobody uses goes
+        to sleep; most: how many may be open at a time, by default as many as the
+        process may have descriptors for.
         """
         self.place = place
         self.cache = cache
@@ -73,6 +79,7 @@ class MailboxRegistry:
         self._failing: dict[Mailbox, _Failing] = {}
         self._sets: dict[tuple[str, str | None], FolderSet] = {}
         self._poll = poll
+        self._tired = Tired(self._open.values, rest, most)
         self.followers: list[Callable[[Mailbox], None]] = []  # told what is opened
 
     def __iter__(self) -> Iterator[Mailbox]:
@@ -114,7 +121,7 @@ class MailboxRegistry:
                 return there_
             raise Refused(EBOXUSE)
         with self._reserving(name):
-            driver = await asyncio.to_thread(open_store, path, self.place)
+            driver = await away(open_store, path, self.place)
             box = await self._opened(name, path, driver)
         self._enter(box)
         return box
@@ -146,7 +153,7 @@ class MailboxRegistry:
         known = self._sets.get((path, name))
         if known is not None:
             return await known.begin()
-        found = await asyncio.to_thread(members, path, self.place)
+        found = await away(members, path, self.place)
         if found is None:
             return None
         stem = "" if name is None else self._name("", name)
@@ -176,7 +183,7 @@ class MailboxRegistry:
             return None
         several = path.endswith(SEVERAL)
         one = main_of(path) if several and is_network(path) else path
-        driver = await asyncio.to_thread(self._stand_in, one, why)
+        driver = await away(self._stand_in, one, why)
         box = mailbox_of(name, one, driver, self.cache, self._builds)
         box.fail(why)
         self._enter(box)
@@ -241,6 +248,7 @@ class MailboxRegistry:
         self._open[box.name] = box
         self._ids[box] = self._id()
         self._sources[box] = EventSource(box, self._watch)
+        self._tired.enter(box)
         for follower in list(self.followers):
             follower(box)
 
@@ -277,9 +285,9 @@ class MailboxRegistry:
         self._writable()
         if is_network(path):
             async with self._closing(path) as driver:
-                await asyncio.to_thread(driver.make)
+                await away(driver.make)
         elif not os.path.lexists(path):  # noqa: ASYNC240  # as quick as any stat
-            await asyncio.to_thread(Mdir(path, self.place).make)
+            await away(Mdir(path, self.place).make)
         return await self.open(path, name)
 
     async def close(self, name: str) -> None:
@@ -299,6 +307,7 @@ class MailboxRegistry:
 
     async def close_all(self) -> None:
         """Close every mailbox."""
+        await self._tired.close()
         for folders in [*self._sets.values()]:
             await folders.end()
         self._sets.clear()
@@ -314,7 +323,7 @@ class MailboxRegistry:
                 await self.close(box.name)
                 box = None
             if box is None:
-                await asyncio.to_thread(remove)
+                await away(remove)
                 return
             await box.run(remove)
         box.hurry()
@@ -333,7 +342,7 @@ class MailboxRegistry:
             if box is not None:
                 await self.close(box.name)
             try:
-                await asyncio.to_thread(driver.rename, new, keep=keep)
+                await away(driver.rename, new, keep=keep)
             except OSError as e:
                 raise Refused(f"{old}: can't rename") from e
         if box is not None:
@@ -353,7 +362,7 @@ class MailboxRegistry:
         try:
             yield driver
         finally:
-            await asyncio.to_thread(driver.close)
+            await away(driver.close)
 
     def _at(self, path: str) -> Mailbox | None:
         return next((box for box in self if box.path == path), None)

@@ -1,6 +1,5 @@
 """Copying and moving messages from one mailbox to another, whatever their stores."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.kinds import Flag, Stale
 from mailfs.mailbox.message import Need
 from mailfs.mailbox.octets import Octets
+from mailfs.mailbox.pool import away
 from mailfs.mailboxes.entity import Entity
 from mailfs.mailboxes.retry import retrying
 from mailfs.mailboxes.scoped import ScopedMailbox
@@ -142,13 +142,13 @@ async def _folder(boxes: ScopedMailboxes, folder: str) -> AsyncIterator[Append]:
         return
     boxes.check_free()
     path = boxes.expand(folder)
-    driver = await asyncio.to_thread(_driver, path, boxes.place, own=path != folder)
+    driver = await away(_driver, path, boxes.place, own=path != folder)
     try:
-        yield lambda one: asyncio.to_thread(
+        yield lambda one: away(
             driver.append, one.octets, one.date, one.sender, one.flags
         )
     finally:
-        await asyncio.to_thread(driver.close)
+        await away(driver.close)
 
 
 def _driver(path: str, place: Place, *, own: bool) -> Driver:

@@ -3,17 +3,21 @@
 import os
 import select
 import threading
+import time
 from concurrent.futures import CancelledError
+from functools import partial
 
 import pytest
 
-from mailfs.mailbox.worker import Worker
+from mailfs.mailbox.pool import Pool
+from mailfs.mailbox.worker import Strand, Worker
+from tests.wait import until
 
 SECONDS = 20.0
 
 
-def test_jobs_are_done_in_order_by_one_thread() -> None:
-    worker = Worker("w")
+def test_jobs_are_done_in_order() -> None:
+    worker = Strand()
     did: list[int] = []
     jobs = [worker.submit(lambda n=n: did.append(n)) for n in range(50)]  # type: ignore[misc]
     threads = [worker.submit(threading.get_ident).result(SECONDS) for _ in range(3)]
@@ -21,12 +25,11 @@ def test_jobs_are_done_in_order_by_one_thread() -> None:
     worker.join()
     assert all(job.done() for job in jobs)
     assert did == list(range(50))
-    assert len(set(threads)) == 1
-    assert threads[0] != threading.get_ident()
+    assert threading.get_ident() not in threads
 
 
 def test_what_a_job_raises_is_its_waiters() -> None:
-    worker = Worker("w")
+    worker = Strand()
 
     def fail() -> None:
         raise ValueError("no")
@@ -39,7 +42,7 @@ def test_what_a_job_raises_is_its_waiters() -> None:
 
 
 def test_a_job_nobody_wants_any_more_is_not_done() -> None:
-    worker = Worker("w")
+    worker = Strand()
     go, did = threading.Event(), []
     first = worker.submit(lambda: go.wait(SECONDS))
     second = worker.submit(lambda: did.append(2))
@@ -97,3 +100,39 @@ def test_it_leaves_no_descriptor() -> None:
         worker.end()
         worker.join()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_many_strands_share_few_threads() -> None:
+    pool = Pool(4, idle=0.05)
+    strands = [Strand(pool) for _ in range(500)]
+    busy: set[int] = set()
+    wrong: list[int] = []
+
+    def job(n: int) -> int:
+        if n in busy:
+            wrong.append(n)
+        busy.add(n)
+        time.sleep(0.0005)
+        busy.discard(n)
+        return threading.get_ident()
+
+    futures = [
+        strand.submit(partial(job, n))
+        for _ in range(3)
+        for n, strand in enumerate(strands)
+    ]
+    threads = {future.result(SECONDS) for future in futures}
+    assert len(threads) <= 8
+    assert wrong == []
+    until(lambda: pool.threads == 0)
+
+
+def test_jobs_that_hang_hold_up_no_others() -> None:
+    pool = Pool(4, stuck=0.02)
+    end = threading.Event()
+    hung = [Strand(pool).submit(lambda: end.wait(SECONDS)) for _ in range(50)]
+    assert [Strand(pool).submit(lambda n=n: n).result(SECONDS) for n in range(20)] == [  # type: ignore[misc]
+        *range(20)
+    ]
+    end.set()
+    assert all(one.result(SECONDS) for one in hung)

@@ -556,6 +556,10 @@ class Imap(RemoteDriver):
         """End whatever the worker waits for, and connect no more; any thread."""
         self.line.interrupt()
 
+    def rest(self) -> None:
+        """Log out until the folder is looked at again."""
+        self.line.close()
+
     def close(self) -> None:
         """Log out."""
         self._net.lines.hear(self.account, self.folder, None)
