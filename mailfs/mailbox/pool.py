@@ -54,7 +54,7 @@ class Pool:
 
     def _serve(self) -> None:
         """Have enough threads for the jobs there are; within the lock."""
-        if self._waiting:
+        if self._waiting >= len(self._jobs):  # those woken are counted until they run
             self._changed.notify()
         elif self._counted() < self._most:
             self._start()

@@ -136,3 +136,19 @@ def test_jobs_that_hang_hold_up_no_others() -> None:
     ]
     end.set()
     assert all(one.result(SECONDS) for one in hung)
+
+
+def test_a_job_behind_one_that_hangs_has_its_turn() -> None:
+    pool = Pool(4, stuck=0.02)
+    for _ in range(30):
+        idle, end, done = threading.Event(), threading.Event(), threading.Event()
+        pool.submit(idle.set)
+        assert idle.wait(SECONDS)
+        pool.submit(partial(hang, end))  # one idle thread is there for both
+        pool.submit(done.set)
+        assert done.wait(SECONDS / 4)
+        end.set()
+
+
+def hang(end: threading.Event) -> None:
+    end.wait(SECONDS)
