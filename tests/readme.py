@@ -81,24 +81,28 @@ def quote(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def programs(folder: Path) -> Path:
+    """Make a folder that holds the command mailfs, of this checkout; return it."""
+    folder.mkdir(parents=True)
+    command = folder / "mailfs"
+    command.write_text(f'#!/bin/sh\nexec {PYTHON} -P -m mailfs "$@"\n')
+    command.chmod(0o755)
+    return folder
+
+
 class Shell:
     """One shell that runs example after example; ending it ends what it started."""
 
     def __init__(self, directory: Path, scratch: Path, namespace: Path) -> None:
         self._scratch = scratch
         self._namespace = namespace
-        programs = scratch / "bin"
-        programs.mkdir(parents=True)
-        (programs / "mailfs").write_text(
-            f'#!/bin/sh\nexec {PYTHON} -P -m mailfs "$@"\n'
-        )
-        (programs / "mailfs").chmod(0o755)
+        path = f"{programs(scratch / 'bin')}:{os.environ['PATH']}"
         env = os.environ | {
             "HOME": str(scratch),
             "NAMESPACE": str(namespace),
             "MAILFS_ROOT": str(scratch / "root"),
             "XDG_CACHE_HOME": str(scratch / "cache"),
-            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PATH": path,
         }
         self._shell = subprocess.Popen(
             ["/bin/sh"],
