@@ -91,7 +91,11 @@ def _show(job: "Job") -> None:
         with suppress(FileNotFoundError), open(job.open(kind), "rb") as f:
             print()
             sys.stdout.flush()
-            sys.stdout.buffer.write(f.read())
+            if sys.stdout.isatty():
+                for line in f:
+                    print(shown(line.decode(errors="replace"), keep="\n\t"), end="")
+            else:
+                sys.stdout.buffer.write(f.read())
 
 
 def _hold(job: "Job") -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailfs import where
+from mailfs.cmd import logs
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
 from mailfs.printable import shown
@@ -120,11 +121,7 @@ def _order(options: argparse.Namespace, root: Path) -> "RunqOrder":
 
 
 def _log(options: argparse.Namespace) -> None:
-    logging.basicConfig(
-        level=logging.INFO if options.debug else logging.WARNING,
-        stream=sys.stderr,
-        format="mailfs runq: %(message)s",
-    )
+    logs.start("runq", logging.INFO if options.debug else logging.WARNING)
 
 
 def _trace(line: str) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import stat
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailfs import where
+from mailfs.cmd import logs
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, UsageError
 
@@ -117,11 +117,7 @@ class _SysLog(logging.Handler):
 
 def begin_log(options: argparse.Namespace, verb: str, package: str) -> None:
     """Log to standard error, and what package tells to sys/log/VERB."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if options.debug else logging.INFO,
-        format=f"mailfs {verb}: %(message)s",
-    )
+    logs.start(verb, logging.DEBUG if options.debug else logging.INFO)
     logging.getLogger(package).addHandler(_SysLog(options.root, verb))
 
 

@@ -213,6 +213,39 @@ def create(path: Path, data: bytes, mode: int = 0o600, *, steps: Steps = STEPS) 
     return True
 
 
+def create_fresh(path: str, mode: int) -> int:
+    """Create a file with exactly that mode, whatever the umask; open for both ways.
+
+    Raises FileExistsError.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, mode)
+    try:
+        os.fchmod(fd, mode)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def write_fresh(path: str, data: bytes, mode: int, *, steps: Steps = STEPS) -> int:
+    """Make a file with data and exactly that mode, on disk, and keep it open.
+
+    One of that name, left by a process that was killed, goes.  The caller gives it the
+    name that counts, and syncs the directory.
+    """
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    fd = create_fresh(path, mode)
+    try:
+        write_all(fd, data)
+        steps.sync(fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def give_name(temp: str, name: str, *, steps: Steps = STEPS) -> None:
     """Rename a file unless the name is taken; raises FileExistsError then."""
     try:

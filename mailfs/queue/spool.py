@@ -28,7 +28,7 @@ from typing import BinaryIO
 
 from mailfs.disk import lock
 from mailfs.disk.open import open_regular
-from mailfs.disk.replace import sync_dir, write_all
+from mailfs.disk.replace import create_fresh, sync_dir, write_all, write_fresh
 from mailfs.errors import reason
 from mailfs.queue import control, place
 from mailfs.queue.place import QueueError
@@ -141,6 +141,7 @@ def enqueue(
     folder = _folder(queue, login)
     text = control.line(words)
     shared = shared or login == "none"
+    mode = _mode(shared=shared)
     job, data = _begin(folder, fresh, shared=shared)
     try:
         with data:
@@ -149,8 +150,8 @@ def enqueue(
         if names:
             text = control.line([*words, *names])
         if dsn:
-            os.close(_write(job.path("n"), dsns.show(dsn), shared=shared))
-        os.close(_write(job.path("t"), text, shared=shared))
+            os.close(write_fresh(job.file("n"), dsns.show(dsn), mode))
+        os.close(write_fresh(job.file("t"), text, mode))
         job.path("t").rename(job.path("C"))
         sync_dir(str(folder))
     except OSError as e:
@@ -176,7 +177,7 @@ def _begin(
         job = Job(folder, fresh())
         try:
             place.check(folder, shared=shared)
-            return job, open(_new(job.path("D"), shared=shared), "wb")
+            return job, open(create_fresh(job.file("D"), _mode(shared=shared)), "wb")
         except FileNotFoundError as e:
             if left == 1:
                 raise _uncreated(job, e) from e
@@ -191,17 +192,8 @@ def _begin(
     raise AssertionError("the last attempt raises")
 
 
-def _new(path: Path, *, shared: bool) -> int:
-    """Create a file with its mode, whatever the umask, and return its descriptor."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    mode = place.SHARED_FILE if shared else place.FILE
-    fd = os.open(path, flags, mode)
-    try:
-        os.fchmod(fd, mode)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+def _mode(*, shared: bool) -> int:
+    return place.SHARED_FILE if shared else place.FILE
 
 
 def _uncreated(job: Job, e: OSError) -> QueueError:
@@ -236,7 +228,7 @@ def _copy(job: Job, i: int, source: Path, *, shared: bool) -> str:
     try:
         with (
             source.open("rb") as src,
-            open(_new(path, shared=shared), "wb") as dst,
+            open(create_fresh(str(path), _mode(shared=shared)), "wb") as dst,
         ):
             shutil.copyfileobj(src, dst)
             dst.flush()
@@ -250,20 +242,6 @@ def _discard(job: Job, copies: int) -> None:
     for kind in ("t", "C", "D", "n", *(chr(ord("F") + i) for i in range(copies))):
         with suppress(OSError):
             job.path(kind).unlink()
-
-
-def _write(path: Path, octets: bytes, *, shared: bool) -> int:
-    """Write a control file to disk and return its descriptor."""
-    with suppress(FileNotFoundError):
-        path.unlink()  # left by one that was killed
-    fd = _new(path, shared=shared)
-    try:
-        write_all(fd, octets)
-        os.fsync(fd)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
 
 
 def folders(queue: Path) -> list[Path]:
@@ -333,7 +311,7 @@ class Claim:
     def _replace(self, text: bytes) -> None:
         temp = self.job.path("t")
         shared = bool(os.fstat(self.fd).st_mode & 0o060)
-        fd = _write(temp, text, shared=shared)
+        fd = write_fresh(str(temp), text, _mode(shared=shared))
         try:
             lock.lock_fd(fd, exclusive=True)
             temp.rename(self.job.control)

@@ -1,10 +1,12 @@
 """The verbs qer, runq, kickqueue, queue, smtp as programs."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from mailfs.cmd.main import main
 from mailfs.ndb import install, shipped
 from mailfs.queue import spool, status
-from mailfs.queue.spool import Job, jobs
+from mailfs.queue.spool import Job, enqueue, jobs
 from mailfs.runq import runq
 from tests.queue.world import DATA, World
 from tests.smtp.world import Box, context, logged, logs, receiver
@@ -297,3 +299,24 @@ def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "example:" in text
     assert "files:" in text
+
+
+def test_a_message_is_shown_fit_for_a_terminal(world: World) -> None:
+    """Octets to a pipe, what prints to a person."""
+    words = ("mail", "g", "net!b.com", "a@b.com")
+    text = "Subject: \x1b]0;x\x07\u202e\n\n\xe4\n".encode()
+    job = enqueue(world.queue, "glenda", text, words)
+    piped = run(world, "queue", "show", job.ident)
+    assert piped.stdout.endswith(b"\n" + text)
+    leader, follower = pty.openpty()
+    argv = [sys.executable, "-m", "mailfs", "queue", "show", job.ident]
+    env = os.environ | {"MAILFS_ROOT": str(world.root), "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(argv, stdout=follower, env=env) as process:
+        os.close(follower)
+        said = b""
+        with suppress(OSError):  # the end of a terminal
+            while more := os.read(leader, 4096):
+                said += more
+    os.close(leader)
+    assert process.returncode == 0
+    assert said.endswith("Subject: ?]0;x??\r\n\r\n\xe4\r\n".encode())

@@ -228,10 +228,10 @@ def test_served_recipients_are_blanked_where_no_file_can_be_made(
     held = claim(put(tmp_path))
     assert held is not None
 
-    def full(path: Path, *, shared: bool) -> int:
+    def full(path: str, data: bytes, mode: int) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(spool, "_new", full)
+    monkeypatch.setattr(spool, "write_fresh", full)
     size = held.job.path("C").stat().st_size
     held.rewrite(("mail", "glenda", "net!b.com", "c"))
     assert held.job.path("C").stat().st_size == size

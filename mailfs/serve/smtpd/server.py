@@ -257,7 +257,10 @@ class Smtpd:
             case Auth(mechanism, initial):
                 await self._login(talk, mechanism, initial)
             case Response(data):
-                await self._proceed(talk, lambda attempt: attempt.step(data))
+                if (login := talk.login) is None:
+                    talk.session.answer(Reply(503, "5.5.1", "no login was begun"))
+                else:
+                    await self._proceed(talk, login, partial(login.step, data))
             case Hello() | Sender() | Recipient() | Begin():
                 reply = await self._judge(talk, question)
                 if not reply.good:
@@ -341,24 +344,25 @@ class Smtpd:
         return secure or near or self._logins.clear
 
     async def _login(self, talk: Talk, mechanism: str, initial: bytes | None) -> None:
-        assert self._agent is not None
+        if self._agent is None:
+            talk.session.answer(Reply(502, "5.5.1", "AUTH not offered here"))
+            return
         if not self._table.note(talk.peer, "failures"):
             talk.session.answer(Reply(421, "4.7.0", "too many logins; try later"))
             return
         try:
-            talk.login = await self._work(partial(Attempt, self._agent, mechanism))
+            attempt = await self._work(partial(Attempt, self._agent, mechanism))
         except LoginFailed as e:
             await self._failed(talk, e)
             return
-        await self._proceed(talk, lambda attempt: attempt.begin(initial))
+        talk.login = attempt
+        await self._proceed(talk, attempt, lambda: attempt.begin(initial))
 
     async def _proceed(
-        self, talk: Talk, job: Callable[[Attempt], bytes | None]
+        self, talk: Talk, attempt: Attempt, job: Callable[[], bytes | None]
     ) -> None:
-        attempt = talk.login
-        assert attempt is not None
         try:
-            challenge = await self._work(lambda: job(attempt))
+            challenge = await self._work(job)
         except LoginFailed as e:
             await self._failed(talk, e)
             return
@@ -438,7 +442,9 @@ class Smtpd:
         return replies
 
     async def _secure(self, talk: Talk) -> None:
-        assert self._context is not None
+        if self._context is None:
+            talk.session.answer(Reply(454, "4.7.0", "TLS not available"))
+            return
         try:
             context = await self._work(self._context)
         except (OSError, MailfsError) as e:
@@ -454,7 +460,7 @@ class Smtpd:
 
 def _submitted(talk: Talk, spool: Spool) -> Reply | None:
     """Refuse a letter in another's name; put before it what it lacks."""
-    head = spool.read()[: submission.MAX_HEADER]
+    head = spool.head(submission.MAX_HEADER)
     refusal = submission.check(talk.policy, talk.client.user, head)
     if refusal is None:
         policy = talk.policy

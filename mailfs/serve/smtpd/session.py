@@ -249,8 +249,8 @@ class Session:
         """
         assert self._asked is None, "the last question has no answer"
         while self.phase is not Phase.CLOSED:
-            if self.phase is Phase.TEXT:
-                return self._more()
+            if self._text is not None:
+                return self._more(self._text)
             line, newline, rest = self._octets.partition(b"\n")
             if not newline:
                 if len(self._octets) > grammar.MAX_LINE:
@@ -533,28 +533,27 @@ class Session:
             self.envelope.recipients.append(question.path)
             self.envelope.wishes[str(question.path)] = question.dsn
 
-    def _more(self) -> Question | None:
+    def _more(self, text: Text) -> Question | None:
         """Go on with the message."""
-        assert self._text is not None
         octets, self._octets = self._octets, b""
-        if self._text.ended:
+        if text.ended:
             self._octets = octets
-            return self._ended(self._text)
+            return self._ended(text)
         if not octets:
             return None
         try:
-            data = self._text.feed(octets)
+            data = text.feed(octets)
         except BadText as e:
             self.close(Reply(550, "5.6.0", f"{e} in the message: not accepted"))
             return Abandoned()
-        if self._text.size > 2 * self.limits.size:
+        if text.size > 2 * self.limits.size:
             self.close(Reply(552, "5.3.4", "message far too long"))
             return Abandoned()
-        if self._text.ended:
-            self._octets = self._text.rest
+        if text.ended:
+            self._octets = text.rest
         if data:
             return Octets(data)
-        return self._ended(self._text) if self._text.ended else None
+        return self._ended(text) if text.ended else None
 
     def _ended(self, text: Text) -> Question:
         if not text.over:

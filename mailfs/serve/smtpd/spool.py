@@ -66,6 +66,12 @@ class Spool:
             return self.front + b"".join(self._parts)
         return self.front + pread_all(self._fd, self._taken, 0)
 
+    def head(self, most: int) -> bytes:
+        """Read at most so many octets from the beginning; may block."""
+        if self._fd < 0:
+            return self.read()[:most]
+        return (self.front + pread_all(self._fd, min(most, self._taken), 0))[:most]
+
     def close(self) -> None:
         """Forget the message."""
         if self._fd >= 0:
