@@ -94,7 +94,8 @@ class Transport:
 
     def receive(self) -> bytes:
         """Return the next octets, at least one."""
-        octets = self._octets() if self._inflate is None else self._inflated()
+        inflate = self._inflate
+        octets = self._octets() if inflate is None else self._inflated(inflate)
         self._came += len(octets)
         if self._came > self._most:
             raise self.fail("answer too long")
@@ -135,9 +136,7 @@ class Transport:
             self._flow += len(data)
         return data
 
-    def _inflated(self) -> bytes:
-        inflate = self._inflate
-        assert inflate is not None
+    def _inflated(self, inflate: "zlib._Decompress") -> bytes:
         try:
             while True:
                 data = inflate.unconsumed_tail or self._octets()

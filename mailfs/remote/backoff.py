@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 
-JITTER = 0.5  # share of the seconds that is left to chance
+JITTER = 0.3  # share of the seconds that is left to chance
 
 
 class Backoff:

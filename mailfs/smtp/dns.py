@@ -18,6 +18,7 @@ import dns.resolver
 from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TLSA import TLSA
 
+from mailfs import where
 from mailfs.smtp.fate import DeliveryError
 from mailfs.smtp.limit import DeliveryLimit
 
@@ -92,9 +93,7 @@ def listed(servers: Iterable[str]) -> Resolvers | None:
 
 
 def _local(addresses: tuple[str, ...]) -> bool:
-    return bool(addresses) and all(
-        a.startswith("127.") or a == "::1" for a in addresses
-    )
+    return bool(addresses) and all(map(where.is_loopback, addresses))
 
 
 class Dns:

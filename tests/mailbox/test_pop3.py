@@ -739,7 +739,7 @@ def test_refusals_at_login(
     now[0] = 100.0
     with pytest.raises(error):
         driver.list()
-    assert driver.line._back == min(2 * least, link.LONGEST)
+    assert driver.line._backoff.seconds == min(2 * least, link.LONGEST)
     box.faults.clear()
     now[0] = 200.0
     if error is LoginRefused:  # the server is asked again when there is another key

@@ -52,6 +52,14 @@ def state(signature: str) -> SyncState | None:
     return SyncState(int(validity), user, int(rest), int(modseq))
 
 
+def state_of(listing: Listing) -> SyncState:
+    """Read the signature of a listing that was made here.  Raises ValueError."""
+    found = state(listing.signature)
+    if found is None:
+        raise ValueError(f"not the signature of an IMAP folder: {listing.signature}")
+    return found
+
+
 def base(named: str) -> int:
     """Return 64 bits that tell a folder, under one uidvalidity, from others."""
     raw = hashlib.blake2b(named.encode("utf-8", "surrogateescape"), digest_size=8)

@@ -13,7 +13,7 @@ from mailfs.imap.folder import Selected
 from mailfs.imap.grammar.ranges import Ranges
 from mailfs.imap.session import ImapSession
 from mailfs.mailbox.drivers.imap import listings
-from mailfs.mailbox.drivers.imap.listings import SyncState, state
+from mailfs.mailbox.drivers.imap.listings import SyncState
 from mailfs.mailbox.kinds import Listing, MessageReader
 from mailfs.msg import date, header
 
@@ -116,7 +116,7 @@ class Sync:
 
     def _more(self, listing: Listing) -> Listing:
         """Add what has arrived."""
-        now = _state(listing)
+        now = listings.state_of(listing)
         columns = self._session.columns(f"{now.uidnext}:*")
         return listings.joined(listing, self._rows(columns, now))
 
@@ -126,27 +126,21 @@ class Sync:
         there = session.uids()
         have = Ranges.of(listings.uids_of(listing))
         listing = listings.without(listing, have - there)
-        if _state(listing).modseq == 0:
+        if listings.state_of(listing).modseq == 0:
             modseq = 0
         told = session.flags(since=modseq)
         listing = listings.flagged(listing, map(Flagged, told.uids, told.flags))
         missing = there - have
         if missing:
-            more = self._rows(session.columns(missing), _state(listing))
+            more = self._rows(session.columns(missing), listings.state_of(listing))
             listing = listings.joined(listing, more)
         self.unlisted = there - Ranges.of(listings.uids_of(listing))
         return listing
 
 
-def _state(listing: Listing) -> SyncState:
-    found = state(listing.signature)
-    assert found is not None
-    return found
-
-
 def _numbered(listing: Listing) -> Listing:
     """Note in the signature which uid comes next."""
-    now = _state(listing)
+    now = listings.state_of(listing)
     uids = listings.uids_of(listing)
     following = uids[-1] + 1 if uids else 1
     if following <= now.uidnext:

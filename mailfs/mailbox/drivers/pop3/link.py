@@ -15,8 +15,9 @@ from mailfs.mailbox.drivers.pop3.lock import Turn
 from mailfs.mailbox.net import Network
 from mailfs.poll import readable
 from mailfs.pop.account import Account
-from mailfs.pop.error import Busy, LoginRefused, PopError
+from mailfs.pop.error import Busy, LoginRefused, PopError, broken
 from mailfs.pop.session import TIMEOUT, Pop3Session
+from mailfs.remote.backoff import Backoff
 from mailfs.remote.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Link3:
         self._sleeping = sleep or self._end.wait
         self.timeout = timeout
         self._last = -float(MAX_DELAY)  # the last login, on the clock
-        self._back = 0.0  # seconds between attempts
+        self._backoff = Backoff(FIRST, LONGEST, clock=clock)
         self._failed = 0.0  # when the last failed
         self._failure: Exception | None = None
 
@@ -107,7 +108,8 @@ class Link3:
         self.session = session
         self.sessions += 1
         self.user = session.user or self.user
-        self._back, self._failure, self.error = 0.0, None, ""
+        self._backoff.succeeded()
+        self._failure, self.error = None, ""
         return session
 
     def _connect(self) -> Pop3Session:
@@ -174,13 +176,13 @@ class Link3:
         self.error = reason(e) if isinstance(e, OSError) else str(e)
         self._failure, self._failed = e, self._clock()
         least = REFUSED if isinstance(e, LoginRefused) else FIRST
-        self._back = min(max(2 * self._back, least, self.delay), LONGEST)
-        log.info("%s; next attempt in %.0f s", self.error, self._back)
+        wait = self._backoff.failed(max(least, min(self.delay, LONGEST)))
+        log.info("%s; next attempt in %.0f s", self.error, wait)
 
     def pause(self, poll: float) -> float:
         """Return seconds until the mailbox should be listed again."""
-        if self._back:
-            return self._back * random.uniform(0.75, 1.25)  # noqa: S311  # jitter
+        if self._backoff.seconds:
+            return max(self._backoff.left, KEEPS)
         return max(poll, self.delay, LEAST_POLL)
 
     def linger(self, wake: int) -> bool:
@@ -209,7 +211,8 @@ class Link3:
     def quit(self) -> None:
         """End the session so that what was marked is deleted; see Session.quit."""
         session = self._taken()
-        assert session is not None
+        if session is None:
+            raise broken(str(self.account), "server hung up")
         try:
             session.quit()
         finally:
