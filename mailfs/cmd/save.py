@@ -39,7 +39,12 @@ def main(argv: list[str]) -> int:
         help="[MAILBOX/]NUMBER, and perhaps /PART: that part only",
     )
     parser.add_argument(
-        "dir", metavar="DIR", nargs="?", type=Path, default=Path(), help="default ."
+        "dir",
+        metavar="DIR",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        help="default .; made if new",
     )
     mailtree.add(parser, count=False)
     options = parser.parse_args(argv)
@@ -48,6 +53,8 @@ def main(argv: list[str]) -> int:
         found = list(_attached(client, where))
         if not found and where.count("/") > 1:
             found = [(where, _name(client, where))]
+        if found:
+            options.dir.mkdir(exist_ok=True)
         for path, name in found:
             print(shown(str(_save(client, path, options.dir, name))), flush=True)
     if not found:

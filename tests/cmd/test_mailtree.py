@@ -138,7 +138,6 @@ def test_save(
     at: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     into = tmp_path / "into"
-    into.mkdir()
     assert save.main([*at, "2", str(into)]) == 0
     told = capsys.readouterr().out.splitlines()
     assert {p.name: p.read_bytes() for p in into.iterdir()} == {
@@ -156,7 +155,7 @@ def test_save(
     assert save.main([*at, "mbox/2/1", str(into)]) == 0
     assert (into / "part-1.txt").read_bytes() == b"see the needle"
     with pytest.raises(OSError, match="No such file"):
-        save.main([*at, "2", str(tmp_path / "none")])
+        save.main([*at, "2", str(tmp_path / "none" / "deep")])
 
 
 def test_nothing_is_written_over_or_followed(
