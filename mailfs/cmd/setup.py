@@ -61,10 +61,20 @@ class Terminal:
     """A person at the terminal."""
 
     present = True
+    _progress = ""  # what stands at the line's beginning
 
     def say(self, text: str) -> None:
         """Show lines."""
+        self.progress("")
         print(text, flush=True)
+
+    def progress(self, text: str) -> None:
+        """Show a text in the place of the last, if a terminal can."""
+        if sys.stdout.isatty() and (text or self._progress):
+            print(f"\r{text:<{len(self._progress)}}", end="", flush=True)
+            if not text:
+                print("\r", end="", flush=True)
+            self._progress = text
 
     def ask(self, prompt: str, default: str) -> str:
         """Ask for a line."""
@@ -84,6 +94,9 @@ class Nobody:
     def say(self, text: str) -> None:
         """Show lines."""
         print(text, flush=True)
+
+    def progress(self, text: str) -> None:
+        """Show nothing: nobody looks."""
 
     def ask(self, prompt: str, default: str) -> str:
         """Have no answer."""

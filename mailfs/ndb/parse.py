@@ -12,7 +12,10 @@ Pair = tuple[str, str]
 Entry = list[Pair]
 Lines = list[Entry]  # of one entry, each with at least one pair
 
-_PAIR = re.compile(r'([^\s=#][^\s=]*)(?:=(?:"([^"]*)"?|(?!#)(\S+))?)?|#.*')
+BLANKS = " \t\r"  # between words; other white space is part of one
+_PAIR = re.compile(
+    r'([^ \t\r=#][^ \t\r=]*)(?:=(?:"([^"]*)"?|(?!#)([^ \t\r]+))?)?|#.*', re.DOTALL
+)
 
 
 def records(text: str) -> list[Lines]:
@@ -27,7 +30,7 @@ def records(text: str) -> list[Lines]:
     for line in text.split("\n"):
         pairs = [(m[1], m[2] or m[3] or "") for m in _PAIR.finditer(line) if m[1]]
         if pairs:
-            if line[0].isspace() and inside:
+            if line[0] in BLANKS and inside:
                 found[-1].append(pairs)
             else:
                 found.append([pairs])
@@ -48,4 +51,4 @@ def show(pairs: Entry) -> str:
 
 
 def _quoted(value: str) -> str:
-    return f'"{value}"' if value[0] == "#" or re.search(r"\s", value) else value
+    return f'"{value}"' if value[0] == "#" or re.search(f"[{BLANKS}]", value) else value

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from mailfs.errors import UsageError
 from mailfs.send.address import valid
+from mailfs.setup import host
 
 MAX_NAME = 64  # characters of a mailbox's name
 RESERVED = frozenset({"ctl", "event", "outbox"})
@@ -23,7 +24,8 @@ def address(text: str) -> str:
     """Return a mail address.  Raises UsageError."""
     local, _, domain = text.rpartition("@")
     placed = "." in domain.strip(".") or domain == "localhost"
-    odd = any(c <= " " or c in '<>",!:;\x7f' for c in text)
+    odd = not _plain(text) or any(c in '<>",!:;\\' for c in text)
+    odd = odd or not (host.is_name(domain) or domain == "localhost")
     if not local or not placed or odd or not valid(text):
         raise UsageError(f"{text or 'nothing'}: not a mail address")
     return text
@@ -36,9 +38,14 @@ def person(text: str) -> str:
     return text
 
 
+def _plain(text: str) -> bool:
+    """Whether text is one word that prints, no white space of any kind in it."""
+    return bool(text) and text.isprintable() and not any(c.isspace() for c in text)
+
+
 def word(text: str) -> str:
     """Return one word without a slash, as a login name is.  Raises UsageError."""
-    if not text or any(c <= " " or c in "/\x7f" for c in text):
+    if not _plain(text) or "/" in text:
         raise UsageError(f"{text or 'nothing'}: not a name")
     return text
 
@@ -46,7 +53,13 @@ def word(text: str) -> str:
 def mailbox(text: str) -> str:
     """Return a name for a mailbox.  Raises UsageError."""
     bad = not text.isprintable() or "/" in text or "=" in text or text.startswith("#")
-    if not text.strip() or bad or len(text) > MAX_NAME or text in RESERVED:
+    if (
+        text != text.strip()
+        or not text
+        or bad
+        or len(text) > MAX_NAME
+        or text in RESERVED
+    ):
         raise UsageError(f"{text or 'nothing'}: not a name for a mailbox")
     return text
 
@@ -55,7 +68,6 @@ def full_host(text: str) -> str:
     """Return a host's full name, empty for NONE.  Raises UsageError."""
     if text == NONE:
         return ""
-    plain = text.replace(".", "").replace("-", "")
-    if "." not in text or not plain.isascii() or not plain.isalnum():
+    if "." not in text or not text.isascii() or not host.is_name(text):
         raise UsageError(f"{text}: not a full name, as gnot.example.org (or {NONE})")
     return text.lower()

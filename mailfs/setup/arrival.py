@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from mailfs.attr import tokenize
+from mailfs.attr import lines, tokenize
 from mailfs.errors import MailfsError, Refused
 from mailfs.marshal import compose
 from mailfs.marshal.author import author
@@ -53,7 +53,7 @@ class ArrivalWatch:
     def _listen(self) -> None:
         try:
             while data := self._file.read(self._file.iounit):
-                for line in data.decode("utf-8", "replace").splitlines():
+                for line in lines(data.decode("utf-8", "replace")):
                     self._told.put(line)
             self._told.put(MailfsError(f"{self._box}: the mailbox was closed"))
         except MailfsError as e:
@@ -97,15 +97,17 @@ def wait(
     since: int,
     seconds: float = WAIT,
     clock: Callable[[], float] = time.monotonic,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> Arrived | None:
     """Find the mailbox where the mail has arrived; None if it has not in time.
 
-    Meanwhile say what the queue has to complain of, once each; what was refused for
-    good since the mark is not waited for.
+    Meanwhile say what the queue has to complain of, once each, and show as progress
+    how long it has been; what was refused for good since the mark is not waited for.
     """
     began, said = clock(), set[str]()
     with closing(Client()) as tree:
         while clock() - began < seconds:
+            progress(f"{clock() - began:.0f} s")
             words = watch.event(TURN)
             if words is not None:
                 if words[0] == "new" and _subject(tree, words[1]) == subject:
@@ -130,7 +132,7 @@ def mark(site: Site) -> int:
 
 def failed(site: Site, since: int) -> list[str]:
     """Return the lines that smtp.fail has got since a mark."""
-    return _text(site.root / FAILURES, since).splitlines()
+    return lines(_text(site.root / FAILURES, since))
 
 
 def waiting(site: Site) -> bool:
@@ -150,9 +152,9 @@ def complaints(site: Site) -> list[str]:
     folder = site.root / "mail" / "queue" / site.user
     found = []
     for path in sorted(folder.glob("E.*")):
-        lines = _text(path).strip().splitlines()
-        if lines:
-            found.append(lines[-1].strip())
+        said = lines(_text(path).strip())
+        if said:
+            found.append(said[-1].strip())
     return list(dict.fromkeys(found))
 
 

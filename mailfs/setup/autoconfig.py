@@ -128,5 +128,5 @@ def _filled(text: str, address: str) -> str:
         ("%EMAILDOMAIN%", domain),
     ):
         text = text.replace(name, told)
-    plain = bool(text) and all(" " < c != "\x7f" for c in text)
+    plain = text.isprintable() and not any(c.isspace() or c in "\"'/" for c in text)
     return text if plain and "%" not in text else ""

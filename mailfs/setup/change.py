@@ -9,6 +9,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailfs.attr import lines
 from mailfs.disk import replace as disk
 from mailfs.errors import EFBIG, MailfsError
 from mailfs.printable import shown
@@ -41,8 +42,8 @@ class FileChange:
         """Whether anything that a person wrote is replaced: a line goes."""
         if self.old is None or self.usual:
             return False
-        kept = self.new.splitlines()
-        return any(line.strip() and line not in kept for line in self.old.splitlines())
+        kept = set(lines(self.new))
+        return any(line.strip() and line not in kept for line in lines(self.old))
 
     @property
     def kept(self) -> Path:
@@ -51,15 +52,14 @@ class FileChange:
 
     def diff(self) -> list[str]:
         """Return the lines that show it, as diff -u does."""
-        old = (self.old or "").splitlines()
-        lines = difflib.unified_diff(
-            old,
-            self.new.splitlines(),
+        found = difflib.unified_diff(
+            lines(self.old or ""),
+            lines(self.new),
             "/dev/null" if self.old is None else str(self.path),
             str(self.path),
             lineterm="",
         )
-        return [_plain(line) for line in lines]
+        return [_plain(line) for line in found]
 
     def apply(self) -> None:
         """Make it; the new file is on disk when this returns.

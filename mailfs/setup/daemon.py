@@ -95,8 +95,8 @@ def ready(servers: Daemons, name: str, ended: Callable[[], bool] = bool) -> bool
 def _reason(log: Path, begin: int) -> str:
     with open(log, "rb") as f:
         f.seek(begin)
-        lines = f.read(MAX_TAIL).decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+        said = f.read(MAX_TAIL).decode(errors="replace").strip()
+    return said.rpartition("\n")[2]
 
 
 def _mailfs() -> list[str]:
@@ -205,20 +205,25 @@ def unit_folder() -> Path:
     return Path(base) / "systemd" / "user"
 
 
-Run = Callable[[Sequence[str]], int]
-"""Run a command and return its exit status."""
+Run = Callable[[Sequence[str]], str]
+"""Run a command; return why it failed, empty if it did not."""
 
 
-def run(words: Sequence[str]) -> int:
-    """Run a command without showing what it says."""
+def run(words: Sequence[str]) -> str:
+    """Run a command without showing what it says, unless it fails."""
     if shutil.which(words[0]) is None:
-        return 127
-    done = subprocess.run(list(words), capture_output=True, check=False)  # noqa: S603
-    return done.returncode
+        return f"there is no {words[0]}"
+    done = subprocess.run(  # noqa: S603  # our own words
+        list(words), capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    if not done.returncode:
+        return ""
+    said = done.stderr.decode(errors="replace").strip().replace("\n", " ")
+    return said[:MAX_TAIL] or f"{words[0]} ended with status {done.returncode}"
 
 
-def enable(names: Sequence[str], run: Run = run) -> bool:
-    """Have systemd start units now and at each login; False if there is none."""
-    if run(["systemctl", "--user", "daemon-reload"]):
-        return False
-    return run(["systemctl", "--user", "enable", "--now", *map(unit, names)]) == 0
+def enable(names: Sequence[str], run: Run = run) -> str:
+    """Have systemd start units now and at each login; return why it did not."""
+    return run(["systemctl", "--user", "daemon-reload"]) or run(
+        ["systemctl", "--user", "enable", "--now", *map(unit, names)]
+    )

@@ -90,10 +90,12 @@ class Launch:
         command = f"systemctl --user enable --now {listed}"
         free = not any(servers.running(name) for name in wanted)
         if free and interview.agree("start", f"{command}?", usual=True):
-            if daemon.enable(wanted):
+            why = daemon.enable(wanted)
+            if not why:
                 for name in wanted:
                     daemon.ready(servers, name)
                 return
+            interview.say(f"systemd does not run them: {why}")
             interview.given["start"] = YES  # that was agreed to
         interview.say(f"To have systemd run them: {command}")
 
@@ -113,8 +115,11 @@ class Launch:
         site = sites.here(self.world.root, self.world.user)
         watch, since = arrival.ArrivalWatch(told.mailbox), arrival.mark(site)
         subject = arrival.send(site, told.address)
-        say(f"Sent {subject!r} to {told.address}; waiting for it")
-        came = arrival.wait(site, watch, subject, say, since=since)
+        limit = f"at most {arrival.WAIT:.0f} s"
+        say(f"Sent {subject!r} to {told.address}; waiting for it, {limit}")
+        show = self.interview.person.progress
+        came = arrival.wait(site, watch, subject, say, since=since, progress=show)
+        show("")
         if came is not None:
             say(f"It came after {came.seconds:.1f} s: mailfs 9p read {came.path}/body")
             return 0

@@ -55,7 +55,7 @@ class Logins:
             except TrialRefused as e:
                 if not self.interview.again(_side(one)):
                     raise
-                self.interview.say(str(e))
+                self.interview.say(f"{e} (as {user})")
                 way = self._way = PASSWORD
             else:
                 return
@@ -76,9 +76,17 @@ class Logins:
         usual = KEY if known else self.provider.ways[0]
         if {"imap", "smtp"} & self.interview.secrets.keys():
             usual = PASSWORD
-        ways = [way for way in _WAYS if way != KEY or known]
+        ways = [PASSWORD]
+        if OAUTH in self.provider.ways or self.interview.given.get("auth") == OAUTH:
+            ways.append(OAUTH)
+        ways += [KEY] * known
         rows = {way: _WAYS[way] for way in ways}
-        self._way = self.interview.choose("auth", "Log in by", rows, usual)
+        if len(rows) == 1 and "auth" not in self.interview.given:
+            self._way = usual
+            return usual
+        self._way = self.interview.choose(
+            "auth", "Log in by", rows, usual, repeat=False
+        )
         return self._way
 
     def _listed(self) -> list[Attrs]:
@@ -121,8 +129,8 @@ class Logins:
                 attempt(self.trial.keys)
             except TrialRefused as e:
                 if tries >= MAX_TRIES or not interview.again(_side(one)):
-                    raise
-                interview.say(str(e))
+                    raise TrialRefused(f"{e} (as {user})") from e
+                interview.say(f"{e} (as {user})")
                 secret = None
             else:
                 self.lines.append(line)

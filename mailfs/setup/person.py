@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from mailfs.errors import MailfsError, UsageError
+from mailfs.printable import shown
 from mailfs.secret import Secret
 
 T = TypeVar("T")
@@ -74,6 +75,12 @@ class Person(Protocol):
     def say(self, text: str) -> None:
         """Show lines."""
 
+    def progress(self, text: str) -> None:
+        """Show that something goes on, in the place of the last such text.
+
+        An empty text ends it.
+        """
+
     def ask(self, prompt: str, default: str) -> str:
         """Return a line, default for an empty one."""
 
@@ -94,8 +101,8 @@ class Interview:
     secrets: dict[str, Callable[[], Secret]] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
-        """Show lines."""
-        self.person.say(text)
+        """Show lines; others wrote some of what they say."""
+        self.person.say(shown(text, keep="\n\t"))
 
     def text(self, key: str, prompt: str, default: str, check: Callable[[str], T]) -> T:
         """Ask until check accepts the answer, and give its value.
@@ -116,19 +123,31 @@ class Interview:
         if given is not None:
             return given
         if self.person.present:
-            shown = f"{prompt} [{default}]: " if default else f"{prompt}: "
-            return self.person.ask(shown, default).strip()
+            asked = f"{prompt} [{default}]: " if default else f"{prompt}: "
+            return self.person.ask(shown(asked), default).strip(" \t\r\n")
         if not default:
             raise UsageError(f"{prompt}: say it with {QUESTIONS[key].option}")
         return default
 
-    def choose(self, key: str, prompt: str, rows: Mapping[str, str], usual: str) -> str:
-        """Return one of the keys of rows; their values explain them."""
+    def choose(
+        self,
+        key: str,
+        prompt: str,
+        rows: Mapping[str, str],
+        usual: str,
+        *,
+        repeat: bool = True,
+    ) -> str:
+        """Ask for one of the keys of rows; their values explain them.
+
+        Without repeat a wrong answer is not shown again: it may be a password.
+        """
 
         def check(answer: str) -> str:
             word = answer.lower()
             if word not in rows:
-                raise MailfsError(f"{answer}: want one of {', '.join(rows)}")
+                told = f"{answer}: " if repeat else ""
+                raise MailfsError(f"{told}want one of {', '.join(rows)}")
             return word
 
         if key not in self.given and self.person.present:
@@ -149,7 +168,8 @@ class Interview:
         """Ask a person what no option answers."""
         mark = "[Y/n]" if usual else "[y/N]"
         while True:
-            word = self.person.ask(f"{prompt} {mark} ", YES if usual else NO).lower()
+            default = YES if usual else NO
+            word = self.person.ask(shown(f"{prompt} {mark} "), default).lower()
             if word in ("y", YES, "n", NO):
                 return word in ("y", YES)
             self.say("yes or no?")
@@ -163,7 +183,7 @@ class Interview:
             raise UsageError(
                 f"{prompt}: say it with --{_PREFIX[which]}password-file or -fd"
             )
-        return self.person.secret(f"{prompt}: ")
+        return self.person.secret(shown(f"{prompt}: "))
 
     def again(self, which: str) -> bool:
         """Whether another answer can be had after a bad one."""

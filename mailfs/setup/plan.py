@@ -88,9 +88,7 @@ def _sending(site: Site, told: Settings, how: Sending) -> list[FileChange]:
                 f"\npostmaster\t{site.user}\n",
             )
         )
-    found.append(
-        _change(box / "headers", lambda old: text.headers(old, told.name, told.address))
-    )
+    found.append(_change(box / "headers", lambda old: _headers(box, old, told)))
     if change.read(box / "names") is None:
         found.append(FileChange(box / "names", None, NAMES))
     remote = _shipped("remotemail")
@@ -103,6 +101,13 @@ def _sending(site: Site, told: Settings, how: Sending) -> list[FileChange]:
     )
     found.append(_change(lib / "rewrite", lambda old: _rules(told.domain, how)))
     return found
+
+
+def _headers(box: Path, old: str, told: Settings) -> str:
+    try:
+        return text.headers(old, told.name, told.address)
+    except MailfsError as e:
+        raise MailfsError(f"{box / 'headers'}: {e}; mailfs doctor mends it") from e
 
 
 def _network(site: Site, how: Sending) -> FileChange:

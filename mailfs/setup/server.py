@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mailfs import where
 from mailfs.errors import UsageError
+from mailfs.setup.host import is_host
 from mailfs.tls.service import SERVICES, Peer
 from mailfs.tls.service import peer as find_peer
 
@@ -103,5 +104,7 @@ def _read(text: str, services: tuple[str, ...], ports: Mapping[int, str]) -> Mai
             )
         service = ports[number]
     found = find_peer(service, host)
+    if not is_host(found.host):
+        raise UsageError(f"{text}: not the name of a host")
     own = found.port == found.service.port
     return MailServer(service, found.host, 0 if own else found.port)

@@ -9,9 +9,10 @@ import shlex
 from collections.abc import Mapping
 
 from mailfs.mailboxes.listed import split
+from mailfs.marshal import draft
 from mailfs.msg import address as addresses
 from mailfs.msg.address import Address
-from mailfs.ndb.parse import records
+from mailfs.ndb.parse import BLANKS, records
 from mailfs.site import placeholder
 
 GATEWAY, DIRECT = "gateway", "direct"  # where mail for others goes
@@ -50,7 +51,7 @@ def _entry(lines: list[str], sysname: str) -> tuple[int, int] | None:
     inside = False
     for number, line in enumerate(lines):
         if records(line):
-            if inside and line[0].isspace():
+            if inside and line[0] in BLANKS:
                 spans[-1][1] = number + 1
             else:
                 spans.append([number, number + 1])
@@ -65,7 +66,10 @@ def _entry(lines: list[str], sysname: str) -> tuple[int, int] | None:
 
 
 def _set(entry: list[str], attr: str, value: str) -> list[str]:
-    pattern = re.compile(rf'[ \t]*(?<!\S){re.escape(attr)}=(?:"[^"]*"?|\S*)')
+    word = f"[^{BLANKS}]"
+    pattern = re.compile(
+        rf'[ \t]*(?<!{word}){re.escape(attr)}=(?:"[^"]*"?|{word}*)', re.DOTALL
+    )
     out, done = [], False
     for line in entry:
         bare, comment = _uncommented(line)
@@ -83,7 +87,7 @@ def _set(entry: list[str], attr: str, value: str) -> list[str]:
 
 def _uncommented(line: str) -> tuple[str, str]:
     """Split a line where its comment begins."""
-    m = re.search(r"(?<!\S)#", line)
+    m = re.search(f"(?<![^{BLANKS}])#", line)
     return (line[: m.start()], line[m.start() :]) if m else (line, "")
 
 
@@ -128,7 +132,11 @@ def remotemail(shipped: str, old: str, words: list[str]) -> str:
 
 
 def headers(old: str, name: str, addr: str) -> str:
-    """Return the headers file with this From."""
+    """Make the headers file with this From.
+
+    Raises MailfsError with the number of an old line that is no header field.
+    """
+    draft.fields(old.encode("utf-8", "surrogateescape"))
     line = f"From: {author(name, addr)}"
     lines = old.split("\n")
     for number, told in enumerate(lines):

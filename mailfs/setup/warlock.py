@@ -94,7 +94,9 @@ class Warlock:
             self._try_reading(places.incoming, user, logins, vouch)
             mailbox, spec = self._mailbox(now, places, places.incoming, user, told)
         if places.outgoing is not None:
-            words = self._try_sending(site, now, places.outgoing, told, logins, vouch)
+            words = self._try_sending(
+                site, now, places.outgoing, told, logins, vouch, user
+            )
             sending = self._sending(now, places.outgoing, words, told, places)
         elif places.direct:
             words = tuple(trial.words(DEFAULT))
@@ -123,12 +125,16 @@ class Warlock:
         told: Settings,
         logins: Logins,
         vouch: Callable[..., None],
+        reader: str,
     ) -> tuple[str, ...]:
-        """Return smtp's options once the server has taken them."""
+        """Return smtp's options once the server has taken them.
+
+        reader is who logs in to read, and so is likely to log in to send.
+        """
         user = ""
         if one.service != "smtp":
             known = now.smtp.user if now.address == told.address else ""
-            user = self._user("smtp_user", one, known or told.address)
+            user = self._user("smtp_user", one, known or reader or told.address)
         options = trial.options(one, user, told.domain)
         wanted: list[bool] = []
 

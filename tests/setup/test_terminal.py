@@ -35,7 +35,6 @@ def begin(talk: Talk, ours: Provider) -> None:
 def test_the_whole_conversation(place: Place, ours: Provider) -> None:
     with Talk(place, "setup", "--provider", "own") as talk:
         begin(talk, ours)
-        talk.answer("Log in by", "")
         talk.answer(f"Password of {ours.user} at localhost", "wrong")
         assert "login refused" in talk.wait("Password of")
         talk.type(f"{PASSWORD}\n")
@@ -43,7 +42,7 @@ def test_the_whole_conversation(place: Place, ours: Provider) -> None:
             ("Name of the mailbox", ""),
             ("Which folders", "some"),
             ("Which folders", ""),
-            ("User name at localhost", ours.user),
+            (f"User name at localhost [{ours.user}]", ""),
             ("A name without @ means", "local"),
             ("Full name of this machine", ""),
             ("Keep the keys in", ""),
@@ -59,6 +58,9 @@ def test_the_whole_conversation(place: Place, ours: Provider) -> None:
         )
         assert talk.end() == 0, talk.shown
     assert "It came after" in talk.shown
+    assert "Log in by" not in talk.shown
+    assert f"(as {ours.user})" in talk.shown
+    assert "waiting for it, at most 120 s" in talk.shown
     assert PASSWORD not in talk.shown
     assert "wrong" not in talk.shown
     assert ">>         /mail/box/" in place.lib("rewrite").read_text()
@@ -73,7 +75,7 @@ def test_again_for_another_name(place: Place, ours: Provider) -> None:
         talk.answer(f"Server to read mail from [{ours.imap()}]", "")
         talk.answer(f"Server to send mail to [{ours.smtp}]", "")
         talk.answer(f"User name at localhost [{ours.user}]", "")
-        talk.answer("Log in by [key]", "")
+        assert "OAuth2" not in talk.answer("Log in by [key]", "")
         talk.answer("Name of the mailbox [mbox]", "")
         talk.answer("Which folders [inbox]", "")
         talk.answer(f"User name at localhost [{ours.user}]", "")
@@ -118,11 +120,10 @@ def test_three_wrong_passwords(place: Place, ours: Provider) -> None:
 
 @pytest.mark.parametrize(
     "prompt",
-    ["Log in by", "Password of", "Which folders", "Keep the keys", "Write this?"],
+    ["Password of", "Which folders", "Keep the keys", "Write this?"],
 )
 def test_interrupted_anywhere(place: Place, ours: Provider, prompt: str) -> None:
     rows = [
-        ("Log in by", ""),
         ("Password of", PASSWORD),
         ("Name of the mailbox", ""),
         ("Which folders", ""),

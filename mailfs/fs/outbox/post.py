@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailfs.attr import lines
 from mailfs.disk.replace import sync_dir
 from mailfs.errors import (
     EEXIST,
@@ -322,7 +323,7 @@ def _line(result: "Result") -> str:
 
 def refused(status: str) -> tuple[str, ...]:
     """Return the recipients that a status says were refused, if others were not."""
-    rows = [line.split(" ", 3) for line in status.splitlines()]
+    rows = [line.split(" ", 3) for line in lines(status)]
     fates = [row[1:3] for row in rows if row[0] == "to" and len(row) > 2]
     left = dict.fromkeys(addr for addr, fate in fates if fate == "refused")
     return tuple(left) if len(left) < len({addr for addr, _ in fates}) else ()
