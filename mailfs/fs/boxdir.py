@@ -11,6 +11,7 @@ from mailfs.fs.mailboxdir import MailboxDir
 from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.names import NameRow, always, controlled, everything
 from mailfs.fs.node import (
+    Attach,
     DirListing,
     Writable,
     directory,
@@ -19,14 +20,23 @@ from mailfs.fs.node import (
 )
 from mailfs.fs.searchdir import SearchesDir
 from mailfs.mailbox.view import View
+from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.p9.fcall import OEXEC, OREAD, OTRUNC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later, Records
+
+RECENT = 64  # directories of messages kept for the next walk
 
 
 class BoxDir(MailboxDir):
     """The directory of one mailbox."""
 
-    __slots__ = ()
+    __slots__ = ("_recent", "_view")
+
+    def __init__(self, attachment: Attach, parent: File, box: ScopedMailbox) -> None:
+        super().__init__(attachment, parent, box)
+        # Directories walked to of late, of one view.
+        self._view: View | None = None
+        self._recent: dict[str, MessageDir] = {}
 
     @property
     def qid(self) -> Qid:
@@ -57,6 +67,9 @@ class BoxDir(MailboxDir):
 
     def walk(self, name: str) -> Later[File]:
         """Find a message or a file of the mailbox's own; a suffix is passed over."""
+        known = self._recent.get(name)
+        if known is not None and self._view is self.box.view:
+            return known
         if name.isdecimal() and name.isascii():
             waiting = self.box.refresh() if self.box.asleep else None
             if waiting is not None:
@@ -77,7 +90,16 @@ class BoxDir(MailboxDir):
         return NAMES
 
     def _message(self, name: str) -> MessageDir:
-        return self.message(name, self)
+        """Find a message; its directory is kept for the next walk through it."""
+        found = self.message(name, self)
+        view = self.box.view
+        if view is not self._view:
+            self._view = view
+            self._recent.clear()
+        elif len(self._recent) >= RECENT:
+            del self._recent[next(iter(self._recent))]
+        self._recent[name] = found
+        return found
 
     def event(self) -> EventFile:
         """Make the file that tells what happens in the mailbox."""

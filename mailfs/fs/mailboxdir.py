@@ -16,16 +16,19 @@ from mailfs.p9.file import File, Records
 class MailboxDir(File):
     """A directory of one mailbox, without its names."""
 
-    __slots__ = ("attachment", "box", "parent")
+    __slots__ = ("_base", "attachment", "box", "parent")
+
+    is_dir = True
 
     def __init__(self, attachment: Attach, parent: File, box: ScopedMailbox) -> None:
         self.attachment = attachment
         self.parent = parent
         self.box = box
+        self._base = path(attachment.boxes.id(box), 0, 0, 0)
 
     def id(self, code: int) -> int:
         """Make the qid.path of a node of this directory."""
-        return path(self.attachment.boxes.id(self.box), 0, 0, code)
+        return self._base | code
 
     def message(self, name: str, parent: File) -> MessageDir:
         """Find a message by its number; parent is where it was looked for."""

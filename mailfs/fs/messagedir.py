@@ -44,6 +44,8 @@ class MessageDir(File):
     """A message's directory, or a part's: the fixed files, then the parts 1, 2, ..."""
 
     __slots__ = (
+        "_base",
+        "_files",
         "_seen",
         "_vers",
         "attachment",
@@ -51,6 +53,8 @@ class MessageDir(File):
         "number",
         "parent",
     )
+
+    is_dir = True
 
     def __init__(
         self,
@@ -66,11 +70,13 @@ class MessageDir(File):
         self.number = number
         self._seen: View | None = None  # the view that the version was taken from
         self._vers = 0
+        self._files: dict[str, MessageFile] = {}  # those walked to
+        box = attachment.boxes.id(item.box)
+        self._base = path(box, item.message.number, item.ordinal, 0)
 
     def id(self, code: int) -> int:
         """Make the qid.path of a node of this directory."""
-        box = self.attachment.boxes.id(self.item.box)
-        return path(box, self.item.message.number, self.item.ordinal, code)
+        return self._base | code
 
     @property
     def vers(self) -> int:
@@ -107,11 +113,15 @@ class MessageDir(File):
 
     def walk(self, name: str) -> Later[File]:
         """Find a file or a part; a suffix that begins with a dot is passed over."""
+        known = self._files.get(name)
+        if known is not None:
+            return known
         if name == "..":
             return self.parent
         row = self.row(name)
         if row is not None:
-            return MessageFile(self, name, row)
+            file = self._files[name] = MessageFile(self, name, row)
+            return file
         if name.isdecimal() and name.isascii():
             return when(self, Need.OUTLINE, lambda: self._part(name))
         bare = without_suffix(name)

@@ -32,10 +32,13 @@ from mailfs.p9.file import File, Handle
 class Root(File):
     """The root of one attach."""
 
-    __slots__ = ("attachment",)
+    __slots__ = ("_boxes", "attachment")
+
+    is_dir = True
 
     def __init__(self, attachment: Attach) -> None:
         self.attachment = attachment
+        self._boxes: dict[str, BoxDir] = {}  # one directory for all walks
 
     @property
     def qid(self) -> Qid:
@@ -53,7 +56,11 @@ class Root(File):
             return self
         box = self.attachment.boxes.get(name)
         if box is not None:
-            return BoxDir(self.attachment, self, box)
+            known = self._boxes.get(name)
+            if known is None or known.box is not box:
+                known = self._boxes[name] = BoxDir(self.attachment, self, box)
+            return known
+        self._boxes.pop(name, None)
         found = names.walk(NAMES, self, self.attachment, name)
         if found is not None:
             return found

@@ -69,11 +69,12 @@ class Box(Protocol):
 class ScopedMailbox:
     """A mailbox within a scope."""
 
-    __slots__ = ("_box", "_full", "_mark", "_part", "_scope", "_source")
+    __slots__ = ("_box", "_full", "_mark", "_part", "_scope", "_source", "_whole")
 
     def __init__(self, box: Mailbox, scope: Scope, source: EventSource) -> None:
         self._box = box
         self._scope = scope
+        self._whole = scope.whole
         self._source = source
         self._full: View | None = None  # the view that the part was taken from
         self._part: View | None = None
@@ -123,7 +124,7 @@ class ScopedMailbox:
     def view(self) -> View:
         """What the scope shows of what the mailbox holds, as last listed."""
         view = self._box.view
-        if self._scope.whole:
+        if self._whole:
             return view
         if view is not self._full:
             self._full, self._part = view, self._narrowed(view)
@@ -183,7 +184,7 @@ class ScopedMailbox:
         return self._box.flags(number) if self._sees(number) else 0
 
     def _sees(self, number: int) -> bool:
-        return self._scope.whole or self.view.row(number) is not None
+        return self._whole or self.view.row(number) is not None
 
     async def delete(self, numbers: Iterable[int]) -> None:
         """Remove messages; those that are not seen are passed over, as if not there."""
@@ -258,7 +259,7 @@ class ScopedMailbox:
     def status(self) -> list[tuple[str, str]]:
         """List the mailbox's status, as names and values."""
         rows = self._box.status()
-        if self._scope.whole:
+        if self._whole:
             return rows
         told = {"messages": str(self.view.count), "version": str(self.view.vers)}
         for name, value in rows:  # their numbers count messages that are not seen
@@ -282,7 +283,7 @@ class ScopedMailbox:
 
     def _seen(self) -> Seen:
         """Make the filter of changes: to messages seen before or after each."""
-        if self._scope.whole:
+        if self._whole:
             return lambda change: change
         before = self.view
 

@@ -27,7 +27,6 @@ from mailfs.p9.fcall import (
     OCEXEC,
     ORCLOSE,
     OTRUNC,
-    QTDIR,
     FormatError,
     Rclunk,
     Rcreate,
@@ -405,7 +404,7 @@ def _names(data: bytes, pos: int, end: int, count: int) -> list[str]:
 
 def _step(file: File, name: str) -> Later[File]:
     """Walk to a name in a directory; . is the directory itself."""
-    if not file.qid[0] & QTDIR:
+    if not file.is_dir:
         raise Refused(ENOTDIR)
     return file if name == "." else file.walk(name)
 

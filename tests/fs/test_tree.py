@@ -72,6 +72,29 @@ def test_modes_tell_what_may_be_removed(tree: Tree, aname: str, mode: int) -> No
         assert client.stat("/mbox/1").mode == DMDIR | 0o555
 
 
+def test_directories_that_are_kept_are_as_the_mailbox_is(
+    tree: Tree, client: Client, box: Path
+) -> None:
+    """Walking where one has walked before sees flags, removals, and other mailboxes."""
+    subject, qid = client.read("/mbox/2/subject"), client.stat("/mbox/2/flags").qid
+    client.write("/mbox/2/flags", b"+f")
+    assert client.stat("/mbox/2/flags").qid.vers != qid.vers
+    assert client.stat("/mbox/2/flags").qid.path == qid.path
+    assert client.read("/mbox/2/subject") == subject
+    client.write("/ctl", b"delete mbox 2")
+    with pytest.raises(Refused, match=ENOENT):
+        client.read("/mbox/2/subject")
+    other = box.with_name("other")
+    other.write_bytes(mbox(MESSAGES[3:]))
+    before = client.stat("/mbox/1").qid
+    client.write("/ctl", b"close mbox")
+    with pytest.raises(Refused, match=ENOENT):
+        client.read("/mbox/1/subject")
+    client.write("/ctl", f"open {other} mbox".encode())
+    assert client.read("/mbox/1/subject") != subject
+    assert client.stat("/mbox/1").qid.path != before.path
+
+
 ATTACHED = """\
 Content-Type: multipart/mixed; boundary=b
 
