@@ -60,6 +60,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "smtpd": "smtpd",
         "imap4d": "imap4d",
         "pop3": "pop3",
+        "tlssrv": "tlssrv",
     },
 }
 VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}
