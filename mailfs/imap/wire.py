@@ -141,7 +141,7 @@ class ImapWire:
         self.line.renew()
 
     def consent(self, tag: bytes) -> bytes:
-        """Wait for the server's + and return what follows it.
+        """Wait for the server's +; the text that follows it.
 
         Raises ImapError if the command ends instead.  Some servers send a bare +, some
         a tag before it.
@@ -269,7 +269,7 @@ class ImapWire:
     def ask(
         self, wanted: Wanted, *parts: bytes | Literal
     ) -> tuple[list[bytes], Status]:
-        """Send one command and return what is wanted of its untagged responses."""
+        """Send one command; its untagged responses that are wanted, and its own."""
         tag = self.send(*parts)
         kept = self.collect(tag, wanted)
         return kept, self.finish(tag)
