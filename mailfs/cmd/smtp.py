@@ -11,6 +11,7 @@ from mailfs import where
 from mailfs.cmd.args import Parser
 from mailfs.errors import UsageError
 from mailfs.printable import shown
+from mailfs.runq import call
 
 if TYPE_CHECKING:
     from mailfs.site.site import Site
@@ -24,7 +25,10 @@ PERMANENT, RETRY = 1, 2  # exit statuses, as plan9port's smtp has them
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb."""
+    """Run the verb, or have it run where all it needs is loaded."""
+    status = _called(argv)
+    if status is not None:
+        return status
     options, dest, sender, rcpts, parsed = _parse(argv)
     from mailfs.site import site as sites
     from mailfs.smtp import make
@@ -54,11 +58,19 @@ def main(argv: list[str]) -> int:
     return _tell(dest, fates, alone=report is None)
 
 
+def _called(argv: list[str]) -> int | None:
+    if call.SOCKET not in os.environ:
+        return None
+    try:
+        return call.call(argv, call.REPORT)
+    except (OSError, EOFError) as e:
+        print(shown(f"mailfs smtp: {e}"), file=sys.stderr)
+        return RETRY
+
+
 def _report() -> int | None:
     """Return the descriptor on which runq wants to know each recipient's fate."""
-    from mailfs.runq.transport import REPORT
-
-    text = os.environ.pop(REPORT, "")
+    text = os.environ.pop(call.REPORT, "")
     return int(text) if text.isdecimal() else None
 
 

@@ -13,7 +13,9 @@ from typing import BinaryIO, Protocol
 
 from mailfs.errors import MailfsError, reason
 from mailfs.queue.spool import Claim
-from mailfs.runq import script
+from mailfs.runq import call, script
+from mailfs.runq.call import REPORT
+from mailfs.runq.prefork import Prefork
 from mailfs.send import command
 from mailfs.site.site import Site
 from mailfs.smtp.client import HostUnreachable, SmtpClient, SmtpMail
@@ -22,7 +24,6 @@ from mailfs.smtp.limit import QUIET, Cut, DeliveryLimit
 from mailfs.smtp.options import Options
 from mailfs.smtp.source import FileSource
 
-REPORT = "MAILFS_REPORT"  # in a command's environment: the descriptor to tell fates on
 RETRY = (2, 75)  # exit statuses that ask for another try: plan9port's, sysexits(3)'s
 MAX_REPORT = 1 << 20  # octets of what a command tells
 COMMAND = 1800.0  # seconds a command may take
@@ -142,6 +143,9 @@ class Foreign:
     def __init__(self, site: Site, path: Path) -> None:
         self._site = site
         self._path = path
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._prefork: Prefork | None = None
 
     def __call__(self, claim: Claim, limit: DeliveryLimit) -> Outcome:
         """Run the command and wait for it."""
@@ -177,7 +181,10 @@ class Foreign:
         err: BinaryIO,
         report: BinaryIO,
     ) -> int:
-        env = command.environment(self._site, **{REPORT: str(report.fileno())})
+        told = {REPORT: str(report.fileno())}
+        if (path := self._loaded()) is not None:
+            told[call.SOCKET] = path
+        env = command.environment(self._site, **told)
         argv = command.resolve(self._site, [str(self._path), *claim.words])
         with subprocess.Popen(  # noqa: S603  # the command runq was told to run
             argv,
@@ -191,11 +198,32 @@ class Foreign:
         ) as process:
             return _wait(process, limit)
 
+    def _loaded(self) -> str | None:
+        """Name the process that has smtp loaded, from the second message on.
+
+        None if it cannot be started, or the command does not look as if it used it.
+        """
+        with self._lock:
+            self._calls += 1
+            if self._calls == 2 and self._uses_smtp():
+                with suppress(OSError):
+                    self._prefork = Prefork(command.environment(self._site))
+            return None if self._prefork is None else self._prefork.path
+
+    def _uses_smtp(self) -> bool:
+        with suppress(OSError), self._path.open("rb") as f:
+            return b"mailfs smtp" in f.read(script.MAX_SCRIPT)
+        return False
+
     def prune(self) -> None:
-        """Nothing is kept."""
+        """Keep all: there is little."""
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """End the process that has smtp loaded."""
+        with self._lock:
+            if self._prefork is not None:
+                self._prefork.close()
+                self._prefork = None
 
 
 def _wait(process: "subprocess.Popen[bytes]", limit: DeliveryLimit) -> int:
