@@ -38,6 +38,8 @@ def main(argv: list[str]) -> int:
     )
     options = parser.parse_args(argv)
     logs.start("demo")
+    if sys.stderr.isatty():
+        print("mailfs demo: starting", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="mailfs-demo.") as scratch:
         run(_demo(Path(scratch), options.port, once=options.once))
     return 0
@@ -99,7 +101,7 @@ def tour(service: str) -> None:
 
 
 def _step(command: str) -> None:
-    print(f"\n$ {command}")
+    print(f"\n$ {command}", flush=True)
 
 
 def _mounting(service: where.DialString, tcp: where.DialString) -> None:

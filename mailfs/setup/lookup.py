@@ -50,6 +50,7 @@ class Lookup:
         self._dns = dns
         self._fetch = fetch
         self._patience = patience
+        self.failures: list[str] = []  # what could not be asked, and why
 
     def find(self, address: str) -> Found:
         """Find the provider of an address; OWN if none is known."""
@@ -103,7 +104,8 @@ class Lookup:
             try:
                 status, body = self._fetch(url, None)
                 named = autoconfig.parse(body, address) if status == 200 else []
-            except MailfsError:
+            except MailfsError as e:
+                self.failures.append(f"{url.partition('?')[0]}: {e}")
                 continue
             found = _of(named, url)
             if found is not None:
@@ -112,6 +114,7 @@ class Lookup:
 
     def _srv(self, address: str, domain: str) -> Found | None:
         read, sent = self._dns.incoming(domain), self._dns.outgoing(domain)
+        self.failures += self._dns.failures
         if read is None and sent is None:
             return None
         sure = all(within(one.host, domain) for one in (read, sent) if one is not None)

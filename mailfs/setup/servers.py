@@ -21,6 +21,7 @@ from mailfs.tls.describe import describe
 from mailfs.tls.trust import Policy, Trust, Untrusted, Vouch
 from mailfs.tls.vouch import Unvouched
 
+MAX_SHOWN = 6  # look-ups that failed, shown with their reasons
 NONE, DIRECT = "none", "direct"  # in the place of a server
 FIRST = "first"  # trust whatever is shown
 
@@ -157,6 +158,8 @@ def find(interview: Interview, world: SetupWorld, address: str) -> Found:
     found = world.lookup.find(address)
     if found.incoming is None and found.outgoing is None:
         domain = address.rpartition("@")[2]
+        for why in list(dict.fromkeys(world.lookup.failures))[:MAX_SHOWN]:
+            interview.say(f"not found out: {why}")
         asked = f"Nothing is known of {domain}.  Ask Mozilla's list about it?"
         if interview.agree("ispdb", asked, usual=False):
             found = world.lookup.ispdb(address) or found

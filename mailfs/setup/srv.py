@@ -11,6 +11,7 @@ from mailfs.setup.server import MailServer
 from mailfs.smtp.dns import Resolvers, system
 
 LIFETIME = 5.0  # seconds for one question; a person waits
+MAX_REASON = 200  # characters of the resolvers' complaint
 MAX_RECORDS = 16  # of one answer that are looked at
 
 # Labels and services, best first: TLS from the first octet, RFC 8314 section 3.
@@ -31,6 +32,7 @@ class Srv:
         self._resolver = dns.resolver.Resolver(configure=False)
         self._resolver.nameservers = list(told.addresses)
         self._resolver.port = told.port
+        self.failures: list[str] = []  # questions without an answer, and why
 
     def exchangers(self, domain: str) -> list[str]:
         """Return the hosts that take a domain's mail, the preferred first."""
@@ -67,7 +69,11 @@ class Srv:
             answer = self._resolver.resolve(
                 name, kind, raise_on_no_answer=False, search=False, lifetime=LIFETIME
             )
-        except (dns.exception.DNSException, OSError):
+        except dns.resolver.NXDOMAIN:
+            return []
+        except (dns.exception.DNSException, OSError) as e:
+            why = " ".join(str(e).split()) or type(e).__name__
+            self.failures.append(f"{name}: {why[:MAX_REASON]}")
             return []
         return list(answer.rrset or ())[:MAX_RECORDS]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from mailfs.ndb.db import Ndb
 from mailfs.ndb.ipinfo import ipinfo
 from mailfs.ndb.sysname import SystemNames, attribute
+from mailfs.site import placeholder
 from mailfs.site.log import SysLog
 from mailfs.smtp.budget import MemoryBudget
 from mailfs.smtp.dialogue import Opener
@@ -121,7 +122,19 @@ class SmtpClient:
                 )
         return fates
 
+    def _check_domain(self, sender: str) -> None:
+        """Raise DeliveryError if a sender would get the domain that nobody has."""
+        given = self.options.domain
+        bare = sender != NOBODY and "@" not in sender and "!" not in sender
+        if bare and placeholder.is_placeholder(given):
+            raise DeliveryError(
+                f"{sender} has no domain, and -h {given} is an example: write your"
+                " domain for it in mail/lib/remotemail",
+                permanent=False,
+            )
+
     def _deliver(self, mail: SmtpMail, limit: DeliveryLimit) -> list[Fate]:
+        self._check_domain(mail.sender)
         dest, gateway = self._destination(mail.dest)
         local, domain = self.options.local, literal(dest.host)
         bad: list[Fate] = []

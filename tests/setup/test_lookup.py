@@ -293,3 +293,15 @@ def test_ispdb() -> None:
     assert asked == ["https://autoconfig.thunderbird.net/v1.1/x.org"], (
         "no address in it"
     )
+
+
+def test_what_could_not_be_asked_is_told() -> None:
+    def fetch(url: str, data: bytes | None) -> tuple[int, bytes]:
+        raise MailfsError("certificate has expired")
+
+    with NameServer({("_imaps._tcp.nowhere.example", "SRV"): FAIL}) as names:
+        asked = Lookup(Srv(names.resolvers), fetch)
+        asked.find("glenda@nowhere.example")
+    assert any("certificate has expired" in why for why in asked.failures)
+    assert any(why.startswith("_imaps._tcp.nowhere") for why in asked.failures)
+    assert all("glenda" not in why for why in asked.failures)

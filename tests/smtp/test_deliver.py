@@ -44,6 +44,21 @@ def test_delivered(tmp_path: Path) -> None:
     assert logged(tmp_path)[0].startswith("glenda sent ")
 
 
+def test_the_example_domain_is_not_used(tmp_path: Path) -> None:
+    """A queued message waits until remotemail is edited; one with a domain goes."""
+    box = Box()
+    with receiver(box) as port:
+        sender = client(tmp_path, "-h", "yourdomain.dom")
+        dest = f"net!127.0.0.1!{port}"
+        with pytest.raises(DeliveryError, match="is an example: write your") as e:
+            sender.deliver(posted(TEXT, dest, "glenda", ("a@b.com",)))
+        assert not e.value.permanent
+        assert box.got == []
+        (fate,) = sender.deliver(posted(TEXT, dest, "glenda@x.org", ("a@b.com",)))
+        sender.close()
+    assert fate.ok
+
+
 def test_names(tmp_path: Path) -> None:
     box = Box()
     with receiver(box) as port:
