@@ -43,6 +43,13 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class Compress:
+    """COMPRESS."""
+
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
 class Enable:
     """ENABLE."""
 
@@ -202,6 +209,7 @@ Action = (
     | Authenticate
     | Login
     | Enable
+    | Compress
     | Select
     | Create
     | Folder

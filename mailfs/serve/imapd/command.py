@@ -14,6 +14,7 @@ from mailfs.serve.imapd.actions import (
     Append,
     Appended,
     Authenticate,
+    Compress,
     Copy,
     Create,
     Enable,
@@ -91,6 +92,11 @@ def _login(c: Cursor) -> Action:
     user = c.astring()
     c.space()
     return Login(user, c.astring())
+
+
+def _compress(c: Cursor) -> Action:
+    c.space()
+    return Compress(c.word())
 
 
 def _enable(c: Cursor) -> Action:
@@ -473,6 +479,7 @@ COMMANDS: dict[str, Row] = {
     "STARTTLS": Row(State.STRANGER),
     "AUTHENTICATE": Row(State.STRANGER, _authenticate),
     "LOGIN": Row(State.STRANGER, _login),
+    "COMPRESS": Row(KNOWN, _compress),
     "ENABLE": Row(KNOWN, _enable),
     "SELECT": Row(KNOWN, lambda c: _select(c, readonly=False)),
     "EXAMINE": Row(KNOWN, lambda c: _select(c, readonly=True)),

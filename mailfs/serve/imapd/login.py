@@ -10,8 +10,9 @@ from typing import TypeVar
 from mailfs.errors import MailfsError
 from mailfs.serve import limits
 from mailfs.serve.imapd import capability, reader
-from mailfs.serve.imapd.actions import Authenticate, Enable, Id, Login
+from mailfs.serve.imapd.actions import Authenticate, Compress, Enable, Id, Login
 from mailfs.serve.imapd.command import Request, octets
+from mailfs.serve.imapd.compress import Deflate
 from mailfs.serve.imapd.cursor import BadCommand
 from mailfs.serve.imapd.session import Session, bad, no
 from mailfs.serve.login import Attempt, LoginFailed
@@ -158,6 +159,21 @@ async def _failed(
     if why.passing:
         return no("Temporary authentication failure.", "UNAVAILABLE")
     return no(_WRONG, "AUTHENTICATIONFAILED")
+
+
+async def compress(session: Session, request: Request) -> None:
+    """COMPRESS: the answer goes out as it is."""
+    assert isinstance(request.action, Compress)
+    if session.deflate is not None:
+        raise no("compressed already", "COMPRESSIONACTIVE")
+    if request.action.algorithm != "DEFLATE":
+        raise bad("unknown algorithm")
+    if session.reader.buffered or session.wire.waiting:
+        session.closing = True
+        raise bad("commands came behind COMPRESS")
+    session.say(f"{request.tag} OK deflate begins\r\n".encode())
+    await session.flush()
+    session.deflate, session.silent = Deflate(), True
 
 
 async def enable(session: Session, request: Request) -> None:

@@ -240,7 +240,7 @@ async def _until_done(session: Session) -> bool:
                 raise Gone
             await session.flush()
             if reading is None:
-                reading = loop.create_task(session.wire.read(until))
+                reading = loop.create_task(session.receive(until))
             waking = loop.create_task(session.news.wait())
             try:
                 await asyncio.wait(

@@ -16,6 +16,7 @@ HANDLERS: dict[str, Handler] = {
     "STARTTLS": login.starttls,
     "AUTHENTICATE": login.authenticate,
     "LOGIN": login.login,
+    "COMPRESS": login.compress,
     "ENABLE": login.enable,
     "SELECT": selection.select,
     "EXAMINE": selection.select,

@@ -21,6 +21,7 @@ from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.serve.imapd import command, reader
 from mailfs.serve.imapd.capability import capabilities
 from mailfs.serve.imapd.command import Request, State
+from mailfs.serve.imapd.compress import BadDeflate, Deflate
 from mailfs.serve.imapd.cursor import Cursor
 from mailfs.serve.imapd.folders import BadFolder
 from mailfs.serve.imapd.mailstore import Mailstore
@@ -124,6 +125,7 @@ class Session:
         self._bad = 0
         self.code = ""  # of the tagged OK
         self.silent = False  # the tagged OK has been sent already
+        self.deflate: Deflate | None = None
 
     # What a command handler needs.
 
@@ -165,8 +167,21 @@ class Session:
             octets = b"".join(self._out)
             self._out.clear()
             self._queued = 0
+            if self.deflate is not None:
+                octets = self.deflate.sent(octets)
             loop = asyncio.get_running_loop()
             await self.wire.send(octets, loop.time() + self.house.patience.unread)
+
+    async def receive(self, deadline: float) -> bytes:
+        """Return octets that the client has sent.  Raises Gone."""
+        if self.deflate is None:
+            return await self.wire.read(deadline)
+        try:
+            while not (octets := self.deflate.take()):
+                self.deflate.feed(await self.wire.read(deadline))
+        except BadDeflate as e:
+            raise Gone from e
+        return octets
 
     async def say_octets(self, octets: Octets, box: ScopedMailbox) -> None:
         """Say octets that may be on disk, piece by piece."""
@@ -261,7 +276,7 @@ class Session:
     async def _read(self) -> bytes:
         """Return the client's octets.  Raises Gone, after a farewell if it is late."""
         try:
-            return await self.wire.read(self._deadline())
+            return await self.receive(self._deadline())
         except Gone as e:
             if e.late:
                 self.line("BYE waited too long")
