@@ -50,11 +50,16 @@ Stores = Callable[[str], Mailstore | None]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds for the client."""
+    """Seconds for the client.
 
-    stranger: float = 60.0  # before login
+    Octets that drip in move neither the end of a stranger's time nor, by more than
+    rate allows, that of a command's.
+    """
+
+    stranger: float = 120.0  # from the connection to the login
     idle: float = 1800.0  # autologout; RFC 9051 section 5.4
-    literal: float = 300.0  # amid a command
+    command: float = 300.0  # for a command, and a second more for each `rate` octets
+    rate: float = 1000.0
     unread: float = 300.0  # until what we have said is read
     failure: float = 1.0  # more for each failed login, up to five of them
 
@@ -126,6 +131,9 @@ class Session:
         self.code = ""  # of the tagged OK
         self.silent = False  # the tagged OK has been sent already
         self.deflate: Deflate | None = None
+        self._since = asyncio.get_running_loop().time()
+        self._begun: float | None = None  # the loop's time, of a command under way
+        self._amid = 0  # octets of it
 
     # What a command handler needs.
 
@@ -266,32 +274,41 @@ class Session:
 
     def _deadline(self) -> float:
         patience = self.house.patience
-        now = asyncio.get_running_loop().time()
-        if self.reader.amid:
-            return now + patience.literal
         if self.state is State.STRANGER:
-            return now + patience.stranger
-        return now + patience.idle
+            return self._since + patience.stranger
+        if self._begun is not None:
+            return self._begun + patience.command + self._amid / patience.rate
+        return asyncio.get_running_loop().time() + patience.idle
 
     async def _read(self) -> bytes:
         """Return the client's octets.  Raises Gone, after a farewell if it is late."""
         try:
-            return await self.receive(self._deadline())
+            octets = await self.receive(self._deadline())
         except Gone as e:
             if e.late:
                 self.line("BYE waited too long")
                 with suppress(Gone):
                     await self.flush()
             raise
+        self._amid += len(octets)
+        return octets
 
     async def _converse(self) -> None:
         while not self.closing:
             event = self.reader.next()
             if event is None:
                 await self.flush()
+                self._time()
                 self.reader.feed(await self._read())
                 continue
             await self._event(event)
+
+    def _time(self) -> None:
+        """Note when a command began that is not complete."""
+        if not self.reader.amid:
+            self._begun, self._amid = None, 0
+        elif self._begun is None:
+            self._begun = asyncio.get_running_loop().time()
 
     async def _event(self, event: reader.Event) -> None:
         match event:
