@@ -11,9 +11,10 @@ import fuse
 import imap
 import rows
 import sending
+import serving
 from world import World
 
-ROWS = rows.ROWS | imap.ROWS | fuse.ROWS | sending.ROWS
+ROWS = rows.ROWS | imap.ROWS | fuse.ROWS | sending.ROWS | serving.ROWS
 
 MANY, FEW = 100_000, 10_000
 ROOM = 12 << 30  # octets of disk that MANY messages, a copy and a Maildir take
