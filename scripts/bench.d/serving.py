@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from imap import FEW, PASSWORD, answer
@@ -42,8 +43,8 @@ def serving(world: World) -> Iterator[Row]:
             for what, command, aim in COMMANDS:
                 for sock in (theirs, ours):  # what is worked out once is worked out
                     _asked(sock, command)
-                floor = median(world.runs, lambda: _asked(theirs, command))
-                mine = median(world.runs, lambda: _asked(ours, command))
+                floor = median(world.runs, partial(_asked, theirs, command))
+                mine = median(world.runs, partial(_asked, ours, command))
                 yield times(f"{what} of {count:,}; Dovecot", floor, mine, aim)
             floor = median(world.runs, lambda: _appended(theirs))
             mine = median(world.runs, lambda: _appended(ours))

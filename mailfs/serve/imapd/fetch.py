@@ -91,7 +91,7 @@ class Writer:
 
     def _response(self, one: int, *, flagged: bool) -> list[Piece]:
         view = self.chosen.view_of(one)
-        row = view.row(one)
+        row = self.chosen.row(one)
         if row is None:
             raise Gone
         wire: WireRow | None = None

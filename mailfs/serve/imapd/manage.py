@@ -20,6 +20,8 @@ from mailfs.serve.imapd.poll import condstore
 from mailfs.serve.imapd.session import Session, no
 from mailfs.serve.imapd.upload import MAX_MESSAGE
 
+_SEEN, _DELETED = Flag.SEEN.value, Flag.DELETED.value
+
 
 async def namespace(session: Session, request: Request) -> None:
     """NAMESPACE; RFC 2342."""
@@ -269,8 +271,8 @@ async def counted(box: ScopedMailbox, items: tuple[str, ...]) -> dict[str, objec
         "MESSAGES": view.count,
         "UIDNEXT": view.next,
         "UIDVALIDITY": told.claim.validity,
-        "UNSEEN": sum(1 for bits in flags if not bits & Flag.SEEN),
-        "DELETED": sum(1 for bits in flags if bits & Flag.DELETED),
+        "UNSEEN": sum(1 for bits in flags if not bits & _SEEN),
+        "DELETED": sum(1 for bits in flags if bits & _DELETED),
         "RECENT": sum(1 for n in view.numbers if n >= told.claim.recent),
         "HIGHESTMODSEQ": max(view.generation, told.base, 1),
         "APPENDLIMIT": MAX_MESSAGE,

@@ -20,6 +20,7 @@ class BadNumber(Exception):
     """A sequence number that no message has."""
 
 
+_NOT_RECENT = ~Flag.RECENT.value
 _SYSTEM = "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
 
 
@@ -53,6 +54,8 @@ class Selected:
     recent: set[int] = field(default_factory=set)
     saved: Ranges = field(default_factory=Ranges)  # the result of SEARCH, as uids
     named: set[str] = field(default_factory=set)  # keywords told in FLAGS
+    _indexed: View | None = None  # the view that _rows are of
+    _rows: dict[int, int] = field(default_factory=dict)
     hushed: dict[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,12 +101,21 @@ class Selected:
         """Return the view that has a message, or last had it."""
         return self.ghosts.get(uid) or self.held.get(uid, self.view)
 
+    def row(self, uid: int) -> int | None:
+        """Return a message's row in the view that has it, or last had it."""
+        if uid in self.ghosts or uid in self.held:
+            return self.view_of(uid).row(uid)
+        if self._indexed is not self.view:
+            self._indexed = self.view
+            self._rows = {n: row for row, n in enumerate(self.view.numbers)}
+        return self._rows.get(uid)
+
     def flags(self, uid: int) -> tuple[int, tuple[str, ...]]:
         """Return a message's Flag bits and keywords, as last known."""
         view = self.view_of(uid)
-        row = view.row(uid)
+        row = self.row(uid)
         bits = 0 if row is None else view.listing.flags[row]
-        return bits & ~Flag.RECENT, view.keywords.get(uid, ())
+        return bits & _NOT_RECENT, view.keywords.get(uid, ())
 
     def shown(self, uid: int) -> str:
         """Return a message's flags as FETCH shows them."""
@@ -200,9 +212,10 @@ class Selected:
     def unseen(self) -> int:
         """Return the sequence number of the first message not seen, 0 for none."""
         listing = self.view.listing
+        seen = Flag.SEEN.value
         for at, uid in enumerate(self.uids, 1):
-            row = self.view.row(uid)
-            if row is not None and not listing.flags[row] & Flag.SEEN:
+            row = self.row(uid)
+            if row is not None and not listing.flags[row] & seen:
                 return at
         return 0
 
