@@ -1,5 +1,6 @@
 """mailfs search: find messages in the mailboxes of a running server."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 
@@ -8,9 +9,14 @@ from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, Refused, UsageError
 from mailfs.p9.client import Client
 from mailfs.p9.fcall import Stat
+from mailfs.printable import shown
 from mailfs.query.grammar import parse
 
 SUMMARY = "find messages"
+NOTES = {
+    "asked": "found by the server, as pieces of text",
+    "unread": "not looked through: on the server only",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -41,7 +47,21 @@ def main(argv: list[str]) -> int:
     with mailtree.connect(options) as client:
         found, status = _found(client, query, options)
         printed = mailtree.print_rows(client, found, options)
+        for name in options.mailboxes or mailtree.mailboxes(client):
+            _tell(client, name, query)
     return status or not printed
+
+
+def _tell(client: Client, name: str, query: str) -> None:
+    """Say on standard error what was found otherwise than by reading messages."""
+    try:
+        text = client.read(f"/{name}/search/{query}/status").decode("utf-8", "replace")
+    except MailfsError:
+        return  # it has been told why it cannot be asked
+    told = dict(line.partition(" ")[::2] for line in text.splitlines())
+    for key, what in NOTES.items():
+        if (count := told.get(key, "0")) != "0":
+            print(f"mailfs search: {shown(name)}: {count} {what}", file=sys.stderr)
 
 
 def _found(

@@ -25,6 +25,7 @@ class Code(IntEnum):
     CHANGES = 47
     SEARCHES = 54  # the directory of all queries
     FOUND = 55  # what one query finds
+    FOUNDSTATUS = 53  # and how
     OUTBOX = 56
     LETTERS = 57  # the table of all letters
     LETTER = 58

@@ -7,13 +7,14 @@ live; each listing asks again.
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from mailfs.errors import ENOENT, Refused
+from mailfs.errors import ENOENT, EPERM, Refused
 from mailfs.fs.codes import Code
+from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.mailboxdir import MailboxDir
 from mailfs.fs.messagedir import MessageDir
-from mailfs.fs.node import DirListing, directory, path
+from mailfs.fs.node import DirListing, directory, path, plain
 from mailfs.mailboxes.find import find
-from mailfs.p9.fcall import QTDIR, Qid, Stat
+from mailfs.p9.fcall import OREAD, OTRUNC, QTDIR, QTFILE, Qid, Stat
 from mailfs.p9.file import File, Handle, Later, Records
 from mailfs.query.grammar import parse
 
@@ -80,6 +81,8 @@ class FoundDir(File):
         """Find a message that the query finds."""
         if name == "..":
             return self.parent
+        if name == "status":
+            return FoundStatus(self)
         number = name.partition(".")[0]  # a suffix is passed over
         if not (number.isascii() and number.isdecimal()):
             raise Refused(ENOENT)
@@ -104,6 +107,45 @@ class FoundDir(File):
         view = self._box.box.view
         rows = [row for number in numbers if (row := view.row(number)) is not None]
         return self._box.messages(view, rows)
+
+
+class FoundStatus(File):
+    """How a query was answered: a name and a number a line.
+
+    found    messages that answer
+    asked    those of them that a server found, by pieces of text
+    unread   messages that nobody looked through, for the server was not asked
+    """
+
+    __slots__ = ("dir",)
+
+    def __init__(self, of: FoundDir) -> None:
+        self.dir = of
+
+    @property
+    def qid(self) -> Qid:
+        """The file's identity."""
+        of = self.dir.qid
+        return Qid(QTFILE, 0, of.path - Code.FOUND + Code.FOUNDSTATUS)
+
+    def stat(self) -> Stat:
+        """Tell the file's entry; its length is known when it is read."""
+        box = self.dir.parent.dir
+        when, user = box.box.view.mtime, box.attachment.user
+        return plain("status", self.qid.path, 0, when, user, 0o444, 0)
+
+    async def open(self, mode: int) -> Handle:
+        """Open it to be read; the query is asked."""
+        if mode & 3 != OREAD or mode & OTRUNC:
+            raise Refused(EPERM)
+        found = await find(self.dir.parent.dir.box, self.dir.query)
+        rows = (
+            ("found", found.numbers),
+            ("asked", found.asked),
+            ("unread", found.unread),
+        )
+        text = "".join(f"{name} {len(numbers)}\n" for name, numbers in rows)
+        return CtlHandle(None, text.encode())
 
 
 def hash_of(name: str) -> int:

@@ -20,7 +20,7 @@ from mailfs.imap.folders import FolderInfo
 from mailfs.imap.grammar import search
 from mailfs.imap.grammar.date import show as show_date
 from mailfs.imap.grammar.flags import Flags, System
-from mailfs.imap.grammar.names import Literal, Upload
+from mailfs.imap.grammar.names import Literal, Upload, astring
 from mailfs.imap.grammar.ranges import MAX_UID, BadRanges, Ranges
 from mailfs.imap.grammar.structure import Structure
 from mailfs.imap.grammar.structure import parse as parse_structure
@@ -171,6 +171,27 @@ class ImapSession(ImapConnection):
             found = Ranges.of(self._rows("1:*", b" (UID)", (b"UID",)).uids)
         self._tracker.learn(found)
         return found
+
+    def search(self, key: Sequence[bytes | str]) -> Ranges:
+        """Return the uids of the messages that a search key finds.
+
+        key is in pieces as they are sent: atoms with the blanks around them, and texts.
+        Raises ImapError if the server has no such key.
+        """
+        self._idle.end()
+        command = b"UID SEARCH "
+        if self.capabilities & {"ESEARCH", "IMAP4REV2"}:
+            command += b"RETURN (ALL) "
+        if not all(one.isascii() for one in key):
+            command += b"CHARSET UTF-8 "
+        parts: list[bytes | Literal] = [command]
+        parts += [
+            one if isinstance(one, bytes) else astring(one.encode(errors="replace"))
+            for one in key
+        ]
+        raws, _ = self.wire.ask(named(b"ESEARCH", b"SEARCH"), *parts)
+        found = search.read(raws)
+        return Ranges() if found is None else found
 
     def heads(
         self,

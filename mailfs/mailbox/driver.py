@@ -11,7 +11,7 @@ They raise OSError as the system gives it, and MailfsError with a line for peopl
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from mailfs.errors import ENOMOVE, ENORENAME, EROFS, Refused
 from mailfs.mailbox.kinds import Flag, HeaderSlice, Key, Listing, Want
 from mailfs.mailbox.octets import Octets
+from mailfs.query.tree import Leaf
 
 if TYPE_CHECKING:
     from mailfs.mailbox.net import Network
@@ -202,6 +203,15 @@ class RemoteDriver(Driver):
 
         Messages that have gone are passed over.  Raises OSError if the line broke.
         """
+
+    def search(
+        self, leaves: Sequence[Leaf], keys: Collection[Key]
+    ) -> list[set[Key]] | None:
+        """Ask the server which messages answer each of some conditions.
+
+        None if it cannot be asked such things.  Raises OSError if the line broke.
+        """
+        return None
 
     def lend(self) -> Callable[[], None] | None:
         """Count a connection for another process, until the result is called.

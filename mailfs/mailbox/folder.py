@@ -36,6 +36,7 @@ from mailfs.mailbox.view import (
     without,
 )
 from mailfs.mailbox.wiretext import digest, wiretext
+from mailfs.query.tree import Leaf
 
 log = logging.getLogger(__name__)
 
@@ -442,6 +443,12 @@ class MailboxState:
 
     def fetch(self, numbers: Iterable[int]) -> None:
         """Fetch whole messages into the cache."""
+
+    def search(
+        self, leaves: Sequence[Leaf], numbers: Iterable[int]
+    ) -> dict[Leaf, set[int]] | None:
+        """Ask a server which messages answer each of some conditions; None if none."""
+        return None
 
     def close(self) -> None:
         """Release the store and the index."""

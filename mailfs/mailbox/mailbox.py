@@ -29,6 +29,7 @@ from mailfs.mailbox.remotestate import state_of
 from mailfs.mailbox.trash import trash_of
 from mailfs.mailbox.view import NOTHING, Change, Nowhere, View, difference
 from mailfs.mailbox.worker import Jobs, Strand
+from mailfs.query.tree import Leaf
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,12 @@ class Mailbox:
         self._active -= 1
         if not future.cancelled():
             future.exception()  # maybe nobody waits any more
+
+    async def search(
+        self, leaves: Sequence[Leaf], numbers: Sequence[int]
+    ) -> dict[Leaf, set[int]] | None:
+        """Ask a server which messages answer each of some conditions; None if none."""
+        return None
 
     async def open(self, *, apart: bool = True) -> None:
         """List the store.  Raises OSError or MailfsError if it cannot be served.

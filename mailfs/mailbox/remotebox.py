@@ -23,6 +23,7 @@ from mailfs.mailbox.remote import HEADERS
 from mailfs.mailbox.view import View
 from mailfs.mailbox.worker import Jobs, Worker
 from mailfs.poll import readable
+from mailfs.query.tree import Leaf
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,13 @@ class RemoteMailbox(Mailbox):
             await self._heads.want(message.number)
         elif message.short:
             await self._wholes.want(message.number)
+
+    async def search(
+        self, leaves: Sequence[Leaf], numbers: Sequence[int]
+    ) -> dict[Leaf, set[int]] | None:
+        """Ask the server which messages answer each of some conditions."""
+        state = await self._awake()
+        return await self.run(lambda: state.search(leaves, numbers))
 
     def _sliced(self, number: int) -> bool:
         message = self.message(number)

@@ -10,6 +10,7 @@ from mailfs.mailbox.index import Index
 from mailfs.mailbox.kinds import Want
 from mailfs.mailbox.octets import Stored
 from mailfs.mailbox.remote import RemoteMessage
+from mailfs.query.tree import Leaf
 
 SLICES = 0.25  # seconds of fetched headers between two transactions
 
@@ -61,6 +62,18 @@ class RemoteState(MailboxState):
         self.remote.fetch(
             [Want(l.keys[row], l.sizes[row], l.idents[row], 0, -1) for row in rows]
         )
+
+    def search(
+        self, leaves: Sequence[Leaf], numbers: Iterable[int]
+    ) -> dict[Leaf, set[int]] | None:
+        """Ask the server which messages answer each of some conditions."""
+        l, view = self.view.listing, self.view
+        keys = {l.keys[row]: view.numbers[row] for row in view.rows(numbers)}
+        found = self.remote.search(leaves, keys)
+        if found is None:
+            return None
+        each = zip(leaves, found, strict=True)
+        return {leaf: {keys[key] for key in some} for leaf, some in each}
 
     def uncached(self, number: int) -> int | None:
         """Return a message's size if the cache lacks any of it, None if not."""

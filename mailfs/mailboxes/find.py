@@ -5,7 +5,8 @@ is read, a step at a time, on the mailbox's worker: phrases that the full text n
 and messages whose words it does not have.  Between two steps the worker does what
 others have asked for; who no longer wants the answer stops the rest.
 
-On a server, a message that is not at hand is not fetched to be looked through.
+A message on a server that is not at hand is not fetched to be looked through: the
+server is asked.
 """
 
 import logging
@@ -22,6 +23,7 @@ from mailfs.mailbox.kinds import Stale
 from mailfs.mailbox.message import Message
 from mailfs.mailbox.view import View
 from mailfs.mailboxes.flags import LETTERS
+from mailfs.mailboxes.found import Found
 from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.mailboxes.words import SeenWords
 from mailfs.query import fulltext
@@ -43,23 +45,15 @@ from mailfs.query.tree import (
     Text,
     Thread,
     holds,
+    leaves,
 )
 
 log = logging.getLogger(__name__)
 
 STEP = 1 << 20  # octets of messages read through at a time
 MESSAGES = 32  # in one step, however short
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a query found: numbers, newest first.
-
-    unread   messages that could not be looked through, being on a server only
-    """
-
-    numbers: "array[int]"
-    unread: "array[int]" = field(default_factory=lambda: array("I"))
+MAX_ASKED = 20  # conditions of one query that a server is asked for
+_LISTED = (Flagged, Arrived, Sized, Inside, Tagged)  # what a view can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +72,108 @@ async def find(
     Raises OSError or MailfsError if the mailbox cannot be opened.
     """
     await box.refreshed()
-    view = box.view
-    rows = view.order if only is None else sorted(view.rows(only), key=_by(view))
+    view, wanted = box.view, only if only is None else frozenset(only)
+    known = box.findings(view).get(query)
+    if known is not None:
+        return known if wanted is None else _among(known, wanted)
+    rows = view.order if wanted is None else sorted(view.rows(wanted), key=_by(view))
     asking = _Asking(box.name, view, rows)
     some = await box.with_words(partial(asking.asked, query))
-    found = set(some.sure)
-    unread: set[int] = set()
+    hits = set(some.sure)
     numbers = [view.numbers[row] for row in reversed(rows)]
     todo = [number for number in numbers if number in some.maybe]
     for thread in asking.threads - asking.roots.keys() if todo else ():
         asking.roots[thread] = await _root(box, thread)
+    unread = set(await _look_through(box, query, todo, asking.roots, hits))
+    asked: set[int] = set()
+    if unread:
+        answers = await _ask(box, query, sorted(unread))
+        if answers is not None:
+            asked = _judged(box.name, view, query, answers, unread)
+            unread = set()
+    hits |= asked
+    found = Found(*(_ordered(numbers, some) for some in (hits, asked, unread)))
+    if wanted is None and box.view is view and not unread:
+        box.findings(view)[query] = found
+    return found
+
+
+def _ordered(numbers: Sequence[int], some: set[int]) -> "array[int]":
+    return array("I", (number for number in numbers if number in some))
+
+
+def _among(found: Found, only: frozenset[int]) -> Found:
+    asked = array("I", (number for number in found.asked if number in only))
+    return Found(array("I", (n for n in found.numbers if n in only)), asked)
+
+
+async def _look_through(
+    box: ScopedMailbox,
+    query: Query,
+    todo: list[int],
+    roots: Mapping[str, str],
+    hits: set[int],
+) -> list[int]:
+    """Read messages, and add those that answer to hits; return those not at hand."""
+    view, unread = box.view, list[int]()
     for _ in range(2):  # the second time after a change of the store
         stale: list[int] = []
         for step in _steps(view, todo):
             messages = [m for n in step if (m := box.message(n)) is not None]
-            job = partial(_read, box.name, view, messages, query, asking.roots)
+            job = partial(_read, box.name, view, messages, query, roots)
             done = await box.run(job)
-            found.update(done.hits)
-            unread.update(done.missed)
+            hits.update(done.hits)
+            unread += done.missed
             stale += done.stale
         if not stale:
             break
         await box.refreshed()
         view, todo = box.view, stale
-    return Found(
-        array("I", (number for number in numbers if number in found)),
-        array("I", (number for number in numbers if number in unread)),
-    )
+    return unread
+
+
+async def _ask(
+    box: ScopedMailbox, query: Query, numbers: Sequence[int]
+) -> dict[Leaf, set[int]] | None:
+    """Ask the server what the view cannot tell; None if it does not."""
+    asked = [leaf for leaf in leaves(query) if not isinstance(leaf, _LISTED)]
+    if len(asked) > MAX_ASKED:
+        return None
+    try:
+        return await box.search(asked, numbers)
+    except (OSError, MailfsError) as e:
+        log.info("%s: search: %s", box.name, e)
+        return None
+
+
+def _judged(
+    name: str,
+    view: View,
+    query: Query,
+    answers: Mapping[Leaf, set[int]],
+    numbers: Iterable[int],
+) -> set[int]:
+    """Return the messages that answer, by what the server said and the view tells."""
+    found: set[int] = set()
+    for number in numbers:
+        row = view.row(number)
+        if row is not None and holds(
+            query, partial(_holds_there, name, view, row, answers)
+        ):
+            found.add(number)
+    return found
+
+
+def _holds_there(
+    name: str, view: View, row: int, answers: Mapping[Leaf, set[int]], leaf: Leaf
+) -> bool:
+    if leaf in answers:
+        return view.numbers[row] in answers[leaf]
+    return listed(name, view, leaf)(row)
+
+
+def _by(view: View) -> Callable[[int], int]:
+    return view.numbers.__getitem__
 
 
 async def _root(box: ScopedMailbox, messageid: str) -> str:
@@ -117,10 +186,6 @@ async def _root(box: ScopedMailbox, messageid: str) -> str:
             except (OSError, MailfsError) as e:
                 log.info("%s/%d: %s", box.name, number, e)
     return messageid
-
-
-def _by(view: View) -> Callable[[int], int]:
-    return view.numbers.__getitem__
 
 
 class _Asking:

@@ -19,9 +19,12 @@ from mailfs.mailbox.message import Message, Need
 from mailfs.mailbox.octets import Octets
 from mailfs.mailbox.view import Change, View
 from mailfs.mailboxes.events import EventSource, Listener, Seen
+from mailfs.mailboxes.found import Found
 from mailfs.mailboxes.scope import Scope
 from mailfs.mailboxes.words import SeenWords
+from mailfs.query.tree import Leaf, Query
 
+FINDINGS = 16  # queries whose answers are kept for the latest view
 T = TypeVar("T")
 _SHOWN = bytes(bits & ~Flag.RECENT.value for bits in range(256))
 
@@ -69,7 +72,9 @@ class Box(Protocol):
 class ScopedMailbox:
     """A mailbox within a scope."""
 
-    __slots__ = ("_box", "_full", "_mark", "_part", "_scope", "_source", "_whole")
+    __slots__ = (
+        *("_box", "_found", "_full", "_mark", "_part", "_scope", "_source", "_whole"),
+    )
 
     def __init__(self, box: Mailbox, scope: Scope, source: EventSource) -> None:
         self._box = box
@@ -79,6 +84,7 @@ class ScopedMailbox:
         self._full: View | None = None  # the view that the part was taken from
         self._part: View | None = None
         self._mark = -1
+        self._found: tuple[View | None, dict[Query, Found]] = (None, {})
 
     def shows(self, box: Mailbox) -> bool:
         """Whether it is that mailbox's."""
@@ -170,6 +176,22 @@ class ScopedMailbox:
         return await self._box.with_words(
             lambda words: job(None if words is None else SeenWords(words, view))
         )
+
+    async def search(
+        self, leaves: Sequence[Leaf], numbers: Sequence[int]
+    ) -> dict[Leaf, set[int]] | None:
+        """Ask a server which of those messages answer each of some conditions.
+
+        None if there is no server, or it cannot be asked such things.
+        """
+        seen = [number for number in numbers if self._sees(number)]
+        return await self._box.search(leaves, seen)
+
+    def findings(self, view: View) -> dict[Query, Found]:
+        """Return what was found in a view, by query; kept while it is the latest."""
+        if self._found[0] is not view or len(self._found[1]) > FINDINGS:
+            self._found = (view, {})
+        return self._found[1]
 
     async def prepare(self, message: Message, need: Need) -> None:
         """Fetch what need takes of a message, together with what others wait for."""

@@ -167,7 +167,8 @@ def _text(token: Token, field: str) -> Query:
     words = tokens.sought(token.text)
     if not words:
         raise token.refuse("no letter and no digit in it")
-    return Text(field, words, prefix or tokens.partial(words[-1]))
+    said = token.text.removesuffix("*")
+    return Text(field, words, prefix or tokens.partial(words[-1]), said)
 
 
 def _flag(value: str, now: float) -> Query | None:

@@ -1,5 +1,6 @@
 """A query as a value: what is sought, and how conditions are joined."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -28,11 +29,13 @@ class Text:
     """Words in a row, as tokens.fold cuts them, in one field or in any.
 
     prefix: the last may be the beginning of a word.
+    said: the text as it was typed, for who cuts words otherwise.
     """
 
     field: str
     words: tuple[str, ...]
     prefix: bool = False
+    said: str = dataclasses.field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,17 @@ Leaf: TypeAlias = (
     | Inside
 )
 Query: TypeAlias = Leaf | Not | And | Or
+
+
+def leaves(query: Query) -> set[Leaf]:
+    """Return the conditions that a query is made of."""
+    match query:
+        case Not(inner):
+            return leaves(inner)
+        case And(queries) | Or(queries):
+            return set().union(*map(leaves, queries))
+        case _:
+            return {query}
 
 
 def holds(query: Query, leaf: Callable[[Leaf], bool]) -> bool:

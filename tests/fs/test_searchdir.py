@@ -11,6 +11,8 @@ import pytest
 
 from mailfs.errors import ENOENT, EPERM, EROFS, Refused
 from mailfs.p9.client import Client
+from tests.mailbox.pop3 import world
+from tests.net.dovecot import PASSWORD, Dovecot
 
 from ..wait import until
 from .conftest import mbox, names
@@ -229,6 +231,37 @@ def test_others_are_served_meanwhile(tmp_path: Path) -> None:
             assert served > 3
 
 
+@pytest.mark.live
+def test_a_server_is_asked_for_what_is_not_here(tmp_path: Path) -> None:
+    with Dovecot() as dovecot, world(tmp_path) as there:
+        dovecot.trust(tmp_path / "root")
+        user = dovecot.user()
+        there.agent.add(f"proto=pass server=localhost user={user} !password={PASSWORD}")
+        for _, _, text in MESSAGES:
+            dovecot.deliver(user, text.encode())
+        tree = Tree(tmp_path / "t")
+        try:
+            tree.boxes.place = there.place()
+            port = dovecot.ports["imaps"]
+            tree.open(f"/imaps/tcp!localhost!{port}/{user}", "mbox")
+            with tree.client(uname=there.place().user) as client:
+                assert search(client, "needle") == "1"  # no HTML is undone there
+                told = client.read("/mbox/search/skb_linearize/status")
+                assert told == b"found 1\nasked 1\nunread 0\n"
+                assert search(client, "subject:café from:glenda") == "1"
+                assert search(client, "body:東京タワー") == "2"
+                assert search(client, "list:rabbits is:unread") == "2"
+                assert search(client, "id:2@x or thread:9@x") == "2"
+                assert search(client, 'from:"glenda@example.org" -size:>1M') == "1"
+                assert b"s" not in client.read("/mbox/search/skb_linearize/1/flags")
+                client.read("/mbox/1/raw")  # what is here is looked through here
+                query = "/mbox/search/linearize -hay/status"
+                until(lambda: b"asked 0\n" in client.read(query))
+                assert search(client, "linearize") == "3 1"
+        finally:
+            tree.close()
+
+
 def test_a_maildir(tmp_path: Path) -> None:
     box = standard.Maildir(tmp_path / "md")
     for n in range(100):
@@ -243,3 +276,11 @@ def test_a_maildir(tmp_path: Path) -> None:
         (found,) = names(client, "/mbox/search/w42x")
         assert client.read(f"/mbox/{found}/subject") == b"number 42"
         assert len(names(client, "/mbox/search/from:user3@example.org")) == 14
+
+
+def test_the_status_of_a_query(client: Client) -> None:
+    found = client.read("/mbox/search/needle/status")
+    assert found == b"found 2\nasked 0\nunread 0\n"
+    assert "status" not in names(client, "/mbox/search/needle")
+    with pytest.raises(Refused, match=EPERM):
+        client.write("/mbox/search/needle/status", b"x")

@@ -5,10 +5,11 @@ imapsync brings both up to date.  Octets come from the cache, and into it when t
 read.  Changes are made at once, or wait until the server can be reached.
 """
 
+import builtins
 import hashlib
 import logging
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -36,6 +37,7 @@ from mailfs.mailbox.kinds import Flag, HeaderSlice, Key, Listing, Stale, Want
 from mailfs.mailbox.net import Network
 from mailfs.mailbox.octets import Octets, all_of, collect, octets_of
 from mailfs.mailbox.wiretext import network
+from mailfs.query.tree import Leaf
 from mailfs.remote.backoff import Backoff
 
 log = logging.getLogger(__name__)
@@ -267,6 +269,12 @@ class Imap(RemoteDriver):
     def fetch(self, wants: Sequence[Want]) -> None:
         """Bring octets into the cache."""
         self._reading.fetch(self._listed.owner, wants)
+
+    def search(
+        self, leaves: Sequence[Leaf], keys: Collection[Key]
+    ) -> "builtins.list[set[Key]] | None":
+        """Ask the server by SEARCH; None if it has no such key, or refuses."""
+        return self._reading.search(leaves, keys)
 
     def _session(self) -> ImapSession:
         """Return a session for a folder that has been listed; it still is the same.

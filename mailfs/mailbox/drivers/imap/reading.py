@@ -5,7 +5,7 @@ remembered: no other message has to suffer for it twice.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from mailfs.cache.pack import Owner
 from mailfs.errors import reason
@@ -13,8 +13,10 @@ from mailfs.imap.bodies import BodyRequest
 from mailfs.imap.error import ImapError
 from mailfs.imap.grammar.ranges import Ranges
 from mailfs.imap.session import ImapSession
+from mailfs.mailbox.drivers.imap import asking
 from mailfs.mailbox.drivers.imap.link import Link, ServerUnreachable
 from mailfs.mailbox.kinds import HeaderSlice, Key, Want
+from mailfs.query.tree import Leaf
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,30 @@ class MessageReading:
                     parts.append((left, False))
                 elif left:
                     self._lose(left[0], str(e))
+
+    def search(
+        self, leaves: Sequence[Leaf], keys: Collection[Key]
+    ) -> list[set[Key]] | None:
+        """Ask which messages answer each of some conditions, by SEARCH.
+
+        None if the server has no such key, or refuses.
+        """
+        session = self._session()
+        gmail = asking.GMAIL in session.capabilities
+        found: list[set[Key]] = []
+        try:
+            for leaf in leaves:
+                key = asking.key(leaf, gmail=gmail)
+                if key is None:
+                    return None
+                uids = session.search(key)
+                found.append({uid for uid in keys if uid in uids})
+        except (OSError, ImapError) as e:
+            if self._broke(e) or isinstance(e, OSError):
+                raise
+            log.info("%s: search: %s", self._path, e)
+            return None
+        return found
 
     def _broke(self, e: OSError | ImapError) -> bool:
         """Hang up if an error leaves the connection of no use; False if it does not."""
