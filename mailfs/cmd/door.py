@@ -1,4 +1,4 @@
-"""Where a server of mailboxes listens: ``-l ADDR[=ANAME]``, and what TLS needs."""
+"""Addresses of a server of mailboxes: ``-l ADDR[=ANAME]``, and its certificate."""
 
 import argparse
 import os
@@ -26,7 +26,7 @@ SERVICE = "upasfs"
 MAIL = "mail"  # the service whose clients want the keyed dialect
 
 Attach = Callable[[str, str, Aname], Later[File]]
-"""Return the root for (uname, aname) within what the third is bound to."""
+"""Make the root for (uname, aname), within the bounds of the third."""
 
 
 def add(parser: Parser) -> None:
@@ -57,7 +57,7 @@ def add(parser: Parser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """One -l: the address, and what attaches there are bound to."""
+    """One -l: the address, and the bounds of attaches there."""
 
     address: DialString
     bound: Aname
@@ -121,7 +121,7 @@ def _bound(attach: Attach, bound: Aname) -> Callable[[str, str], Later[File]]:
 def _as_owner(
     attach: Callable[[str, str], Later[File]],
 ) -> Callable[[str, str], Later[File]]:
-    """Take whoever comes for the user whose server it is, whatever name they give.
+    """Attach every peer as the user whose server it is, under any name.
 
     Nobody else can dial the socket, and programs name us in several ways: plan9port's
     by the password file, which under sudo is not $USER.

@@ -46,7 +46,7 @@ def key(name: str | None) -> "RsaKey":
 
 
 def key_line(data: bytes, name: str | None) -> "RsaKey":
-    """Read the key of a file's first line; what was mended is told on standard error.
+    """Read the key of a file's first line; corrections are told on standard error.
 
     name is the file's, None for standard input.
     """

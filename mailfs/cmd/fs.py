@@ -121,7 +121,7 @@ def begin(verb: str, summary: str, example: str, argv: list[str]) -> int:
 
 
 def _add_telling(parser: Parser) -> None:
-    """Add what has to do with telling people, and with whom."""
+    """Add the arguments about news and about several users."""
     parser.add_argument(
         "-p", dest="silent", action="store_true", help="do not tell the plumber of mail"
     )
@@ -212,7 +212,7 @@ def _tell(
 def _tellers(
     options: argparse.Namespace, ats: list[door.At], boxes: MailboxRegistry
 ) -> Iterator[Coroutine[None, None, None]]:
-    """Give what tells people of mail."""
+    """Give the tasks that tell people of mail."""
     if options.biff:
         yield Biff(ScopedMailboxes(boxes), _show).run()
     if not options.silent:

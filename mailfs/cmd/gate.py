@@ -10,7 +10,7 @@ from mailfs.tls.keypair import Keypair
 
 
 class Gate:
-    """What a server needs to speak TLS and to tell who comes."""
+    """A server's certificate, and the certificates of its known clients."""
 
     def __init__(self, root: Path, cert: Path | None, key: Path | None) -> None:
         """Use the files that are given, else the standard ones below root.

@@ -193,7 +193,7 @@ def _list(session: "SecstoreSession") -> None:
 
 
 def _form(session: "SecstoreSession", name: str, wanted: str) -> "SealFormat":
-    """Return the form to store in; what is there keeps its own, if it is proven."""
+    """Choose the form to store in; a stored file keeps its own, if it is proven."""
     from mailfs.secstore.seal import SealFormat, Unreadable
 
     if wanted != "keep":
@@ -261,7 +261,7 @@ def _edit(connect: "Dial", options: argparse.Namespace) -> int:
 def _store(
     connect: "Dial", options: argparse.Namespace, old: bytes, new: bytes
 ) -> None:
-    """Store what was edited, unless somebody else has stored meanwhile."""
+    """Store the edited text, unless somebody else has stored meanwhile."""
     name = options.edit
     with _login(connect, options) as session:
         present = session.get(name) if session.has(name) else b""

@@ -108,7 +108,7 @@ class Agent:
         return new
 
     async def close(self) -> None:
-        """Wait for what must not be lost: tokens under way."""
+        """Wait for tokens under way, which must not be lost."""
         await asyncio.gather(*self._renewals.values(), return_exceptions=True)
 
     async def find(

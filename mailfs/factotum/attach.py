@@ -123,7 +123,7 @@ class Afid(AuthHandle):
 
 
 def _seen(task: "asyncio.Task[None]") -> None:
-    """Log what went wrong, whether or not somebody still waits for it."""
+    """Log a task's error, whether or not somebody still waits for it."""
     if not task.cancelled() and (error := task.exception()):
         log.warning("authentication failed: %s", error)
 
@@ -172,7 +172,7 @@ def authenticator(
 
 
 def prove(ask: Callable[[Request], Reply], afid: int, uname: str, aname: str) -> bool:
-    """Prove who we are with the user's factotum; what a 9P Client's auth wants."""
+    """Prove our identity with the user's factotum; the auth argument of a 9P Client."""
     with Factotum() as keys:
         done = authenticate(ask, keys, afid=afid, uname=uname, aname=aname)
     return done is not None
@@ -186,7 +186,7 @@ def authenticate(
     uname: str,
     aname: str,
 ) -> AuthInfo | None:
-    """Prove through afid who we are, as a 9P client; None if the server wants no proof.
+    """Prove our identity through afid, as a 9P client; None if no proof is wanted.
 
     ask sends a request and returns the reply, or raises Refused.  The afid is then good
     for Tattach with uname and aname; the caller clunks it.

@@ -20,7 +20,7 @@ def asker(
     locate: Callable[[str], str],
     dial: Callable[..., socket.socket] = socket.create_connection,
 ) -> Ask:
-    """Return a function that asks the authentication server of a domain.
+    """Make a function that asks the authentication server of a domain.
 
     locate gives its host, perhaps ``tcp!HOST!PORT``, or "".  The function takes
     the domain and a dialogue: requests, each with the size of what follows the OK

@@ -31,7 +31,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def fetcher(context: ssl.SSLContext | None = None) -> Fetch:
-    """Return a function that posts octets to a URL, or gets it: status and body.
+    """Make a function that posts octets to a URL, or gets it: status and body.
 
     The peer must have a certificate for its name.  Raises MailfsError for a URL that
     is not https and for whatever keeps the answer from coming.

@@ -164,7 +164,7 @@ class Sasl:
 
 
 def _bind(row: Mechanism, binding: Binding, offered: set[str]) -> Attrs:
-    """Return the parameters that tell SCRAM what to bind to; RFC 5802 section 6."""
+    """Make the start parameters of SCRAM's channel binding; RFC 5802 section 6."""
     if not row.proto.startswith("scram-"):
         return ()
     if row.bound:

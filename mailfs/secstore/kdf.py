@@ -68,7 +68,7 @@ class Stretch:
         return f"scrypt {self.cost.log_n} {R} {self.cost.p} {salt}"
 
     def password(self, user: bytes, password: Secret) -> Secret:
-        """Return the password that PAK is given."""
+        """Stretch a password into the one for PAK."""
         raw = scrypt(password, self.salt + user, self.cost, 32)
         return Secret(base64.b64encode(raw))
 

@@ -90,7 +90,7 @@ def verifier(user: bytes, password: Secret) -> tuple[int, int]:
 
 
 def word(h: int) -> str:
-    """Return the word that tells a person whether they mistyped: 3 bits of H."""
+    """Choose the word by which a person notices a mistyped password: 3 bits of H."""
     return WORDS[h & 7]
 
 

@@ -74,7 +74,7 @@ class Peer:
 
 
 def peer(service: str, host: str, port: int = 0) -> Peer:
-    """Return the peer that a service and a host name.
+    """Find the peer of a service and a host.
 
     host may be a dial string, ``net!HOST!SERVICE``, whose last part is then the port;
     service may be empty if that part tells it.  Raises UsageError.

@@ -18,7 +18,7 @@ class StarttlsError(MailfsError):
 
 
 class _Lines:
-    """Lines from a socket, none read beyond what was asked for and noticed."""
+    """Lines from a socket; nothing is read ahead unnoticed."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock

@@ -91,7 +91,7 @@ def plain(host: str) -> str:
 
 
 def line(cert: bytes, host: str = "", *, key: bool = False) -> str:
-    """Return the line that lists a DER certificate, tied to host if one is given.
+    """Make the line of a trust file for a DER certificate, tied to host if given.
 
     With key its public key is listed, which outlives the certificate's renewal.
     Raises DerError if there is no key to be found.

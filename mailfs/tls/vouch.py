@@ -80,7 +80,7 @@ def vouch(
 def _objection(
     chain: Sequence[bytes], host: str, cipher: bytes, ctx: ssl.SSLContext
 ) -> str | None:
-    """Return why OpenSSL refuses, None if it does not, empty for the wrong cipher."""
+    """Ask OpenSSL for its objection: None if it has none, empty for a wrong cipher."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     try:
         client = ctx.wrap_bio(incoming, outgoing, server_hostname=host)

@@ -39,7 +39,7 @@ def _words(data: bytes) -> list[str]:
 def _found(
     start: ConvStart, proto: str, dom: str = ""
 ) -> Generator[Step, Any, list[Key]]:
-    """Return the keys that could be used, asking nobody."""
+    """List the usable keys, asking nobody."""
     attrs = {"proto": proto, **({"dom": dom} if dom else {})}
     template = start.template("user? dom?", **attrs)
     keys: list[Key] = yield Find(template, "", every=True, optional=True)
@@ -47,7 +47,7 @@ def _found(
 
 
 def _offers(data: bytes) -> tuple[bool, list[tuple[str, str]]]:
-    """Return whether the server will confirm, and (proto, dom) of each offer."""
+    """Read a server's offers: whether it will confirm, and (proto, dom) of each."""
     words = _words(data)
     confirms = False
     if words and words[0].startswith(VERSION):
