@@ -2,13 +2,17 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from mailfs.factotum.client import Factotum
 from mailfs.p9.client import Client
 from tests.page.world import end, serve
+from tests.secstore.conftest import Running, server
 from tests.setup.world import Place
+
+__all__ = ["server"]  # a fixture
 
 FILE = """\
 key proto=pass service=pop dom=pop.gmx.de user=glenda !password=one
@@ -58,11 +62,43 @@ def test_what_passwords_hold_is_kept(place: Place) -> None:
     file.write_text(f"{line}{line.replace('=a ', '=b ')}", newline="")
     file.chmod(0o600)
     agent = serve(place, "factotum", service="factotum")
-    for server in "ab":
+    for host in "ab":
         with Factotum(f"unix!{place.namespace}/factotum") as keys:
-            login = keys.getuserpasswd(f"proto=pass server={server}")
+            login = keys.getuserpasswd(f"proto=pass server={host}")
             assert login.password.text() == ODD
     assert end(agent) == ""
+
+
+def test_keys_go_to_the_secstore_and_come_back(
+    place: Place, server: Running, tmp_path: Path
+) -> None:
+    """``cd /tmp; auth/secstore -g factotum; auth/secretpem ... >> factotum; -p``."""
+    store = f"-i -u old -s tcp!127.0.0.1!{server.port}"
+    script = f"""
+    set -e
+    mailfs() {{ {" ".join(place.command())} "$@"; }}
+    secstore() {{ echo sesame123 | mailfs auth/secstore {store} "$@"; }}
+    echo 'key proto=pass server=a user=u !password=b' > factotum
+    secstore -p factotum
+    rm factotum
+    openssl genrsa -out key.pem 2048
+    secstore -g factotum
+    mailfs auth/secretpem key.pem >> factotum
+    secstore -p factotum
+    rm factotum
+    mailfs auth/factotum -B -n
+    secstore -G factotum | mailfs 9p write factotum/ctl
+    mailfs 9p read factotum/ctl | cut -d' ' -f1-3
+    """
+    done = subprocess.run(
+        ["sh", "-c", script],
+        env=place.env,
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "key proto=pass server=a\nkey proto=rsa service=tls\n"
 
 
 @pytest.mark.parametrize("more", [[], ["-i"]])
