@@ -4,15 +4,20 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError, reason
+from mailfs.p9.dial import Starting
 
 _READY = b"+"  # what the server writes to whoever waits for it
 
 Ready = Callable[[], None]
 """Called once, when a server serves."""
+
+# What tells clients of a verb that its server is on its way; set before it is loaded.
+on_its_way: "ContextVar[Starting | None]" = ContextVar("on_its_way", default=None)
 
 
 def add(parser: Parser) -> None:
@@ -34,7 +39,7 @@ def begin(verb: str, root: Path, *, background: bool) -> Ready:
     terminal as ever.  Raises MailfsError if there cannot be another process.
     """
     if not background:
-        return _notify
+        return _tell
     log = _log(root / "sys" / "log" / f"{verb}.err")
     theirs, ours = os.pipe()
     try:
@@ -47,7 +52,7 @@ def begin(verb: str, root: Path, *, background: bool) -> Ready:
     os.close(theirs)
 
     def ready() -> None:
-        _notify()
+        _tell()
         _detach(log)
         os.write(ours, _READY)
         os.close(ours)
@@ -78,6 +83,14 @@ def _detach(log: int) -> None:
         os.dup2(to, fd)
     os.close(null)
     os.close(log)
+
+
+def _tell() -> None:
+    """Tell clients and systemd that we are ready."""
+    starting = on_its_way.get()
+    if starting is not None:
+        starting.over()
+    _notify()
 
 
 def _notify() -> None:

@@ -3,6 +3,8 @@
 import importlib
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mailfs import __version__
 from mailfs.cmd import standard
@@ -77,6 +79,30 @@ def plain(name: str) -> str:
     return ALIASES.get(name, name)
 
 
+# The service that a server posts unless told otherwise.
+POSTS = {"fs": "upasfs", "serve": "upasfs", "factotum": "factotum"}
+
+
+@contextmanager
+def _starting(verb: str, argv: list[str]) -> Iterator[None]:
+    """Have clients wait for the server that a verb starts, from now until it serves."""
+    asks = ("-g", "--oauth", "-h", "--help")  # these start none
+    if verb not in POSTS or any(word.startswith(asks) for word in argv):
+        yield
+        return
+    from mailfs.cmd.background import on_its_way
+    from mailfs.p9.dial import Starting
+    from mailfs.where import dialstring
+
+    try:
+        addresses = [dialstring(POSTS[verb])]
+    except MailfsError:  # no name space: the verb will say so, if it needs one
+        addresses = []
+    with Starting(addresses) as starting:
+        on_its_way.set(starting)
+        yield
+
+
 def usage() -> str:
     """Return the list of verbs."""
     lines = ["usage: mailfs VERB ...", ""]
@@ -130,10 +156,11 @@ def _run(verb: str, argv: list[str]) -> int:
         raise UsageError(f"{argv[0]}: unknown verb (try mailfs --help)")
     if verb in LENIENT:
         standard.lenient()
-    module = importlib.import_module(f"mailfs.cmd.{VERBS[verb]}")
-    try:
-        status: int = module.main(argv[1:])
-    except SystemExit:  # argparse has shown the help
-        standard.check()
-        raise
+    with _starting(verb, argv[1:]):
+        module = importlib.import_module(f"mailfs.cmd.{VERBS[verb]}")
+        try:
+            status: int = module.main(argv[1:])
+        except SystemExit:  # argparse has shown the help
+            standard.check()
+            raise
     return status

@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -24,7 +24,9 @@ KEEP_IDLE = 60  # seconds of silence before a TCP peer is asked whether it lives
 KEEP_INTERVAL = 15  # seconds between such questions
 KEEP_COUNT = 4  # questions without an answer before it is taken for dead
 WAIT = 2.0  # seconds in which a server that was just started makes its socket
+STARTS = 60.0  # seconds it is waited for while it tells that it is on its way
 LOOK = 0.02  # seconds between two looks for it
+STARTING = "~starting"  # what the name of its socket is followed by then
 
 _ABSENT = (errno.ENOENT, errno.ECONNREFUSED)
 
@@ -38,10 +40,10 @@ def dial(
 ) -> socket.socket:
     """Connect a socket to an address; timeout is seconds for each try.
 
-    wait is seconds in which a Unix socket may come into being.  Raises NoServer if it
-    does not, else MailfsError, with the address in it.
+    wait is seconds in which a Unix socket may come into being; longer if its server is
+    Starting.  Raises NoServer if it does not, else MailfsError, with the address in it.
     """
-    end = time.monotonic() + wait
+    began = time.monotonic()
     try:
         if address.net == "unix":
             while True:
@@ -50,7 +52,7 @@ def dial(
                 except OSError as e:
                     if e.errno not in _ABSENT:
                         raise
-                    if time.monotonic() >= end:
+                    if not _worth(address.host, time.monotonic() - began, wait):
                         raise NoServer(str(_failure(address, e))) from e
                 time.sleep(LOOK)
         if address.net == "tcp":
@@ -66,6 +68,64 @@ def dial(
 def dial_soon(address: DialString, timeout: float | None = None) -> socket.socket:
     """Connect as dial does, to a server that may just have been started."""
     return dial(address, timeout, WAIT)
+
+
+def _worth(path: str, waited: float, wait: float) -> bool:
+    """Whether a socket is worth waiting for any longer; times are in seconds."""
+    if waited < wait:
+        return True
+    return wait > 0 and waited < STARTS and _is_starting(path)
+
+
+def _is_starting(path: str) -> bool:
+    import fcntl
+
+    try:
+        fd = os.open(path + STARTING, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+class Starting:
+    """Tells clients of Unix sockets that a server is on its way: a file, locked.
+
+    It ends with the process, or with over.
+    """
+
+    def __init__(self, addresses: Iterable[DialString]) -> None:
+        import fcntl
+
+        self._held: list[tuple[str, int]] = []
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        for address in addresses:
+            path = address.host + STARTING
+            if address.net != "unix":
+                continue
+            with suppress(OSError):  # then nobody waits, and that is all
+                fd = os.open(path, flags, 0o600)
+                self._held.append((path, fd))
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def __enter__(self) -> "Starting":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.over()
+
+    def over(self) -> None:
+        """Tell no longer."""
+        held, self._held = self._held, []
+        for path, fd in held:
+            with suppress(OSError):
+                os.unlink(path)
+            os.close(fd)
 
 
 def _dial_unix(path: str, timeout: float | None) -> socket.socket:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailfs.p9.client import Client
-from mailfs.p9.dial import NoServer, announce, dial, dial_soon
+from mailfs.p9.dial import STARTING, NoServer, Starting, announce, dial, dial_soon
 from mailfs.setup.daemon import Daemons, units
 from mailfs.where import DialString
 from tests.cmd.test_fs import PATIENCE, environment, home
@@ -194,6 +194,25 @@ def test_a_client_waits_for_a_socket(tmp_path: Path) -> None:
     announced.close()
     with pytest.raises(NoServer):
         dial_soon(address)
+
+
+def test_a_server_that_is_on_its_way_is_waited_for(tmp_path: Path) -> None:
+    """Longer than for one that nobody has started; until it serves, or is dead."""
+    address = DialString("unix", str(tmp_path / "s"))
+    got: list[socket.socket] = []
+    with Starting([address, DialString("tcp", "127.0.0.1", 1)]) as starting:
+        thread = threading.Thread(target=lambda: got.append(dial(address, wait=1e-9)))
+        thread.start()
+        assert len(list(tmp_path.iterdir())) == 1
+        announced = announce(address)
+        thread.join(PATIENCE)
+        starting.over()
+        assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    got[0].close()
+    announced.close()
+    (tmp_path / f"s{STARTING}").touch()  # of one that was killed
+    with pytest.raises(NoServer):
+        dial(address, wait=1e-9)
 
 
 @pytest.mark.parametrize(
