@@ -88,7 +88,7 @@ class MessageReading:
                 elif structure:
                     parts.append((left, False))
                 elif left:
-                    self._lose(left[0], str(e))
+                    self._lose(left[0], reason(e) if isinstance(e, OSError) else str(e))
 
     def search(
         self, leaves: Sequence[Leaf], keys: Collection[Key]
