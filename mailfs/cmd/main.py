@@ -63,6 +63,11 @@ GROUPS: dict[str, dict[str, str]] = {
         "imap4d": "imap4d",
         "pop3": "pop3",
         "tlssrv": "tlssrv",
+        "filter": "filtermail",
+        "deliver": "deliver",
+        "list": "listmail",
+        "token": "token",
+        "unesc": "unesc",
     },
 }
 VERBS = {verb: module for group in GROUPS.values() for verb, module in group.items()}

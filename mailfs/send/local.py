@@ -16,6 +16,7 @@ from pathlib import Path
 from mailfs.errors import ELOCK, MailfsError, reason
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.kinds import Flag
+from mailfs.msg import date as date_of
 from mailfs.send import address, trace
 from mailfs.send.owner import do_as
 from mailfs.send.refusal import (
@@ -193,6 +194,12 @@ def append(site: Site, path: Path, message: bytes, date: int, sender: str) -> No
         raise temporary(LOCKED if str(e) == ELOCK else f"{UNWRITTEN}: {e}") from e
     finally:
         driver.close()
+
+
+def log_delivery(site: Site, recipient: str, sender: str, when: int, size: int) -> None:
+    """Write the line in sys/log/mail of a message that a filter has delivered."""
+    line = f"delivered {recipient[:256]} From {sender[:256]}"
+    site.log.write("mail", f"{line} {date_of.unixdate(when, site.local)} {size}")
 
 
 def _open(site: Site, path: Path) -> Driver:
