@@ -24,6 +24,7 @@ SUMMARY = "mount a 9P server on a directory, by FUSE"
 SERVICE = "upasfs"
 ANAME = "upas/all"  # what upas/fs does not have is listed too
 WAITING = frozenset({b"event"})  # their readers wait; grep -r must not be one
+QUERIES = frozenset({b"search"})  # mbox/*/subject must not make subject a query
 START_SECONDS = 2.0  # that a server just started may take to make its socket
 POLL = 0.05  # seconds between looks whether it has
 
@@ -180,7 +181,7 @@ async def _mount(
 
     anames = (ANAME, "") if options.aname is None else (options.aname,)
     prove = p9.prove if proving else None
-    attach = Attach(options.uname or where.user(), anames, prove, WAITING)
+    attach = Attach(options.uname or where.user(), anames, prove, WAITING, QUERIES)
     upstream = Upstream(dial, attach)
     await mount(upstream, directory, ready, readonly=options.readonly)
 

@@ -74,18 +74,20 @@ class Tree:
         root: int,
         owner: Owner,
         unlisted: frozenset[bytes] = frozenset(),
+        queries: frozenset[bytes] = frozenset(),
         clock: Callable[[], float] | None = None,
     ) -> None:
         """Make it of an attached fid.
 
-        Empty files whose names are unlisted are not in listings; clock is the loop's
-        unless given.
+        Empty files whose names are unlisted are not in listings, nor directories of
+        queries that are listed beside one; clock is the loop's unless given.
         """
         self.clock = clock or mux.loop.time
         self.mux = mux
         self.root = root
         self.owner = owner
         self._unlisted = unlisted
+        self._queries = queries
         self._spare: OrderedDict[int, tuple[FuseNode, float]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -246,8 +248,11 @@ class Tree:
 
         Whatever reads all the files it finds would wait with those who wait there.
         """
+        ours = False  # only our servers list a file that waits
         for found in entries(data, self.owner):
-            if not self.waits(found):
+            if self.waits(found):
+                ours = True
+            elif not (ours and found.kind and found.name in self._queries):
                 yield found
 
     def waits(self, entry: Entry) -> bool:

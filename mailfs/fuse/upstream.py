@@ -40,6 +40,7 @@ class Attach:
     anames: tuple[str, ...]
     prove: Prove | None = None
     unlisted: frozenset[bytes] = frozenset()  # empty files that are not in listings
+    queries: frozenset[bytes] = frozenset()  # directories that have any name
 
 
 class Upstream:
@@ -63,7 +64,7 @@ class Upstream:
         try:
             fid = await self._root(mux)
             owners = owner((os.getuid(), os.getgid()), self._attach.uname)
-            tree = Tree(mux, fid, owners, self._attach.unlisted)
+            tree = Tree(mux, fid, owners, self._attach.unlisted, self._attach.queries)
             found = await tree.fstat(fid, b"/")
         except BaseException:
             mux.close()

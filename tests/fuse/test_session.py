@@ -137,6 +137,7 @@ def play(directory: Path, work: Callable[[Kernel], Awaitable[T]]) -> T:
             root,
             owner((1, 2), "glenda"),
             frozenset({b"event"}),
+            frozenset({b"search"}),
             clock=lambda: mux.loop.time() + kernel.later,
         )
         told = await files.fstat(root, b"/")
@@ -630,18 +631,21 @@ def test_a_server_that_walks_later(tmp_path: Path) -> None:
 
 def test_an_empty_event_is_unlisted(tmp_path: Path) -> None:
     async def work(kernel: Kernel) -> None:
+        """A directory of queries is hidden beside it; others have files called so."""
         await kernel.init()
         for name, data in (("stays", b""), ("late", b"full")):
             directory = kernel.world.root.children[name]
             assert isinstance(directory, RamDir)
             _, handle = directory.create("event", 0o644, OWRITE)
             handle.write(0, data)
+            directory.create("search", DMDIR | 0o755, OREAD)
         found = {}
         for name in ("stays", "late"):
             fh = await kernel.open(name, op=Op.OPENDIR)
             data = await kernel.read(fh, 0, 4096, Op.READDIR)
             found[name] = [entry for entry, _ in dirents(data, plus=False)]
-        assert found == {"stays": [".", ".."], "late": [".", "..", "hello", "event"]}
+        late = [".", "..", "hello", "event", "search"]
+        assert found == {"stays": [".", ".."], "late": late}
 
     play(tmp_path, work)
 
