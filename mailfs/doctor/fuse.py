@@ -49,7 +49,7 @@ def _mounts() -> Iterator[str]:
         text = MOUNTS.read_text(errors="surrogateescape")
     except OSError:
         return
-    for line in text.splitlines():
+    for line in text.split("\n"):
         words = line.split(" ")
         if len(words) > 2 and words[2] == KIND:
             # As the kernel writes them: blanks in octal; proc_mounts(5).

@@ -23,7 +23,7 @@ class ProbeJob:
 
 
 def run(jobs: Sequence[ProbeJob], seconds: float) -> Iterator[Finding]:
-    """Give what the jobs find, in their order; what takes longer is given up.
+    """Yield the jobs' findings in the order of the jobs; a job has so many seconds.
 
     A thread that still waits is left behind: it must not keep the process.
     """
@@ -34,7 +34,7 @@ def run(jobs: Sequence[ProbeJob], seconds: float) -> Iterator[Finding]:
             try:
                 found = line.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
-                yield bad(job.what, f"no end of it within {seconds:.0f} s: given up")
+                yield bad(job.what, f"timed out after {seconds:.0f} s")
                 break
             if found is None:
                 break

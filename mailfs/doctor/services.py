@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from mailfs.attr import lines
 from mailfs.doctor.finding import Finding, bad, note, ok
 from mailfs.doctor.world import DoctorWorld
 from mailfs.errors import MailfsError, reason
@@ -146,7 +147,7 @@ def _status(path: Path, timeout: float) -> list[dict[str, str]]:
                 text = client.read(f"/{entry.name}/status").decode(errors="replace")
             except MailfsError:
                 continue  # no mailbox
-            lines = [line.partition(" ") for line in text.splitlines()]
-            if any(key == "path" for key, _, _ in lines):
-                rows.append({key: told for key, _, told in lines})
+            found = [line.partition(" ") for line in lines(text)]
+            if any(key == "path" for key, _, _ in found):
+                rows.append({key: told for key, _, told in found})
         return rows

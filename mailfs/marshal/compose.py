@@ -75,7 +75,7 @@ class Order:
     wrap: Wrap | None = None
 
     def with_files(self, files: Iterable[Attachment]) -> "Order":
-        """Return it with more files."""
+        """Make a copy of the order with more files."""
         return replace(self, files=(*self.files, *files))
 
 

@@ -44,7 +44,7 @@ class Draft:
         return bool(self.all(name))
 
     def without(self, *names: str) -> "Draft":
-        """Return it less the fields with one of the names, given in lower case."""
+        """Make a copy without the fields of those names, given in lower case."""
         kept = tuple(one for one in self.fields if one[0].lower() not in names)
         return replace(self, fields=kept)
 

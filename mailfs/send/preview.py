@@ -20,7 +20,7 @@ def lines(
     *,
     commands: bool,
 ) -> Iterator[str]:
-    """Yield where each recipient leads, or the command for each delivery.
+    """Yield the destination of each recipient, or the command of each delivery.
 
     What cannot be delivered is ``TEXT: ADDRESS``, with ``%%XX`` as upas shows it.
     """

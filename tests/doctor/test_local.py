@@ -321,7 +321,7 @@ def test_local_mailbox(sick: Patient, lobby: Path) -> None:
         return found
 
     path = lobby / "mbox"
-    path.write_bytes(b"From a Thu Jan  1 00:00:00 1970\n\nx\n\n")
+    path.write_bytes(b"From a Thu Jan  1 00:00:00 1970\nFrom: a\n\nx\n\n")
     assert look(path) == ok(str(path), "mbox")
     assert look(lobby / "none").text == "file does not exist"
     path.chmod(0o444)
@@ -350,7 +350,7 @@ def test_what_never_ends_is_given_up() -> None:
     release.set()
     assert [str(f) for f in found] == [
         "ok    slow: begun",
-        "BAD   slow: no end of it within 0 s: given up",
+        "BAD   slow: timed out after 0 s",
         "ok    quick: done",
     ]
 

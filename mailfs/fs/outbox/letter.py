@@ -114,7 +114,7 @@ class Letter:
         return at
 
     def truncate(self, length: int) -> None:
-        """Give it a length.  Raises OSError, or Refused if it is being sent."""
+        """Set its length in octets.  Raises OSError, or Refused while it is sent."""
         if length > MAX_LETTER:
             raise Refused(EFBIG)
         self.touch()
