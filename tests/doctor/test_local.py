@@ -321,7 +321,7 @@ def test_local_mailbox(sick: Patient, lobby: Path) -> None:
         return found
 
     path = lobby / "mbox"
-    path.write_bytes(b"From a Thu Jan  1 00:00:00 1970\nFrom: a\n\nx\n\n")
+    path.write_bytes(b"From a Sun Nov 22 12:45:08 2026\nFrom: a\n\nx\n\n")
     assert look(path) == ok(str(path), "mbox")
     assert look(lobby / "none").text == "file does not exist"
     path.chmod(0o444)
