@@ -67,5 +67,12 @@ class Inotify:
             yield number, mask, os.fsdecode(name)
 
     def close(self) -> None:
-        """Watch nothing more."""
-        os.close(self.fd)
+        """Watch nothing more; nobody may be adding to it."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        """Close the descriptor: nobody adds to it any more."""
+        if hasattr(self, "fd"):
+            self.close()

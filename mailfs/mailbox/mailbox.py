@@ -8,6 +8,7 @@ job goes on.  A request may stop waiting, the job goes on to its end.
 
 import asyncio
 import logging
+import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,10 +17,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from mailfs.disk.mounts import NETWORK, filesystem
 from mailfs.errors import MailfsError, reason
 from mailfs.fulltext.store import FullText
 from mailfs.mailbox.build import Build, derive_few
 from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.drivers.owned import LocalDriver
 from mailfs.mailbox.feed import unfed
 from mailfs.mailbox.folder import MailboxState, index_of
 from mailfs.mailbox.kinds import Flag, Listing
@@ -113,6 +116,7 @@ class Mailbox:
         self._closing = False
         self._jobs: set[asyncio.Task[object]] = set()
         self._worker: Jobs | None = None
+        self._far = False  # whether looking at the store may take for ever
         self._active = 0  # jobs that the worker has
         self._rested: Callable[[], MailboxState | None] = (
             _nobody  # gives the state that rest has closed, if it is used
@@ -184,6 +188,7 @@ class Mailbox:
 
         def job() -> None:
             self.driver = self.driver.found()
+            self._far = is_far(self.driver)
             state = self._new_state()
             try:
                 moved = self._noting(state, lambda: self._opened(state, apart))
@@ -234,6 +239,12 @@ class Mailbox:
             log.info("%s: index: %s", self.name, e)
         state.load()
         state.first = first
+
+    def _looked(self, state: MailboxState) -> View:
+        """List a store, unless it is one that only the worker looks at, and as was."""
+        if self._far and self._current(state.view.listing):
+            return state.view
+        return self._relist(state)
 
     def _relist(self, state: MailboxState) -> View:
         if (trash := trash_of(self.driver)) is not None:
@@ -329,7 +340,7 @@ class Mailbox:
                     self._listing = asyncio.ensure_future(self._wake())
                     self._listing.add_done_callback(_noticed)
                 case Open(state, view):
-                    if self._current(view.listing):
+                    if not self._far and self._current(view.listing):
                         return None
                     self._listing = asyncio.ensure_future(self._refresh(state))
         return asyncio.shield(self._listing)
@@ -377,7 +388,7 @@ class Mailbox:
     async def _refresh(self, state: MailboxState) -> None:
         before = self.view
         try:
-            await self._change(state, lambda: self._relist(state))
+            await self._change(state, lambda: self._looked(state))
         except (OSError, MailfsError) as e:
             self.error = told(e)
         else:
@@ -414,10 +425,9 @@ class Mailbox:
     async def delete(self, numbers: Iterable[int]) -> None:
         """Remove messages, to the trash if there is one; on disk when it returns."""
         state, driver = await self._awake(), self.driver
-        trash = trash_of(driver)
 
         def delete(listing: Listing, rows: Sequence[int]) -> Listing:
-            if trash is not None:
+            if (trash := trash_of(driver)) is not None:
                 driver.check_writable()
                 trash.keep(listing, rows, state.shape)
             return driver.delete(listing, rows)
@@ -585,6 +595,14 @@ def _nobody() -> MailboxState | None:
 
 def _pass(box: Mailbox) -> None:
     """Tell nobody."""
+
+
+def is_far(driver: Driver) -> bool:
+    """Whether a store is on a file system that may make the caller wait for ever."""
+    if not isinstance(driver, LocalDriver):
+        return False
+    kind = filesystem(os.path.realpath(driver.path))
+    return kind.partition(".")[0] in NETWORK
 
 
 def told(e: OSError | MailfsError) -> str:

@@ -1,6 +1,7 @@
 """The open mailboxes of a server, under their names."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +23,7 @@ from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers import main_of, members, open_store
 from mailfs.mailbox.drivers.mdir import Mdir
 from mailfs.mailbox.drivers.missing import Missing
+from mailfs.mailbox.drivers.owned import LocalDriver
 from mailfs.mailbox.drivers.spec import SEVERAL, is_network
 from mailfs.mailbox.mailbox import Mailbox
 from mailfs.mailbox.pool import away
@@ -33,6 +35,8 @@ from mailfs.mailboxes.spec import last
 from mailfs.mailboxes.tired import REST, Tired
 from mailfs.mailboxes.watch import Watch
 
+ANSWER = 10.0  # seconds to wait for a file system when the server starts
+CLOSING = 3.0  # seconds that closing all may take
 MAX_NAME = 255  # octets; what a directory entry's readers can be expected to hold
 MAX_BUILDS = 2  # index processes at once; each keeps a processor busy
 RESERVED = frozenset({"", ".", "..", "ctl", "event", "outbox"})
@@ -175,15 +179,19 @@ class MailboxRegistry:
         """
         if "/" in name or self._name(path, name) in self._open:
             raise Refused(ESLASH if "/" in name else EBOXUSE)
-        try:
-            await self.open(path, name)
-        except (OSError, MailfsError) as e:
-            why = e
-        else:
-            return None
         several = path.endswith(SEVERAL)
         one = main_of(path) if several and is_network(path) else path
-        driver = await away(self._stand_in, one, why)
+        try:
+            await self._answers(path.removesuffix(SEVERAL))
+            await self.open(path, name)
+        except TimeoutError as e:
+            why: OSError | MailfsError = e
+            driver: Driver = self._missing(one, why)
+        except (OSError, MailfsError) as e:
+            why = e
+            driver = await away(self._stand_in, one, why)
+        else:
+            return None
         box = mailbox_of(name, one, driver, self.cache, self._builds)
         box.fail(why)
         self._enter(box)
@@ -199,12 +207,27 @@ class MailboxRegistry:
     def _stand_in(self, path: str, why: OSError | MailfsError) -> Driver:
         """Return a driver for a mailbox that cannot be opened as yet."""
         if path.endswith(SEVERAL):
-            return Missing(path, self.place, why)
-        find = partial(open_store, path, self.place)
+            return self._missing(path, why)
         try:
-            return find()
+            return open_store(path, self.place)
         except (OSError, MailfsError) as e:
-            return Missing(path, self.place, e, find)
+            return self._missing(path, e)
+
+    def _missing(self, path: str, why: OSError | MailfsError) -> Driver:
+        if path.endswith(SEVERAL):
+            return Missing(path, self.place, why)
+        return Missing(path, self.place, why, partial(open_store, path, self.place))
+
+    @staticmethod
+    async def _answers(path: str) -> None:
+        """Raise TimeoutError if the file system of a path does not answer."""
+        if not is_network(path):
+            looking = away(os.path.lexists, path)
+            try:
+                await asyncio.wait_for(looking, ANSWER)
+            except TimeoutError:
+                text = "file system does not answer"
+                raise TimeoutError(errno.ETIMEDOUT, text, path) from None
 
     async def _retry(self, box: Mailbox, why: OSError | MailfsError) -> None:
         """Try to open a mailbox until it is open, as often as fits the reason."""
@@ -286,7 +309,7 @@ class MailboxRegistry:
         if is_network(path):
             async with self._closing(path) as driver:
                 await away(driver.make)
-        elif not os.path.lexists(path):  # noqa: ASYNC240  # as quick as any stat
+        elif not await away(os.path.lexists, path):
             await away(Mdir(path, self.place).make)
         return await self.open(path, name)
 
@@ -311,7 +334,11 @@ class MailboxRegistry:
         for folders in [*self._sets.values()]:
             await folders.end()
         self._sets.clear()
-        await asyncio.gather(*map(self.close, list(self._open)))
+        closing = [asyncio.ensure_future(self.close(name)) for name in self._open]
+        if closing:  # a store that hangs is left to itself
+            await asyncio.wait(closing, timeout=CLOSING)
+            for task in closing:
+                task.cancel()
 
     async def remove(self, path: str, *, recurse: bool, truncate: bool) -> None:
         """Remove the mailbox at path, or with truncate the mail in it."""
@@ -336,7 +363,7 @@ class MailboxRegistry:
         """
         self._writable()
         async with self._closing(old) as driver:
-            if os.path.lexists(new):  # noqa: ASYNC240  # as quick as any stat
+            if await away(os.path.lexists, new):
                 raise Refused(f"{old}: can't rename")
             box = self._at(old)
             if box is not None:
@@ -355,8 +382,12 @@ class MailboxRegistry:
     @asynccontextmanager
     async def _closing(self, path: str) -> AsyncIterator[Driver]:
         """Give the driver for a path, for as long as the block takes."""
+        box = self._at(path)
         try:
-            driver = open_store(path, self.place)
+            if box is not None and isinstance(box.driver, LocalDriver):
+                driver: Driver = type(box.driver)(path, self.place)
+            else:
+                driver = await away(open_store, path, self.place)
         except FileNotFoundError:
             raise Refused(EBOXGONE) from None
         try:

@@ -13,17 +13,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from mailfs.disk.inotify import IGNORED, MOVE_SELF, OVERFLOW, Inotify
+from mailfs.disk.mounts import NETWORK, filesystem
 from mailfs.errors import MailfsError
 from mailfs.mailbox.mailbox import Mailbox
+from mailfs.mailbox.pool import away
 
 log = logging.getLogger(__name__)
 
 POLL = 5.0  # seconds between looks at what cannot be watched; each is a stat or two
 QUIET = 0.02  # seconds for what comes along with a change: a delivery is several
-# Other machines may write there, or whatever serves a user's own.
-NETWORK = {"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "coda", "glusterfs"}
-NETWORK |= {"lustre", "ocfs2", "gfs2", "virtiofs", "fuse"}
-
 Place = tuple[str, frozenset[str] | None]
 """A directory, and the names in it that matter; None for all."""
 
@@ -60,6 +58,7 @@ class _Watched:
     numbers: dict[int, frozenset[str] | None] = field(default_factory=dict)
     polled: bool = False
     dirty: bool = False
+    placing: "asyncio.Task[None] | None" = None
     task: "asyncio.Task[None] | None" = None
 
 
@@ -77,13 +76,11 @@ class Watch:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, box: Mailbox) -> None:
-        """Begin to watch a mailbox; before anything else happens, if it is local."""
+        """Begin to watch a mailbox, and list it once it is watched."""
         if box.driver.kind not in PLACES or box in self._boxes:
             return
         self._boxes[box] = watched = _Watched()
         self._place(box, watched)
-        if watched.polled:
-            self._tick_later()
 
     def discard(self, box: Mailbox) -> None:
         """Watch a mailbox no more."""
@@ -107,23 +104,34 @@ class Watch:
             self._timer = None
         if self._inotify is not None:
             asyncio.get_running_loop().remove_reader(self._inotify.fd)
-            self._inotify.close()
-            self._inotify = None
+            self._inotify = None  # whoever still adds to it has it closed
 
     def _place(self, box: Mailbox, watched: _Watched) -> None:
         """Have inotify watch for a mailbox; poll it if that cannot be."""
-        real = os.path.realpath(box.driver.path)
-        watched.polled = filesystem(real).partition(".")[0] in self._network
-        if watched.polled:
-            return
+        if watched.placing is None:
+            loop = asyncio.get_running_loop()
+            watched.placing = loop.create_task(self._placed(box, watched))
+
+    async def _placed(self, box: Mailbox, watched: _Watched) -> None:
+        """Watch a mailbox's directories; away from the loop, for the disk may hang."""
+        numbers: dict[int, frozenset[str] | None] = {}
+        inotify = None
         try:
             inotify = self._started()
-            for folder, names in PLACES[box.driver.kind](real):
-                watched.numbers[inotify.add(folder)] = names
+            where = PLACES[box.driver.kind], box.driver.path, self._network
+            numbers = await away(_watched, inotify, *where)
         except (MailfsError, OSError) as e:
             log.info("%s: not watched: %s", box.name, e)
-            self._forget(watched)
-            watched.polled = True
+        finally:
+            watched.placing = None
+        if self._boxes.get(box) is not watched or inotify is not self._inotify:
+            return
+        watched.numbers.update(numbers)
+        watched.polled = not numbers
+        if watched.polled:
+            self._tick_later()
+        if not box.asleep:
+            self._look(box, watched)  # what came before it was watched
 
     def _started(self) -> Inotify:
         if self._inotify is None:
@@ -178,9 +186,24 @@ class Watch:
             if watched.polled:
                 self._forget(watched)
                 self._place(box, watched)
-                self._look(box, watched)
         if any(watched.polled for watched in self._boxes.values()):
             self._tick_later()
+
+
+def _watched(
+    inotify: Inotify,
+    places: Callable[[str], list[Place]],
+    path: str,
+    network: Collection[str],
+) -> dict[int, frozenset[str] | None]:
+    """Add the directories of a store; none where another machine may write.
+
+    Raises OSError if one cannot be watched.
+    """
+    real = os.path.realpath(path)
+    if filesystem(real).partition(".")[0] in network:
+        return {}
+    return {inotify.add(folder): names for folder, names in places(real)}
 
 
 async def _catch_up(box: Mailbox, watched: _Watched) -> None:
@@ -191,26 +214,3 @@ async def _catch_up(box: Mailbox, watched: _Watched) -> None:
             await box.refreshed()
     finally:
         watched.task = None
-
-
-def filesystem(path: str) -> str:
-    """Return the type of the file system that path is on, empty if it cannot be told.
-
-    Source: /proc/self/mountinfo, proc(5).
-    """
-    best, kind = "", ""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
-            rows = f.read().splitlines()
-    except OSError:
-        return ""
-    for row in rows:
-        left, _, right = row.partition(" - ")
-        point = left.split(" ")[4].replace("\\040", " ")
-        if len(point) >= len(best) and _within(path, point):
-            best, kind = point, right.split(" ")[0]
-    return kind
-
-
-def _within(path: str, point: str) -> bool:
-    return path == point or path.startswith(point.rstrip("/") + "/")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mailfs.disk.inotify import Inotify
+from mailfs.disk.mounts import filesystem
 from mailfs.mailboxes import watch
-from mailfs.mailboxes.watch import Watch, filesystem
+from mailfs.mailboxes.watch import Watch
 from tests.wait import until
 
 from .conftest import MESSAGES, mbox
@@ -44,6 +45,7 @@ def test_an_mbox(tree: Tree, box: Path, network: frozenset[str] | None) -> None:
     """Watched by inotify, then by polling, as on a network's file system."""
     kinds = {filesystem(str(box)).partition(".")[0]} if network is None else network
     with watching(tree, Watch(poll=0.02, network=kinds)) as watch:
+        until(lambda: all(w.placing is None for w in watch._boxes.values()))
         assert all(w.polled == (network is None) for w in watch._boxes.values())
         append(box, FIFTH)
         until(lambda: count(tree) == 5)
