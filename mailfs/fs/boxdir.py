@@ -30,13 +30,21 @@ RECENT = 64  # directories of messages kept for the next walk
 class BoxDir(MailboxDir):
     """The directory of one mailbox."""
 
-    __slots__ = ("_recent", "_view")
+    __slots__ = ("__weakref__", "_recent", "_view")
 
     def __init__(self, attachment: Attach, parent: File, box: ScopedMailbox) -> None:
         super().__init__(attachment, parent, box)
         # Directories walked to of late, of one view.
         self._view: View | None = None
         self._recent: dict[str, MessageDir] = {}
+        box.on_rest(self)
+
+    def forget(self) -> None:
+        """Let go of kept directories: they hold the mailbox's store open."""
+        for kept in self._recent.values():
+            kept.forget()
+        self._view = None
+        self._recent.clear()
 
     @property
     def qid(self) -> Qid:

@@ -74,6 +74,10 @@ class MessageDir(File):
         box = attachment.boxes.id(item.box)
         self._base = path(box, item.message.number, item.ordinal, 0)
 
+    def forget(self) -> None:
+        """Let go of the files walked to, which refer to it."""
+        self._files.clear()
+
     def id(self, code: int) -> int:
         """Make the qid.path of a node of this directory."""
         return self._base | code

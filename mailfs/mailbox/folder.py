@@ -29,6 +29,7 @@ from mailfs.mailbox.view import (
     Change,
     Nowhere,
     View,
+    bare,
     difference,
     first_view,
     merge,
@@ -454,6 +455,12 @@ class MailboxState:
         """Release the store and the index."""
         self.driver.close()
         self.release()
+
+    def forget(self) -> None:
+        """Let go of the store; only the columns of the view are left."""
+        self._latest = None
+        if self._view is not None:
+            self._view = bare(self._view)
 
     def release(self) -> None:
         """Close the index; what is in memory goes to its file if that can be."""

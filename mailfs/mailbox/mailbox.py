@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from mailfs.disk.mounts import NETWORK, filesystem
 from mailfs.errors import MailfsError, reason
@@ -30,7 +30,7 @@ from mailfs.mailbox.message import Message, Need
 from mailfs.mailbox.pool import away
 from mailfs.mailbox.remotestate import state_of
 from mailfs.mailbox.trash import trash_of
-from mailfs.mailbox.view import NOTHING, Change, Nowhere, View, difference
+from mailfs.mailbox.view import NOTHING, Change, View, bare, difference
 from mailfs.mailbox.worker import Jobs, Strand
 from mailfs.query.tree import Leaf
 
@@ -84,6 +84,13 @@ def _noticed(task: "asyncio.Task[None]") -> None:
         task.exception()
 
 
+class Keeper(Protocol):
+    """Who keeps what leads to messages, for quick answers."""
+
+    def forget(self) -> None:
+        """Let go of it: the mailbox sleeps."""
+
+
 class Mailbox:
     """One mailbox, asleep until open or the first refresh."""
 
@@ -105,6 +112,7 @@ class Mailbox:
         self.error = ""  # why the last listing failed
         self.remarks: dict[str, str] = {}  # rows that status has beside; "" for none
         self.listeners: list[Listener] = []
+        self.keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
         self._woken = asyncio.Event()
         self._cache = cache
         self._now: Asleep | Open = Asleep()
@@ -307,7 +315,7 @@ class Mailbox:
             self._recent.clear()
         if state is self._rested():  # it was on its way when the mailbox went to sleep
             if isinstance(self._now, Asleep):
-                self._now = replace(self._now, view=_bare(moved.view))
+                self._now = replace(self._now, view=bare(moved.view))
             self._tell(moved)
             return
         woken = isinstance(self._now, Asleep)
@@ -547,14 +555,17 @@ class Mailbox:
         if build is not None and build.running:
             return False
         self._rested = weakref.ref(now.state)
-        self._now = Asleep(_bare(now.view), now.state.first)
+        self._now = Asleep(bare(now.view), now.state.first)
         self._woken.clear()
         self._recent.clear()
+        for keeper in list(self.keepers):
+            keeper.forget()
 
         def release() -> None:
             if self._told is not None:
-                self._told = _bare(self._told)
+                self._told = bare(self._told)
             now.state.release()
+            now.state.forget()
             self.driver.rest()
 
         await self.run(release)
@@ -581,12 +592,6 @@ def _fed(now: Open) -> str:
     if not missing:
         return "ready"
     return f"{max(now.view.count - missing, 0)} of {now.view.count} indexed"
-
-
-def _bare(view: View) -> View:
-    """Return a view of which no message can be read: it holds no descriptor."""
-    listing = replace(view.listing, store=Nowhere(), settled=False)
-    return replace(view, listing=listing)
 
 
 def _nobody() -> MailboxState | None:

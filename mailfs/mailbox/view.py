@@ -430,3 +430,9 @@ NOTHING = View(
     vers=0,
     mtime=0,
 )
+
+
+def bare(view: View) -> View:
+    """Return a view of which no message can be read: it holds no descriptor."""
+    listing = replace(view.listing, store=Nowhere(), settled=False)
+    return replace(view, listing=listing)

@@ -14,7 +14,7 @@ from mailfs.errors import EPERM, EROFS, Refused
 from mailfs.mailbox.driver import Place
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.kinds import Flag
-from mailfs.mailbox.mailbox import Mailbox
+from mailfs.mailbox.mailbox import Keeper, Mailbox
 from mailfs.mailbox.message import Message, Need
 from mailfs.mailbox.octets import Octets
 from mailfs.mailbox.view import Change, View
@@ -160,6 +160,10 @@ class ScopedMailbox:
     async def refreshed(self) -> None:
         """List again if the store has changed, and wait for it."""
         await self._box.refreshed()
+
+    def on_rest(self, keeper: Keeper) -> None:
+        """Have keeper forget what it keeps when the mailbox goes to sleep."""
+        self._box.keepers.add(keeper)
 
     async def awake(self) -> None:
         """Open it if it sleeps.  Raises OSError or MailfsError if that cannot be."""
