@@ -4,11 +4,15 @@ A key says ``role=server user=USER``.  Which users there are, and what was wrong
 for our log only: clients hear the same whatever failed.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 
 from mailfs.attr import value
 from mailfs.errors import MailfsError
 from mailfs.factotum.client import Factotum, RpcPhase
+
+log = logging.getLogger(__name__)
 
 # SASL's name of a mechanism, and the factotum's of its protocol; strongest first.
 PROTOCOLS = {
@@ -44,6 +48,17 @@ def offered(agent: Agent) -> tuple[str, ...]:
         listed = keys.keys()
     found = {value(key, "proto") for key in listed if value(key, "role") == "server"}
     return tuple(name for name in PROTOCOLS if not _OPENED[name].isdisjoint(found))
+
+
+async def ways(agent: Agent | None) -> tuple[str, ...]:
+    """List what to offer to a client: every mechanism while the factotum is silent."""
+    if agent is None:
+        return ()
+    try:
+        return await asyncio.to_thread(offered, agent)
+    except MailfsError as e:
+        log.warning("factotum: %s", e)
+        return tuple(PROTOCOLS)
 
 
 class LoginFailed(MailfsError):

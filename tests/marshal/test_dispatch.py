@@ -243,7 +243,7 @@ def test_pipefrom_that_is_no_program(world: World) -> None:
 
 
 def test_author(world: World) -> None:
-    world.write("headers", "From: Glenda <glenda@x.dom>\nnonsense\nX-A: b\n")
+    world.write("headers", "From: Glenda <glenda@x.dom>\nX-A: b\n")
     world.write("names", "# mine\nBob bob@far\nteam bob \\\n carol\n")
     who = author(world.site())
     assert who.headers == (("From", b" Glenda <glenda@x.dom>"), ("X-A", b" b"))
@@ -255,6 +255,12 @@ def test_author(world: World) -> None:
         other = author(world.site(upasname=upasname))
         assert other.headers == ()
         assert other.expand("Bob") == ["bob@far"]
+
+
+def test_headers_with_a_line_that_is_none(world: World) -> None:
+    world.write("headers", "From: Glenda <glenda@x.dom>\nnonsense\n")
+    with pytest.raises(MailfsError, match="headers: line 2 is no header field"):
+        author(world.site())
 
 
 def test_headers_that_cannot_be_read(world: World) -> None:

@@ -30,7 +30,7 @@ from mailfs.serve.imapd.selected import Selected, Told
 from mailfs.serve.imapd.texts import Texts
 from mailfs.serve.imapd.upload import MAX_MESSAGE, Budget, Incoming, NoRoom
 from mailfs.serve.limits import Table
-from mailfs.serve.login import PROTOCOLS, Agent
+from mailfs.serve.login import Agent, ways
 from mailfs.serve.wire import Gone, Wire
 from mailfs.where import is_loopback
 
@@ -121,6 +121,7 @@ class Session:
         self.uploads: list[Incoming] = []
         self.closing = False
         self.failures = 0  # logins
+        self._ways: tuple[str, ...] = ()  # of logging in, where it is allowed
         self.news = asyncio.Event()
         self.texts = Texts()
         self.held: dict[int, View] = {}  # see Selected
@@ -220,6 +221,8 @@ class Session:
     async def run(self, *, user: str = "") -> None:
         """Hold the conversation; user is one who need not log in."""
         try:
+            if not user:
+                self._ways = await ways(self.house.agent)
             await self._greet(user)
             await self._converse()
             await self.flush()
@@ -251,13 +254,9 @@ class Session:
     @property
     def mechanisms(self) -> tuple[str, ...]:
         """How the client may log in now; no password goes in clear but to here."""
-        house, wire = self.house, self.wire
-        if house.agent is None:
-            return ()
+        wire = self.wire
         near = not wire.peer or is_loopback(wire.peer)
-        if wire.secure or near or house.clear:
-            return tuple(PROTOCOLS)
-        return ()
+        return self._ways if wire.secure or near or self.house.clear else ()
 
     async def welcome(self, user: str) -> None:
         """Let a user in.  Raises Done if the user has no mailboxes here."""

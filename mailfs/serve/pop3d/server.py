@@ -15,7 +15,7 @@ from mailfs.serve import limits
 from mailfs.serve.imapd.folders import INBOX
 from mailfs.serve.imapd.mailstore import Mailstore
 from mailfs.serve.limits import Table
-from mailfs.serve.login import PROTOCOLS, Agent, Attempt, LoginFailed
+from mailfs.serve.login import Agent, Attempt, LoginFailed, ways
 from mailfs.serve.pop3d.maildrop import Snapshot
 from mailfs.serve.pop3d.session import (
     Cancelled,
@@ -109,10 +109,11 @@ class Pop3d:
         await self._hold(wire, user)
 
     async def _hold(self, wire: Wire, user: str) -> None:
+        offered = () if user else await ways(self._house.agent)
         session = Session(
             tls=self._house.context is not None and not wire.secure,
-            mechanisms=self._mechanisms(wire, secure=wire.secure),
-            secret=self._mechanisms(wire, secure=True),
+            mechanisms=offered if wire.secure or self._may_show(wire) else (),
+            secret=offered,
         )
         until = asyncio.get_running_loop().time() + self._house.patience.stranger
         talk = Talk(wire, session, until)
@@ -130,12 +131,9 @@ class Pop3d:
         finally:
             await self._end(talk)
 
-    def _mechanisms(self, wire: Wire, *, secure: bool) -> tuple[str, ...]:
-        """The ways to log in: no password goes in clear but from this machine."""
-        if self._house.agent is None:
-            return ()
-        near = not wire.peer or is_loopback(wire.peer)
-        return tuple(PROTOCOLS) if secure or near or self._house.clear else ()
+    def _may_show(self, wire: Wire) -> bool:
+        """Whether a password may go in clear: from this machine, or if told so."""
+        return self._house.clear or not wire.peer or is_loopback(wire.peer)
 
     async def _dialogue(self, talk: Talk) -> None:
         session = talk.session

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from typing import TypeVar
 from mailfs.errors import MailfsError, reason
 from mailfs.serve import limits
 from mailfs.serve.limits import Table
-from mailfs.serve.login import PROTOCOLS, Agent, Attempt, LoginFailed, offered
+from mailfs.serve.login import Agent, Attempt, LoginFailed, ways
 from mailfs.serve.smtpd import submission
 from mailfs.serve.smtpd.grammar import Path as MailPath
 from mailfs.serve.smtpd.grey import Greylist
@@ -158,7 +158,7 @@ class Smtpd:
         if policy.silent(client):
             return
         bounds = Limits(size=tables.conf.maxsize, recipients=tables.conf.maxrcpts)
-        offer = () if lmtp else await self._offer()
+        offer = () if lmtp else await ways(self._agent)
         session = Session(
             policy.domain,
             bounds,
@@ -327,16 +327,6 @@ class Smtpd:
             why = reason(e) if isinstance(e, OSError) else str(e)
             log.warning("message from %s: %s", talk.client.shown, why)
             self._drop(talk)
-
-    async def _offer(self) -> Sequence[str]:
-        """List what AUTH can be done by: all of it while the factotum is silent."""
-        if self._agent is None:
-            return ()
-        try:
-            return await self._work(partial(offered, self._agent))
-        except MailfsError as e:
-            log.warning("factotum: %s", e)
-            return tuple(PROTOCOLS)
 
     def _may_show(self, client: Client, *, secure: bool) -> bool:
         """Whether a password may be shown: no one goes in clear but to here."""
