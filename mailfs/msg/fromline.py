@@ -19,7 +19,9 @@ from mailfs.msg.word import printable
 
 MAX_SENDER = 998  # octets; RFC 5322 section 2.1.1 bounds the whole line so
 _QUOTED = b"\nFrom "
-OLDEST = 1_000_000  # seconds since the epoch; 9front believes nothing older
+# Seconds since the epoch: its first day in any zone.  Programs that know no date write
+# that, upas/fs too, though 9front's takes no line before 1,000,000 for a message's.
+OLDEST = -86400
 
 # Sender, date, and the date's month, day, hour, minute, second, zones and year.  The
 # sender is tried without blanks first: that decides nearly all lines in one go.
@@ -73,7 +75,7 @@ def _epoch(m: re.Match[bytes], local: Local) -> int | None:
         when = None if found is None else found.epoch
     else:
         when = _ctime(m, local)
-    return None if when is None or when <= OLDEST else when
+    return None if when is None or when < OLDEST else max(when, 0)
 
 
 def _ctime(m: re.Match[bytes], local: Local) -> int | None:

@@ -69,8 +69,7 @@ NAKED = [
     b"From a@b Foo Mar 28 21:58:10 2006",
     b"From a@b Tue Foo 28 21:58:10 2006",
     b"From a@b Mar 28 21:58:10 2006",
-    b"From a@b Thu Jan  1 00:00:00 1970",  # 9front believes no date so old
-    b"From a@b Mon Jan 12 07:46:40 1970",
+    b"From a@b Tue Dec 30 21:58:10 1969",
     b"From " + b"x" * 2000 + b" " + C,
 ]
 
@@ -92,9 +91,11 @@ def test_what_begins_no_message(line: bytes) -> None:
 
 
 def test_the_oldest_date() -> None:
-    line = b"From a@b Mon Jan 12 13:46:4%d GMT 1970\n"
-    assert parse(line % 0) is None
-    assert parse(line % 1) == FromLine("a@b", "Mon Jan 12 13:46:41 GMT 1970", 1_000_001)
+    shown = "Thu Jan  1 00:00:00 %s 1970"
+    for zone in ("GMT", "+0200", "-0000"):
+        text = shown % zone
+        assert parse(b"From a@b %s\n" % text.encode()) == FromLine("a@b", text, 0)
+    assert parse(b"From a@b Wed Dec 31 23:59:59 GMT 1968\n") is None
 
 
 def test_local_time_and_its_changes() -> None:
