@@ -151,6 +151,10 @@ def test_no_way_to_what_is_another_s(several: Several, uname: str, aname: str) -
             f"remove -t {other}",
             f"rename {other} {other}2",
             f"rename {mine} {mine}3",
+            f"move mbox 2 {other}",
+            f"copy mbox 2 {other}",
+            f"copy mbox 2 {mine}4",
+            "copy mbox 2 fresh",
             "close mbox",
         ):
             with pytest.raises(Refused):
@@ -161,6 +165,8 @@ def test_no_way_to_what_is_another_s(several: Several, uname: str, aname: str) -
                     client.write("/mbox/ctl", command.encode())
     assert several.glendas.read_bytes() == mbox(MESSAGES[:2])
     assert several.robs.read_bytes() == mbox(MESSAGES)
+    assert not os.path.lexists(f"{mine}4")
+    assert not list((several.tree.root / "mail/box").rglob("fresh"))
 
 
 def test_a_bound_user_only_narrows(several: Several) -> None:

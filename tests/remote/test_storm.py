@@ -19,6 +19,7 @@ from mailfs.errors import MailfsError
 from mailfs.p9.client import Client
 from mailfs.where import DialString
 from tests.net.dovecot import PASSWORD, Dovecot
+from tests.net.proxy import Proxy
 from tests.remote.account import Account, letters, mail, until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -26,6 +27,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 OTHERS = 2  # programs beside ours
 STEPS = 40  # of each of them, and of ours
 DEATHS = 3
+SEED = int((os.environ.get("MAILFS_STORM") or "1:3").split(":")[0])
 
 
 class Other(threading.Thread):
@@ -138,6 +140,43 @@ def test_storm_on_the_server(tmp_path: Path) -> None:
                 other.join()
                 assert other.failure is None
             until(lambda: settled(account, client), 60)
+
+
+@pytest.mark.parametrize("seed", [SEED, SEED + 1])
+def test_storm_on_the_line(seed: int, tmp_path: Path) -> None:
+    """The line between us is cut again and again, also in the middle of a change."""
+    chance = random.Random(seed)
+    with (
+        Dovecot() as dovecot,
+        Proxy(dovecot.ports["imap"]) as line,
+        Account(dovecot, tmp_path) as account,
+    ):
+        account.fill(20)
+        account.open(port=line.port)
+        others = [Other(account, seed) for seed in range(1, OTHERS + 1)]
+        for other in others:
+            other.start()
+        ended = threading.Event()
+
+        def cut() -> None:
+            cuts = random.Random(seed)
+            while not ended.wait(cuts.random() * 0.4):
+                line.cut()
+
+        cutting = threading.Thread(target=cut)
+        cutting.start()
+        try:
+            with account.client() as client:
+                for _ in range(STEPS):
+                    ours(client, chance)
+                for other in others:
+                    other.join()
+                    assert other.failure is None
+                ended.set()
+                until(lambda: settled(account, client), 90)
+        finally:
+            ended.set()
+            cutting.join()
 
 
 @contextmanager
