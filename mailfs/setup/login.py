@@ -31,13 +31,18 @@ _WAYS = {
 
 @dataclass(slots=True)
 class Logins:
-    """The logins of one account; lines are the keys to keep, ``key ...``."""
+    """The logins of one account.
+
+    offers  whether a server takes OAuth2 tokens, as it says itself
+    lines   the keys to keep, ``key ...``
+    """
 
     interview: Interview
     world: SetupWorld
     trial: PrivateFactotum
     provider: Provider
     servers: tuple[MailServer, ...]
+    offers: Callable[[MailServer], bool] = lambda one: False
     lines: list[Secret] = field(default_factory=list)
     _known: list[Attrs] | None = None
     _running: bool = False
@@ -76,18 +81,23 @@ class Logins:
         usual = KEY if known else self.provider.ways[0]
         if {"imap", "smtp"} & self.interview.secrets.keys():
             usual = PASSWORD
-        ways = [PASSWORD]
-        if OAUTH in self.provider.ways or self.interview.given.get("auth") == OAUTH:
-            ways.append(OAUTH)
-        ways += [KEY] * known
-        rows = {way: _WAYS[way] for way in ways}
-        if len(rows) == 1 and "auth" not in self.interview.given:
-            self._way = usual
+        told = "auth" in self.interview.given
+        if not told and not self._takes_tokens(one):
+            self._way = usual  # a key that is refused is followed by a password
             return usual
-        self._way = self.interview.choose(
-            "auth", "Log in by", rows, usual, repeat=False
-        )
+        ways = [PASSWORD, OAUTH] + [KEY] * known
+        rows = {way: _WAYS[way] for way in ways}
+        self._way = self.interview.choose("auth", "Log in by", rows, usual, hidden=True)
         return self._way
+
+    def _takes_tokens(self, one: MailServer) -> bool:
+        """Say whether OAuth2 can be chosen: of the provider it is known, or it says so.
+
+        Where nobody chooses no server is asked.
+        """
+        if OAUTH in self.provider.ways:
+            return True
+        return self.interview.person.present and self.offers(one)
 
     def _listed(self) -> list[Attrs]:
         """Return the keys there are: of the factotum that runs, else of its file."""

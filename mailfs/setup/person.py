@@ -104,13 +104,22 @@ class Interview:
         """Show lines; others wrote some of what they say."""
         self.person.say(shown(text, keep="\n\t"))
 
-    def text(self, key: str, prompt: str, default: str, check: Callable[[str], T]) -> T:
+    def text(
+        self,
+        key: str,
+        prompt: str,
+        default: str,
+        check: Callable[[str], T],
+        *,
+        hidden: bool = False,
+    ) -> T:
         """Ask until check accepts the answer, and give its value.
 
-        While it raises MailfsError a person is told so and asked again.
+        While it raises MailfsError a person is told so and asked again.  What is typed
+        at a hidden question is not echoed.
         """
         while True:
-            answer = self._answer(key, prompt, default)
+            answer = self._answer(key, prompt, default, hidden)
             try:
                 return check(answer)
             except MailfsError as e:
@@ -118,12 +127,14 @@ class Interview:
                     raise
                 self.say(f"{e}")
 
-    def _answer(self, key: str, prompt: str, default: str) -> str:
+    def _answer(self, key: str, prompt: str, default: str, hidden: bool) -> str:
         given = self.given.pop(key, None)
         if given is not None:
             return given
         if self.person.present:
             asked = f"{prompt} [{default}]: " if default else f"{prompt}: "
+            if hidden:
+                return self.person.secret(shown(asked)).text().strip() or default
             return self.person.ask(shown(asked), default).strip(" \t\r\n")
         if not default:
             raise UsageError(f"{prompt}: say it with {QUESTIONS[key].option}")
@@ -136,24 +147,30 @@ class Interview:
         rows: Mapping[str, str],
         usual: str,
         *,
-        repeat: bool = True,
+        hidden: bool = False,
     ) -> str:
-        """Ask for one of the keys of rows; their values explain them.
+        """Ask for one of the keys of rows, or its number; their values explain them.
 
-        Without repeat a wrong answer is not shown again: it may be a password.
+        What is typed at a hidden question is neither echoed nor told again, for it may
+        be a password; what was chosen is told.
         """
+        numbered = {str(number): name for number, name in enumerate(rows, 1)}
 
         def check(answer: str) -> str:
-            word = answer.lower()
+            word = numbered.get(answer, answer.lower())
             if word not in rows:
-                told = f"{answer}: " if repeat else ""
+                told = "" if hidden else f"{answer}: "
                 raise MailfsError(f"{told}want one of {', '.join(rows)}")
             return word
 
-        if key not in self.given and self.person.present:
-            for name, text in rows.items():
-                self.say(f"  {name:<10}{text}")
-        return self.text(key, prompt, usual, check)
+        asked = key not in self.given and self.person.present
+        if asked:
+            for number, name in numbered.items():
+                self.say(f"  {number} {name:<10}{rows[name]}")
+        word = self.text(key, prompt, usual, check, hidden=hidden)
+        if asked and hidden:
+            self.say(f"{prompt}: {word}")
+        return word
 
     def agree(self, key: str, prompt: str, *, usual: bool) -> bool:
         """Return whether the answer is yes; usual is what an empty one means."""

@@ -3,17 +3,20 @@
 The keys that are tried are held by a factotum of this process.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mailfs.errors import MailfsError
 from mailfs.factotum.client import Factotum, FactotumError
 from mailfs.imap import account as imap_account
+from mailfs.imap import greet
 from mailfs.imap.error import LoginRefused as ImapRefused
 from mailfs.imap.session import ImapSession
 from mailfs.pop import account as pop_account
 from mailfs.pop.error import LoginRefused as PopRefused
 from mailfs.pop.session import Pop3Session
+from mailfs.remote.stream import tcp
 from mailfs.setup.server import MailServer
 from mailfs.site.site import Site
 from mailfs.smtp.auth import AuthError
@@ -25,6 +28,7 @@ from mailfs.tls.trust import Policy, Trust, Vouch
 
 TIMEOUT = 30.0  # seconds for each wait; a person sits there
 _TIMEOUTS = Timeouts(TIMEOUT, TIMEOUT, TIMEOUT)
+_TOKENS = frozenset({"XOAUTH2", "OAUTHBEARER"})  # mechanisms that take OAuth2 tokens
 
 Keys = Callable[[], Factotum]
 
@@ -120,11 +124,59 @@ def send(
         session.finish()
 
 
+def offers_oauth(server: MailServer, site: Site, vouch: Vouch) -> bool:
+    """Whether a server says before any login that it takes OAuth2 tokens.
+
+    One that cannot be asked does not; the login tells what is wrong with it.
+    """
+    try:
+        if server.kind == "imap":
+            return bool(_TOKENS & _imap_mechanisms(server, site.root, vouch))
+        if server.kind == "smtp":
+            return bool(_TOKENS.intersection(_smtp_mechanisms(server, site, vouch)))
+    except (MailfsError, OSError):
+        pass
+    return False
+
+
+def _imap_mechanisms(server: MailServer, root: Path, vouch: Vouch) -> frozenset[str]:
+    found = imap_account.parse(server.mailbox(""))
+    assert found is not None  # it is one of IMAP's services
+    trust = Trust(root, Policy.CA, vouch)
+    greeted = greet.connect(
+        found[0],
+        trust,
+        lambda raw: None,
+        dialer=tcp,
+        opened=lambda stream: None,
+        timeout=TIMEOUT,
+        clock=time.monotonic,
+    )
+    try:
+        greet.ask(greeted)
+        offered = greeted.capabilities
+    finally:
+        greeted.wire.close()
+    return frozenset(c[5:] for c in offered if c.startswith("AUTH="))
+
+
+def _smtp_mechanisms(server: MailServer, site: Site, vouch: Vouch) -> list[str]:
+    bare = options(server, "", "")
+    opener = Opener(
+        site.root, site.names.helo, site.log, _nobody, bare, _TIMEOUTS, vouch=vouch
+    )
+    session = opener.open(Target(server.host, server.peer.port))
+    try:
+        return session.mechanisms
+    finally:
+        session.finish()
+
+
+def _nobody() -> Factotum:
+    raise FactotumError("nobody logs in")
+
+
 def wants_login(server: MailServer, told: Options, site: Site, vouch: Vouch) -> bool:
     """Whether a server offers a login; nothing is shown to it that is secret."""
     bare = options(server, "", told.domain)
-
-    def nobody() -> Factotum:
-        raise FactotumError("nobody logs in")
-
-    return send(server, bare, nobody, site, vouch)
+    return send(server, bare, _nobody, site, vouch)

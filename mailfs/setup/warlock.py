@@ -60,7 +60,11 @@ class Warlock:
             raise UsageError("no server to read from and none to send to")
         with PrivateFactotum(world.fetch) as private:
             used = tuple(one for one in (places.incoming, places.outgoing) if one)
-            logins = Logins(interview, world, private, found.provider, used)
+
+            def offers(one: MailServer) -> bool:
+                return trial.offers_oauth(one, site, certificates.vouch)
+
+            logins = Logins(interview, world, private, found.provider, used, offers)
             settings = self._settled(
                 site, now, Settings(name, address), places, logins, certificates.vouch
             )

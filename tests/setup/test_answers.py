@@ -293,6 +293,54 @@ def test_keys_in_the_file_will_do(tmp_path: Path) -> None:
             made.login(made.servers[1], "glenda", attempt)
 
 
+class Present(Quiet):
+    """A person who types one thing at every hidden question."""
+
+    present = True
+
+    def __init__(self, typed: str) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.typed = typed
+
+    def secret(self, prompt: str) -> Secret:
+        self.asked.append(prompt)
+        return Secret(self.typed)
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_the_way_is_asked_where_the_server_takes_tokens(
+    tmp_path: Path, takes: bool
+) -> None:
+    person = Present("1")
+    with PrivateFactotum(no_fetch) as trial:
+        made = logins(trial, tmp_path, Interview(person))
+        made.offers = lambda one: takes
+        made.login(made.servers[0], "glenda", lambda keys: None)
+    ways = ["Log in by [password]: "] * takes
+    assert person.asked == [*ways, "Password of glenda at imap.x.org: "]
+
+
+def test_a_key_that_is_there_is_used_unasked(tmp_path: Path) -> None:
+    line = "key proto=pass service=imap server=imap.x.org user=glenda !password=b"
+    KeyFile(keyfile.path(tmp_path, "glenda")).put(line)
+    person = Present("c")
+    tried: list[str] = []
+
+    def attempt(keys: Keys) -> None:
+        with keys() as agent:
+            login = agent.getuserpasswd("proto=pass server=imap.x.org user=glenda")
+            tried.append(login.password.text())
+        if tried[-1] == "b":
+            raise TrialRefused("no")
+
+    with PrivateFactotum(no_fetch) as trial:
+        made = logins(trial, tmp_path, Interview(person))
+        made.login(made.servers[0], "glenda", attempt)
+    assert tried == ["b", "c"]
+    assert person.asked == ["Password of glenda at imap.x.org: "]
+
+
 def test_a_token_instead_of_a_password(tmp_path: Path) -> None:
     """The device flow of a provider of one's own; its key serves both servers."""
     with AuthorisationServer(tmp_path) as issuer:

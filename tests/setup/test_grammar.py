@@ -86,6 +86,7 @@ class Scripted:
 
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
+        self.hidden: list[str] = []
         self.shown: list[str] = []
 
     def say(self, text: str) -> None:
@@ -99,7 +100,8 @@ class Scripted:
         return self.answers.pop(0)
 
     def secret(self, prompt: str) -> Secret:
-        raise AssertionError(prompt)
+        self.shown.append(prompt)
+        return Secret(self.hidden.pop(0))
 
 
 def test_what_is_shown_obeys_no_server() -> None:
@@ -112,12 +114,18 @@ def test_what_is_shown_obeys_no_server() -> None:
 
 
 def test_a_password_typed_at_a_choice_is_not_shown() -> None:
-    person = Scripted("hunter2", "a")
+    person = Scripted()
     rows = {"a": "one", "b": "two"}
-    chosen = Interview(person).choose("auth", "Log in by", rows, "a", repeat=False)
-    assert chosen == "a"
+    for typed, meant in (("hunter2", ""), ("B", "b"), ("", "a"), ("2", "b")):
+        person.hidden.append(typed)
+        if meant:
+            chosen = Interview(person).choose("auth", "By", rows, "a", hidden=True)
+            assert chosen == meant
+            assert person.shown[-1] == f"By: {meant}"
     assert "hunter2" not in "".join(person.shown)
     assert "want one of a, b" in person.shown
+    person = Scripted("2")
+    assert Interview(person).choose("bare", "Name", rows, "a") == "b"
 
 
 def test_systemd_says_why() -> None:

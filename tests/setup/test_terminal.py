@@ -75,8 +75,9 @@ def test_again_for_another_name(place: Place, ours: Provider) -> None:
         talk.answer(f"Server to read mail from [{ours.imap()}]", "")
         talk.answer(f"Server to send mail to [{ours.smtp}]", "")
         talk.answer(f"User name at localhost [{ours.user}]", "")
-        assert "OAuth2" not in talk.answer("Log in by [key]", "")
-        talk.answer("Name of the mailbox [mbox]", "")
+        shown = talk.answer("Name of the mailbox [mbox]", "")
+        assert "Log in by" not in shown
+        assert "Password" not in shown
         talk.answer("Which folders [inbox]", "")
         talk.answer(f"User name at localhost [{ours.user}]", "")
         talk.answer("A name without @ means [domain]", "")
@@ -94,6 +95,22 @@ def test_again_for_another_name(place: Place, ours: Provider) -> None:
         in (place.box / "headers.old").read_text()
     )
     assert "=?utf-8?" in str(ours.box.got[-1].content).lower()
+
+
+def test_a_password_typed_at_the_choice_of_a_login(
+    place: Place, ours: Provider
+) -> None:
+    argv = [*ours.argv(bare="local", dom="none", keys="none", folders="inbox")]
+    argv += ["--mailbox", "mbox"]
+    with Talk(place, "setup", "--provider", "gmail", *argv) as talk:
+        talk.answer("Log in by [password]", PASSWORD)
+        assert "want one of password, oauth" in talk.wait("Log in by")
+        talk.type("1\n")
+        shown = talk.answer("Password of", PASSWORD)
+        assert "Log in by: password" in shown
+        talk.answer("Write this?", "n")
+        assert talk.end() == 0
+    assert PASSWORD not in talk.shown
 
 
 def test_a_certificate_that_is_not_trusted(place: Place, ours: Provider) -> None:
