@@ -14,6 +14,7 @@ from mailfs.mailbox.octets import Memory, Octets
 from mailfs.mailboxes import flags
 from mailfs.mailboxes.entity import Entity
 from mailfs.mailboxes.reading import readable
+from mailfs.mailboxes.record import record
 from mailfs.msg import decoded
 
 NO_DIGEST = "<nildigest>"  # what 9front's upas/fs shows for a part
@@ -134,5 +135,6 @@ FILES = table(
 # What upas/fs does not have: listed for attaches that ask for such names only.
 # How long they are is not told before they are read: a listing renders none of them.
 OURS: dict[str, FileRow] = {
+    "json": FileRow(31, Need.WHOLE, text(record), lambda item: 0, slow=True),
     "text": FileRow(30, Need.WHOLE, text(readable), lambda item: 0, slow=True),
 }

@@ -102,12 +102,12 @@ def _named(item: Entity) -> str:
     """Return the line that names an attachment."""
     tree = item.tree
     name = tree.filename or tree.description or "without a name"
-    return f"[{_place(item)}: {name}, {tree.type}, {item.size()} octets]"
+    return f"[{place(item) or 'message'}: {name}, {tree.type}, {item.size()} octets]"
 
 
-def _place(item: Entity) -> str:
-    """Return where a part lies in its message: ``2/1``."""
-    return "/".join(reversed(list(map(str, _numbers(item))))) or "message"
+def place(item: Entity) -> str:
+    """Return the path of a part in its message: ``2/1``; empty for the message."""
+    return "/".join(reversed(list(map(str, _numbers(item)))))
 
 
 def _numbers(item: Entity) -> Iterator[int]:

@@ -4,7 +4,7 @@ import pytest
 
 from mailfs.fs import boxdir, root
 from mailfs.fs.codes import BITS, FREE, Code
-from mailfs.fs.files import FILES, FileRow, table
+from mailfs.fs.files import FILES, OURS, FileRow, table
 from mailfs.fs.keyed import box, files
 from mailfs.fs.keyed import root as keyed
 from mailfs.mailbox.message import Need
@@ -16,7 +16,7 @@ def _row(code: int) -> FileRow:
 
 
 def test_every_code_fits_and_none_is_given_twice() -> None:
-    for rows in (FILES, files.FILES):
+    for rows in (FILES | OURS, files.FILES):
         codes = [row.code for row in rows.values()]
         assert len(set(codes) | set(Code)) == len(codes) + len(Code)
         assert max(codes) < 1 << BITS
