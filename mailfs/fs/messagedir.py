@@ -23,6 +23,7 @@ from mailfs.mailbox.octets import Memory, Octets, Streamed
 from mailfs.mailbox.view import View
 from mailfs.mailboxes import flags
 from mailfs.mailboxes.entity import Entity
+from mailfs.mailboxes.retry import retrying
 from mailfs.p9.errstr import EWSTAT
 from mailfs.p9.fcall import (
     OEXEC,
@@ -333,16 +334,19 @@ async def _later(
     With apart it is done there even if all that it needs is at hand by now.
     """
     box = of.item.box
-    try:
+
+    async def attempt() -> T:
         await box.prepare(of.item.message, need)
         if not apart and of.item.ready(need):
             return job()
         return await box.run(job)
-    except Stale:
-        await box.refreshed()
-    await box.run(of.renew)
-    try:
+
+    async def again() -> T:
+        await box.run(of.renew)
         return await box.run(job)
+
+    try:
+        return await retrying(box, attempt, again)
     except Stale as e:
         raise Refused(EIO) from e
 

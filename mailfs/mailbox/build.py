@@ -31,6 +31,7 @@ from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.kinds import Stale
 from mailfs.mailbox.message import Message
 from mailfs.mailbox.remotestate import RemoteState
+from mailfs.mailbox.retry import rereading
 from mailfs.msg import envelope, part
 
 BATCH = 0.25  # seconds of work between two transactions
@@ -163,21 +164,18 @@ def _put(folder: MailboxState, phase: str, rows: list[tuple[object, ...]]) -> No
 
 def _row(folder: MailboxState, phase: str, number: int) -> tuple[object, ...] | None:
     """Derive one message; None if it is gone or cannot be read."""
-    for _ in range(2):
-        message = folder.message(number)
-        if message is None:
-            return None
+    make = _head_row if phase == "head" else _body_row
+
+    def row(message: Message) -> tuple[object, ...] | None:
         try:
-            return (
-                _head_row(message, folder.shape)
-                if phase == "head"
-                else (_body_row(message, folder.shape))
-            )
-        except Stale:
-            folder.list()
+            return make(message, folder.shape)
         except OSError:
             return None  # one message that cannot be read holds up no other
-    return None
+
+    try:
+        return rereading(folder, number, row)
+    except Stale:
+        return None
 
 
 def _head_row(message: Message, shape: Shape) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.kinds import Stale
 from mailfs.mailbox.message import Message
 from mailfs.mailbox.octets import Memory
+from mailfs.mailbox.retry import rereading
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +89,19 @@ def renew(store: FullText, count: int) -> None:
 
 def _read(folder: MailboxState, number: int) -> tuple[int, int, Document] | None:
     """Read one message that is at hand; None if it is not, or cannot be read."""
-    for _ in range(2):
-        message = folder.message(number)
-        if message is None or not message.here:
+
+    def words(message: Message) -> tuple[int, int, Document] | None:
+        if not message.here:
             return None
         try:
             return number, message.ident, read(message)
         except Stale:
-            folder.list()
+            raise
         except (OSError, MailfsError) as e:
             log.info("full text of %s/%d: %s", folder.driver.path, number, e)
             return None  # one message that cannot be read holds up no other
-    return None
+
+    try:
+        return rereading(folder, number, words)
+    except Stale:
+        return None

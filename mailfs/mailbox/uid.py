@@ -13,6 +13,7 @@ from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.index import WireRow
 from mailfs.mailbox.kinds import Flag, Stale
 from mailfs.mailbox.octets import Memory, Octets
+from mailfs.mailbox.retry import rereading
 from mailfs.mailbox.uidfile import Claim
 from mailfs.mailbox.view import View
 from mailfs.mailbox.wiretext import digest, plaintext, wiretext
@@ -227,21 +228,13 @@ def _read(
     number: int,
     how: Callable[[Octets, Shape], Octets],
 ) -> Octets:
-    message = state.message(number, view)
-    if message is None:
-        raise Gone
     try:
-        return how(message.stored, state.shape)
-    except Stale:
-        pass
-    # The store has changed since the view was made; the message may still be there.
-    message = state.message(number, state.list())
-    if message is None:
-        raise Gone
-    try:
-        return how(message.stored, state.shape)
+        text = rereading(state, number, lambda m: how(m.stored, state.shape), view)
     except Stale as e:
         raise Gone from e
+    if text is None:
+        raise Gone
+    return text
 
 
 def keep(state: MailboxState, rows: Sequence[tuple[int, WireRow]]) -> None:

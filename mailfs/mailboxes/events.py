@@ -20,6 +20,7 @@ from mailfs.mailbox.kinds import Stale
 from mailfs.mailbox.mailbox import Mailbox, Moved
 from mailfs.mailbox.message import Message
 from mailfs.mailbox.view import Change
+from mailfs.mailboxes.retry import retrying_some
 from mailfs.mailboxes.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -176,14 +177,14 @@ class EventSource:
     async def _ask(self, numbers: Sequence[int]) -> dict[int, str]:
         box = self._box
         found: dict[int, str] = {}
-        for _ in range(2):  # the store may have changed since it was listed
-            there = [m for n in numbers if n not in found and (m := box.message(n))]
-            if not there:
-                break
-            found |= await box.run(partial(_ask, there))
-            if len(found) == len(numbers):
-                break
-            await box.refreshed()
+
+        async def ask(numbers: Sequence[int]) -> list[int]:
+            there = [m for n in numbers if (m := box.message(n)) is not None]
+            if there:
+                found.update(await box.run(partial(_ask, there)))
+            return [m.number for m in there if m.number not in found]
+
+        await retrying_some(box, numbers, ask)
         return found
 
     async def close(self) -> None:

@@ -24,6 +24,7 @@ from mailfs.mailbox.message import Message
 from mailfs.mailbox.view import View
 from mailfs.mailboxes.flags import LETTERS
 from mailfs.mailboxes.found import Found
+from mailfs.mailboxes.retry import retrying_some
 from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.mailboxes.words import SeenWords
 from mailfs.query import fulltext
@@ -115,20 +116,20 @@ async def _look_through(
     hits: set[int],
 ) -> list[int]:
     """Read messages, and add those that answer to hits; return those not at hand."""
-    view, unread = box.view, list[int]()
-    for _ in range(2):  # the second time after a change of the store
-        stale: list[int] = []
-        for step in _steps(view, todo):
+    unread: list[int] = []
+
+    async def look(numbers: Sequence[int]) -> list[int]:
+        view, stale = box.view, list[int]()
+        for step in _steps(view, numbers):
             messages = [m for n in step if (m := box.message(n)) is not None]
             job = partial(_read, box.name, view, messages, query, roots)
             done = await box.run(job)
             hits.update(done.hits)
-            unread += done.missed
+            unread.extend(done.missed)
             stale += done.stale
-        if not stale:
-            break
-        await box.refreshed()
-        view, todo = box.view, stale
+        return stale
+
+    await retrying_some(box, todo, look)
     return unread
 
 

@@ -14,6 +14,7 @@ from mailfs.mailbox.message import Need
 from mailfs.mailbox.octets import Memory, Octets
 from mailfs.mailboxes.entity import Entity
 from mailfs.mailboxes.query import ANYWHERE, MAX_QUERY, Find, Term
+from mailfs.mailboxes.retry import retrying_some
 from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.msg import decoded
 
@@ -71,16 +72,16 @@ async def _step(
 ) -> list[int]:
     """Choose the messages that match; those that have gone do not."""
     found: list[int] = []
-    todo = numbers
-    for _ in range(2):  # the second time after a change of the store
-        messages = [m for number in todo if (m := box.message(number)) is not None]
+
+    async def look(numbers: Sequence[int]) -> list[int]:
+        messages = [m for number in numbers if (m := box.message(number)) is not None]
         await asyncio.gather(*(box.prepare(message, need) for message in messages))
         items = [Entity(box, message) for message in messages]
-        hits, todo = await box.run(partial(_matching, items, finders))
-        found += hits
-        if not todo:
-            break
-        await box.refreshed()
+        hits, stale = await box.run(partial(_matching, items, finders))
+        found.extend(hits)
+        return stale
+
+    await retrying_some(box, numbers, look)
     return sorted(found)
 
 
