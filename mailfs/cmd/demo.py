@@ -5,16 +5,15 @@ import sys
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailfs import where
 from mailfs.cmd import logs
 from mailfs.cmd.args import Parser
 from mailfs.errors import MailfsError
-from mailfs.fs.root import attach
-from mailfs.mailbox.driver import Place
-from mailfs.mailboxes.registry import MailboxRegistry
-from mailfs.p9.client import Client
-from mailfs.p9.srv import Server, run, serve
+
+if TYPE_CHECKING:
+    from mailfs.p9.srv import Server
 
 SUMMARY = "serve a sample mailbox and show what can be done with it"
 
@@ -40,12 +39,20 @@ def main(argv: list[str]) -> int:
     logs.start("demo")
     if sys.stderr.isatty():
         print("mailfs demo: starting", file=sys.stderr, flush=True)
+    # What takes a while to load, after the line above.
+    from mailfs.p9.srv import run
+
     with tempfile.TemporaryDirectory(prefix="mailfs-demo.") as scratch:
         run(_demo(Path(scratch), options.port, once=options.once))
     return 0
 
 
 async def _demo(scratch: Path, port: int | None, *, once: bool) -> None:
+    from mailfs.fs.root import attach
+    from mailfs.mailbox.driver import Place
+    from mailfs.mailboxes.registry import MailboxRegistry
+    from mailfs.p9.srv import Server, serve
+
     sample = scratch / "mbox"
     sample.write_bytes(resources.files("mailfs.sample").joinpath("mbox").read_bytes())
     place = Place(scratch / "root", where.user())
@@ -65,7 +72,7 @@ async def _demo(scratch: Path, port: int | None, *, once: bool) -> None:
         await boxes.close_all()
 
 
-async def _listen(server: Server, port: int | None) -> where.DialString:
+async def _listen(server: "Server", port: int | None) -> where.DialString:
     """Serve on loopback TCP, at any port if none is asked for and ours is taken."""
     first = PORT if port is None else port
     try:
@@ -78,6 +85,8 @@ async def _listen(server: Server, port: int | None) -> where.DialString:
 
 def tour(service: str) -> None:
     """Show the tree through a real client, each step with the command that does it."""
+    from mailfs.p9.client import Client
+
     name = SERVICE
     with Client(service) as client:
         _step(f"mailfs 9p ls {name}")

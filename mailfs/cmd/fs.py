@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mailfs import where
 from mailfs.cmd import background, door, logs, net, serving
 from mailfs.cmd.args import Parser
 from mailfs.cmd.keys import LoginKeys
+from mailfs.cmd.opening import Opening
 from mailfs.disk.descriptors import raise_limit
 from mailfs.errors import EPERM, MailfsError, Refused, UsageError, reason
 from mailfs.fs import plumb
@@ -102,6 +103,7 @@ def begin(verb: str, summary: str, example: str, argv: list[str]) -> int:
     if options.trace:
         logging.getLogger("mailfs.p9").setLevel(logging.INFO)
     root = where.root(options.root)
+    options.verb = verb
     options.ready = background.begin(verb, root, background=options.background)
     keys = LoginKeys()
     remote = net.make(options, root, where.cache(), keys)
@@ -168,18 +170,27 @@ async def _serve(
         outbox.post(boxes.place)  # sends what an earlier server was asked to
     try:
         # All at once, for some may be slow; listed in the order they were given.
-        with keys.starting():
-            failed = await asyncio.gather(
-                *(boxes.serve(path, name) for name, path in specs)
-            )
+        opening = Opening(options.verb, boxes, [name for name, _ in specs])
+        telling.append(asyncio.ensure_future(opening.show()))
+
+        async def one(name: str, path: str) -> OSError | MailfsError | None:
+            try:
+                return await boxes.serve(path, name)
+            finally:
+                opening.opened(name)
+
+        with keys.starting(opening.line.clear):
+            failed = await asyncio.gather(*(one(*spec) for spec in specs))
         boxes.arrange([name for name, _ in specs if boxes.get(name) is not None])
         _tell(specs, failed, boxes.place.user)
-        telling = [asyncio.ensure_future(one) for one in _tellers(options, ats, boxes)]
+        tellers = _tellers(options, ats, boxes, opening.line.clear)
+        telling += map(asyncio.ensure_future, tellers)
         for task in telling:
             task.add_done_callback(_ended)
         options.inbox = specs[0][1] if specs else None
         async with serving.mail_doors(options, boxes):
-            await serve(server, doors, options.ready, _end_in_time)
+            ready = partial(_ready, opening.line.clear, options.ready)
+            await serve(server, doors, ready, _end_in_time)
     finally:
         for task in telling:
             task.cancel()
@@ -210,11 +221,14 @@ def _tell(
 
 
 def _tellers(
-    options: argparse.Namespace, ats: list[door.At], boxes: MailboxRegistry
+    options: argparse.Namespace,
+    ats: list[door.At],
+    boxes: MailboxRegistry,
+    clear: Callable[[], None],
 ) -> Iterator[Coroutine[None, None, None]]:
-    """Give the tasks that tell people of mail."""
+    """Give the tasks that tell people of mail; clear goes ahead of what is printed."""
     if options.biff:
-        yield Biff(ScopedMailboxes(boxes), _show).run()
+        yield Biff(ScopedMailboxes(boxes), partial(_show, clear)).run()
     if not options.silent:
         # Where plan9port's clients are served, its plumber's receivers are too.
         is_keyed = any(at.bound.dialect == KEYED for at in ats)
@@ -228,7 +242,14 @@ def _ended(task: "asyncio.Task[None]") -> None:
         log.error("mail is no longer told: %s", e, exc_info=e)
 
 
-def _show(line: str) -> None:
+def _ready(clear: Callable[[], None], ready: Callable[[], None]) -> None:
+    """Leave an empty line on the terminal, which ready may leave for good."""
+    clear()
+    ready()
+
+
+def _show(clear: Callable[[], None], line: str) -> None:
+    clear()
     print(line, file=sys.stderr, flush=True)
 
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +32,10 @@ def at_terminal() -> bool:
         return False
 
 
+def _nothing() -> None:
+    """Do nothing before a question."""
+
+
 class LoginKeys:
     """Makes the connections to the factotum by which mailboxes log in.
 
@@ -43,6 +47,7 @@ class LoginKeys:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None  # while it starts
         self._asks = False
+        self._before: Callable[[], None] = _nothing
         self._one = threading.Lock()  # held while a person is asked
         self._private: PrivateFactotum | None = None
 
@@ -61,8 +66,12 @@ class LoginKeys:
         return agent
 
     @contextmanager
-    def starting(self) -> Iterator[None]:
-        """Wait for the factotum and ask for keys meanwhile; on the loop's thread."""
+    def starting(self, before: Callable[[], None] = _nothing) -> Iterator[None]:
+        """Wait for the factotum and ask for keys meanwhile; on the loop's thread.
+
+        before is called ahead of each question.
+        """
+        self._before = before
         self._loop, self._asks = asyncio.get_running_loop(), at_terminal()
         try:
             yield
@@ -95,6 +104,7 @@ class LoginKeys:
             answer: Future[str] = Future()
             if self._loop is None:
                 raise MailfsError("too late to ask for a key")
+            self._loop.call_soon_threadsafe(self._before)
             self._loop.call_soon_threadsafe(_ask, template, answer)
             agent.control(answer.result())
 
