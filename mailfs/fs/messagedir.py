@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from mailfs.errors import EGONE, EIO, ENOENT, EPERM, EROFS, Refused
+from mailfs.errors import EGONE, EIO, ENOENT, EPERM, Refused
 from mailfs.fs.codes import Code
 from mailfs.fs.files import FILES, OURS
 from mailfs.fs.files import FileRow as Row
@@ -185,8 +185,6 @@ class MessageDir(File):
         """Delete the message; a part cannot be."""
         if not self.item.top:
             raise Refused(EPERM)
-        if self.item.box.place.readonly:
-            raise Refused(EROFS)
         return self.item.box.delete([self.item.message.number])
 
 
@@ -252,8 +250,7 @@ class MessageFile(Writable):
             return when(self.dir, self.row.need, self._reader)
         if self.name != "flags" or not self.dir.item.top or access == OEXEC:
             raise Refused(EPERM)
-        if self.dir.item.box.place.readonly:
-            raise Refused(EROFS)
+        self.dir.item.box.check_writable()  # at the open, not at the first write
         assert access in (OREAD, OWRITE, ORDWR)
         return self.dir.flags_handle()
 

@@ -16,7 +16,6 @@ from mailfs.errors import (
     EFLAGS,
     ENOBOX,
     ENOMSG,
-    EROFS,
     MailfsError,
     Refused,
 )
@@ -33,7 +32,6 @@ class Verb:
     do: Callable[[ScopedMailboxes, list[str]], Awaitable[None]]
     least: int
     most: int | None = None
-    writes: bool = False  # refused when nothing may be changed
 
 
 async def _open(boxes: ScopedMailboxes, words: list[str]) -> None:
@@ -122,15 +120,15 @@ async def _rename(boxes: ScopedMailboxes, words: list[str]) -> None:
 
 VERBS: dict[str, Verb] = {
     "open": Verb(_open, 1, 2),
-    "create": Verb(_create, 1, 2, writes=True),
+    "create": Verb(_create, 1, 2),
     "close": Verb(_close, 0),
-    "delete": Verb(_delete, 2, writes=True),
-    "flag": Verb(_flag, 2, writes=True),
-    "expunge": Verb(_expunge, 2, writes=True),
-    "move": Verb(_move, 3, writes=True),
-    "copy": Verb(_copy, 3, writes=True),
-    "remove": Verb(_remove, 1, writes=True),
-    "rename": Verb(_rename, 2, 3, writes=True),
+    "delete": Verb(_delete, 2),
+    "flag": Verb(_flag, 2),
+    "expunge": Verb(_expunge, 2),
+    "move": Verb(_move, 3),
+    "copy": Verb(_copy, 3),
+    "remove": Verb(_remove, 1),
+    "rename": Verb(_rename, 2, 3),
 }
 
 
@@ -143,8 +141,6 @@ async def command(boxes: ScopedMailboxes, line: str) -> None:
     count = len(words) - 1
     if count < verb.least or (verb.most is not None and count > verb.most):
         raise Refused(EARGS)
-    if verb.writes and boxes.place.readonly:
-        raise Refused(EROFS)
     await verb.do(boxes, words[1:])
 
 

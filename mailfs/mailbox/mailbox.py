@@ -430,6 +430,10 @@ class Mailbox:
         bits = self.view.listing.flags[row]
         return bits if number >= self.first else bits & ~_RECENT
 
+    def check_writable(self) -> None:
+        """Raise Refused where nothing may be changed."""
+        self.driver.check_writable()
+
     async def delete(self, numbers: Iterable[int]) -> None:
         """Remove messages, to the trash if there is one; on disk when it returns."""
         state, driver = await self._awake(), self.driver

@@ -14,7 +14,6 @@ from mailfs.errors import (
     EBOXGONE,
     EBOXNAME,
     EBOXUSE,
-    EROFS,
     ESLASH,
     MailfsError,
     Refused,
@@ -305,7 +304,6 @@ class MailboxRegistry:
 
         That is a folder on a server, or an mdir.
         """
-        self._writable()
         if is_network(path):
             async with self._closing(path) as driver:
                 await away(driver.make)
@@ -342,7 +340,6 @@ class MailboxRegistry:
 
     async def remove(self, path: str, *, recurse: bool, truncate: bool) -> None:
         """Remove the mailbox at path, or with truncate the mail in it."""
-        self._writable()
         async with self._closing(path) as driver:
             remove = partial(driver.remove, recurse=recurse, truncate=truncate)
             box = self._at(path)
@@ -361,7 +358,6 @@ class MailboxRegistry:
 
         With keep, an empty mailbox is left in the old place.
         """
-        self._writable()
         async with self._closing(old) as driver:
             if await away(os.path.lexists, new):
                 raise Refused(f"{old}: can't rename")
@@ -374,10 +370,6 @@ class MailboxRegistry:
                 raise Refused(f"{old}: can't rename") from e
         if box is not None:
             await self.open(new)
-
-    def _writable(self) -> None:
-        if self.place.readonly:
-            raise Refused(EROFS)
 
     @asynccontextmanager
     async def _closing(self, path: str) -> AsyncIterator[Driver]:

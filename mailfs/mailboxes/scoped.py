@@ -62,6 +62,9 @@ class Box(Protocol):
     async def run(self, job: Callable[[], T]) -> T:
         """Do job on the worker; it may block."""
 
+    def check_writable(self) -> None:
+        """Raise Refused where nothing may be changed."""
+
     async def delete(self, numbers: Iterable[int]) -> None:
         """Remove messages; on disk when it returns."""
 
@@ -241,7 +244,7 @@ class ScopedMailbox:
         self, message: bytes | Octets, date: int, sender: str, flags: Flag
     ) -> None:
         """Add a message, as Driver.append does; to be followed by a refresh."""
-        self._check_writable()
+        self.check_writable()
         driver = self._box.driver
         await self._box.run(lambda: driver.append(message, date, sender, flags))
 
@@ -255,7 +258,7 @@ class ScopedMailbox:
 
     async def alter(self, job: Callable[[MailboxState], T]) -> T:
         """Do job, which changes the mailbox, on its worker.  Raises Refused."""
-        self._check_writable()
+        self.check_writable()
         return await self._box.alter(job)
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
@@ -268,13 +271,15 @@ class ScopedMailbox:
 
         Raises Refused where nothing may be changed.
         """
-        self._check_writable()
+        self.check_writable()
         await self.awake()
         return [number for number in numbers if self._sees(number)]
 
-    def _check_writable(self) -> None:
-        if self.place.readonly:
+    def check_writable(self) -> None:
+        """Raise Refused where nothing may be changed."""
+        if self._scope.readonly:
             raise Refused(EROFS)
+        self._box.check_writable()
 
     def debug(self, level: int) -> None:
         """Set how much the server logs of mailboxes; for who sees all of them."""

@@ -7,7 +7,7 @@ tree's dialects and the servers reach mailboxes through it only, so none can for
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mailfs.errors import ENOBOX, EPERM, Refused
+from mailfs.errors import ENOBOX, EPERM, EROFS, Refused
 from mailfs.mailbox.driver import Place
 from mailfs.mailbox.drivers.spec import LEVEL
 from mailfs.mailbox.mailbox import Mailbox
@@ -76,7 +76,7 @@ class ScopedMailboxes:
 
     async def create(self, path: str, name: str | None = None) -> ScopedMailbox:
         """Open the mailbox at path, after making an mdir if nothing is there."""
-        return self._window(await self._free().create(path, name))
+        return self._window(await self._changing().create(path, name))
 
     def _window(self, box: Mailbox) -> ScopedMailbox:
         window = self.get(box.name)
@@ -94,11 +94,21 @@ class ScopedMailboxes:
 
     async def remove(self, path: str, *, recurse: bool, truncate: bool) -> None:
         """Remove the mailbox at path, or with truncate the mail in it."""
-        await self._free().remove(path, recurse=recurse, truncate=truncate)
+        await self._changing().remove(path, recurse=recurse, truncate=truncate)
 
     async def rename(self, old: str, new: str, *, keep: bool) -> None:
         """Move the mailbox at old to new."""
-        await self._free().rename(old, new, keep=keep)
+        await self._changing().rename(old, new, keep=keep)
+
+    def check_writable(self) -> None:
+        """Raise Refused where nothing may be changed."""
+        if self.place.readonly:
+            raise Refused(EROFS)
+
+    def _changing(self) -> MailboxRegistry:
+        """Return the mailboxes as wholes, to those who may change all of them."""
+        self.check_writable()
+        return self._free()
 
     def _free(self) -> MailboxRegistry:
         """Return the mailboxes as wholes, to those who see all of them."""

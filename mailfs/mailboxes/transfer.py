@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from mailfs.errors import EGONE, ENOMSG, EROFS, Refused
+from mailfs.errors import EGONE, ENOMSG, Refused
 from mailfs.mailbox.driver import Driver, Place
 from mailfs.mailbox.drivers import open_store
 from mailfs.mailbox.drivers.mdir import Mdir
@@ -73,8 +73,7 @@ async def move(
 
 
 async def _check(box: ScopedMailbox, numbers: Sequence[int]) -> None:
-    if box.place.readonly:
-        raise Refused(EROFS)
+    box.check_writable()  # before its server is asked for what to copy
     await box.awake()
     if box.missing(numbers):
         raise Refused(ENOMSG)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mailfs.attr import quote, tokenize
-from mailfs.errors import ECONTROL, ENOBOX, ENOMSG, EROFS, Refused
+from mailfs.errors import ECONTROL, ENOBOX, ENOMSG, Refused
 from mailfs.fs import boxctl
 from mailfs.fs.keyed.visit import KeyedAttach
 from mailfs.mailbox.kinds import Flag
@@ -27,7 +27,6 @@ class BoxVerb:
     do: Callable[[KeyedAttach, ScopedMailbox, list[str]], Awaitable[None]]
     least: int
     most: int | None = None
-    writes: bool = True  # refused when nothing may be changed
 
 
 async def _delete(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> None:
@@ -91,14 +90,14 @@ async def _close(visit: KeyedAttach, box: ScopedMailbox, words: list[str]) -> No
 
 VERBS: dict[str, BoxVerb] = {
     "delete": BoxVerb(_delete, 1),
-    "refresh": BoxVerb(_refresh, 0, 0, writes=False),
+    "refresh": BoxVerb(_refresh, 0, 0),
     "save": BoxVerb(_save, 2),
     "read": BoxVerb(_flag(Flag.SEEN), 1),
     "replied": BoxVerb(_flag(Flag.ANSWERED), 1),
     "junk": BoxVerb(_junk, 1),
     "nonjunk": BoxVerb(_nonjunk, 1),
-    "open": BoxVerb(_open, 1, 2, writes=False),
-    "close": BoxVerb(_close, 1, 1, writes=False),
+    "open": BoxVerb(_open, 1, 2),
+    "close": BoxVerb(_close, 1, 1),
 }
 
 
@@ -111,8 +110,6 @@ async def command(visit: KeyedAttach, box: ScopedMailbox, line: str) -> None:
     count = len(words) - 1
     if count < verb.least or (verb.most is not None and count > verb.most):
         raise Refused(f"{ECONTROL}: {shown(words)}")
-    if verb.writes and box.place.readonly:
-        raise Refused(EROFS)
     await box.awake()
     await verb.do(visit, box, words[1:])
 

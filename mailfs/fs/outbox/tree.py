@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 from mailfs.attr import quote
-from mailfs.errors import EFBIG, EGONE, EISDIR, ENOENT, EPERM, EROFS, Refused, reason
+from mailfs.errors import EFBIG, EGONE, EISDIR, ENOENT, EPERM, Refused, reason
 from mailfs.fs.codes import Code
 from mailfs.fs.node import Attach, DirListing, directory, path, plain
 from mailfs.fs.outbox.letter import MAX_LETTER, Letter, LetterState
@@ -60,8 +60,7 @@ class Outbox(File):
     @property
     def post(self) -> Post:
         """The letters.  Raises Refused for who may not send."""
-        if self.attachment.boxes.place.readonly:
-            raise Refused(EROFS)
+        self.attachment.boxes.check_writable()
         if not may_send(self.attachment):
             raise Refused(EPERM)
         return post(self.attachment.boxes.place)
