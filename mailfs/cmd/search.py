@@ -72,7 +72,7 @@ def _found(
     status = 0
     for name in options.mailboxes or mailtree.mailboxes(client):
         try:
-            entries = client.ls(f"/{name}/search/{query}")
+            entries = mailtree.messages(client, f"/{name}/search/{query}")
         except Refused as e:
             if not options.mailboxes and len(mailtree.mailboxes(client)) == 1:
                 raise

@@ -7,6 +7,7 @@ from mailfs.fs import boxctl, names
 from mailfs.fs.codes import Code
 from mailfs.fs.ctl import CtlHandle
 from mailfs.fs.eventfile import EventFile, EventHandle
+from mailfs.fs.indexfile import IndexFile
 from mailfs.fs.mailboxdir import MailboxDir
 from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.names import NameRow, always, controlled, everything
@@ -118,6 +119,15 @@ class BoxDir(MailboxDir):
         await self.box.listen(handle)
         return lambda: self.box.ignore(handle)
 
+    def index(self) -> IndexFile:
+        """Make the file that has a line for each message, in order of number."""
+        user = self.attachment.user
+        return IndexFile(self.id(Code.INDEX), user, self.box, self._numbers)
+
+    async def _numbers(self) -> Iterable[int]:
+        await self.box.refreshed()
+        return self.box.view
+
     def open(self, mode: int) -> Handle:
         """Open it to be listed."""
         return DirListing(self.listed)
@@ -212,4 +222,5 @@ NAMES: Mapping[str, NameRow[BoxDir]] = {
     # Who reads every file there is would wait there for the next mail.
     "event": NameRow(BoxDir.event, always, everything),
     "search": NameRow(SearchesDir, always, everything),
+    "index": NameRow(BoxDir.index, always, everything),
 }

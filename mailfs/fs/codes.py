@@ -23,6 +23,10 @@ class Code(IntEnum):
     MESSAGE = 45
     EVENT = 46
     CHANGES = 47
+    INDEX = 50  # a line of each message
+    FOUNDINDEX = 51  # of each that one query finds
+    ALLSEARCHES = 49  # the directory of all queries over all mailboxes
+    ALLFOUND = 48  # what one of them finds
     SEARCHES = 54  # the directory of all queries
     FOUND = 55  # what one query finds
     FOUNDSTATUS = 53  # and how

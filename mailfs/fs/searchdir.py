@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from mailfs.errors import ENOENT, EPERM, Refused
 from mailfs.fs.codes import Code
 from mailfs.fs.ctl import CtlHandle
+from mailfs.fs.indexfile import NAME, IndexFile
 from mailfs.fs.mailboxdir import MailboxDir
 from mailfs.fs.messagedir import MessageDir
 from mailfs.fs.node import DirListing, directory, path, plain
@@ -84,9 +85,19 @@ class FoundDir(File):
         if name == "status":
             return FoundStatus(self)
         number = name.partition(".")[0]  # a suffix is passed over
+        if number == NAME:
+            return self._index()
         if not (number.isascii() and number.isdecimal()):
             raise Refused(ENOENT)
         return self._message(number)
+
+    def _index(self) -> IndexFile:
+        """Make the file that has a line for each message, newest first."""
+        box, code = self._box, self.qid.path - Code.FOUND + Code.FOUNDINDEX
+        return IndexFile(code, box.attachment.user, box.box, self._numbers)
+
+    async def _numbers(self) -> Iterable[int]:
+        return (await find(self._box.box, self.query)).numbers
 
     async def _message(self, name: str) -> MessageDir:
         await self._box.box.awake()
@@ -99,14 +110,15 @@ class FoundDir(File):
         """Open it to be listed."""
         return DirListing(self._listed)
 
-    async def _listed(self) -> Iterable[Records]:
-        found = await find(self._box.box, self.query)
-        return self._entries(found.numbers)
+    async def _listed(self) -> Iterable[bytes | Records]:
+        return self._entries(await self._numbers())
 
-    def _entries(self, numbers: Iterable[int]) -> Iterator[Records]:
+    def _entries(self, numbers: Iterable[int]) -> Iterator[bytes | Records]:
+        if self._box.attachment.everything:
+            yield self._index().stat().pack()
         view = self._box.box.view
         rows = [row for number in numbers if (row := view.row(number)) is not None]
-        return self._box.messages(view, rows)
+        yield from self._box.messages(view, rows)
 
 
 class FoundStatus(File):

@@ -55,8 +55,8 @@ def test_our_own_names_are_listed_on_request_only(tree: Tree) -> None:
         assert names(client, "/mbox")[:2] == ["ctl", "1"]
         assert b"messages 4\n" in client.read("/mbox/status")
     with tree.client("upas/all") as client:
-        ours = ["status", "event", "search"]
-        assert names(client, "/mbox")[:5] == ["ctl", *ours, "1"]
+        ours = ["status", "event", "search", "index.jsonl"]
+        assert names(client, "/mbox")[:6] == ["ctl", *ours, "1"]
         assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
 
 
