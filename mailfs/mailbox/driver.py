@@ -38,6 +38,13 @@ class Place:
     trash: bool = False  # deleting from local mailboxes puts messages into the trash
 
 
+class WatchedDir(NamedTuple):
+    """A directory whose entries tell of changes of a store."""
+
+    path: str
+    names: frozenset[str] | None = None  # that matter; None for all
+
+
 class Driver(ABC):
     """One mailbox's store."""
 
@@ -64,6 +71,13 @@ class Driver(ABC):
         Raises OSError or MailfsError if there is none yet (see drivers.missing).
         """
         return self
+
+    def watched(self, real: str) -> Sequence[WatchedDir]:
+        """Name the directories that tell of changes; none where none does.
+
+        real is the store's path without links.  Asks no disk; any thread.
+        """
+        return ()
 
     @abstractmethod
     def signature(self) -> str:

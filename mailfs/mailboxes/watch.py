@@ -1,20 +1,21 @@
 """Watching stores, so that mail is noticed when it comes, not when somebody looks.
 
-Directories are watched by inotify, and only those whose entries tell: the one an mbox
-lies in, new and cur of a Maildir.  Where inotify is not, or hears nothing because
-another machine may write (network file systems), the store is looked at every few
-seconds.  Remote mailboxes push by themselves.
+Directories are watched by inotify, and only those whose entries tell, as the driver
+names them.  Where inotify is not, or hears nothing because another machine may write
+(network file systems), the store is looked at every few seconds.  Remote mailboxes
+push by themselves.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from mailfs.disk.inotify import IGNORED, MOVE_SELF, OVERFLOW, Inotify
 from mailfs.disk.mounts import NETWORK, filesystem
 from mailfs.errors import MailfsError
+from mailfs.mailbox.driver import Driver
 from mailfs.mailbox.mailbox import Mailbox
 from mailfs.mailbox.pool import away
 
@@ -22,33 +23,6 @@ log = logging.getLogger(__name__)
 
 POLL = 5.0  # seconds between looks at what cannot be watched; each is a stat or two
 QUIET = 0.02  # seconds for what comes along with a change: a delivery is several
-Place = tuple[str, frozenset[str] | None]
-"""A directory, and the names in it that matter; None for all."""
-
-
-def _mbox(path: str) -> list[Place]:
-    folder, name = os.path.split(path)
-    return [(folder, frozenset({name, f"{name}.flags"}))]
-
-
-def _maildir(path: str) -> list[Place]:
-    inner = ("new", "cur")
-    outer: Place = (path, frozenset(inner))
-    return [outer, *((os.path.join(path, name), None) for name in inner)]
-
-
-def _directory(path: str) -> list[Place]:
-    folder, name = os.path.split(path)
-    return [(path, None), (folder, frozenset({f"{name}.flags"}))]
-
-
-# What tells of changes, by kind of store; of another kind nothing here does.
-PLACES: dict[str, Callable[[str], list[Place]]] = {
-    "mbox": _mbox,
-    "maildir": _maildir,
-    "mh": _directory,
-    "mdir": _directory,
-}
 
 
 @dataclass(slots=True)
@@ -77,7 +51,7 @@ class Watch:
 
     def add(self, box: Mailbox) -> None:
         """Begin to watch a mailbox, and list it once it is watched."""
-        if box.driver.kind not in PLACES or box in self._boxes:
+        if box in self._boxes or not box.driver.watched(box.driver.path):
             return
         self._boxes[box] = watched = _Watched()
         self._place(box, watched)
@@ -118,8 +92,7 @@ class Watch:
         inotify = None
         try:
             inotify = self._started()
-            where = PLACES[box.driver.kind], box.driver.path, self._network
-            numbers = await away(_watched, inotify, *where)
+            numbers = await away(_watched, inotify, box.driver, self._network)
         except (MailfsError, OSError) as e:
             log.info("%s: not watched: %s", box.name, e)
         finally:
@@ -191,19 +164,16 @@ class Watch:
 
 
 def _watched(
-    inotify: Inotify,
-    places: Callable[[str], list[Place]],
-    path: str,
-    network: Collection[str],
+    inotify: Inotify, driver: Driver, network: Collection[str]
 ) -> dict[int, frozenset[str] | None]:
     """Add the directories of a store; none where another machine may write.
 
     Raises OSError if one cannot be watched.
     """
-    real = os.path.realpath(path)
+    real = os.path.realpath(driver.path)
     if filesystem(real).partition(".")[0] in network:
         return {}
-    return {inotify.add(folder): names for folder, names in places(real)}
+    return {inotify.add(folder): names for folder, names in driver.watched(real)}
 
 
 async def _catch_up(box: Mailbox, watched: _Watched) -> None:

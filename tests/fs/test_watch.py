@@ -9,6 +9,12 @@ import pytest
 
 from mailfs.disk.inotify import Inotify
 from mailfs.disk.mounts import filesystem
+from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.drivers.maildir import Maildir
+from mailfs.mailbox.drivers.mbox.driver import Spool
+from mailfs.mailbox.drivers.mdir import Mdir
+from mailfs.mailbox.drivers.mh import Mh
+from mailfs.mailbox.drivers.missing import Missing
 from mailfs.mailboxes import watch
 from mailfs.mailboxes.watch import Watch
 from tests.wait import until
@@ -164,3 +170,25 @@ def test_inotify(tmp_path: Path) -> None:
 def test_filesystem() -> None:
     assert filesystem("/proc/self") == "proc"
     assert filesystem("/") != ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "dirs"),
+    [
+        (Spool, [("/a", {"b", "b.flags"})]),
+        (Maildir, [("/a/b", {"new", "cur"}), ("/a/b/new", None), ("/a/b/cur", None)]),
+        (Mh, [("/a/b", None), ("/a", {"b.flags"})]),
+        (Mdir, [("/a/b", None), ("/a", {"b.flags"})]),
+        (Missing, []),
+    ],
+)
+def test_a_driver_names_what_tells_of_changes(
+    tmp_path: Path, kind: type[Driver], dirs: list[tuple[str, set[str] | None]]
+) -> None:
+    place = Place(tmp_path, "glenda")
+    path = str(tmp_path / "linked")
+    if kind is Missing:
+        driver: Driver = Missing(path, place, OSError())
+    else:
+        driver = kind(path, place)
+    assert list(driver.watched("/a/b")) == dirs

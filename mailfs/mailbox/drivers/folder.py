@@ -18,9 +18,10 @@ from mailfs.disk.open import open_regular
 from mailfs.disk.replace import pread_all, sync_dir, write_all
 from mailfs.disk.rights import acting
 from mailfs.errors import ENOENT, Refused
-from mailfs.mailbox.driver import Place
+from mailfs.mailbox.driver import Place, WatchedDir
 from mailfs.mailbox.drivers.owned import LocalDriver
 from mailfs.mailbox.drivers.stamp import settled
+from mailfs.mailbox.flagfile import SUFFIX as FLAGS
 from mailfs.mailbox.kinds import Key, Listing, MessageReader, Stale
 from mailfs.mailbox.octets import Octets, all_of
 
@@ -339,6 +340,12 @@ class FolderDriver(LocalDriver):
         super().__init__(path, place)
         self._names = FolderNames()
         self.passed: set[str] = set()  # names of messages that are no readable files
+
+    def watched(self, real: str) -> Sequence[WatchedDir]:
+        """Name the directory, and the one it lies in, for the file of its flags."""
+        folder, name = os.path.split(real)
+        flags = WatchedDir(folder, frozenset({f"{name}{FLAGS}"}))
+        return (WatchedDir(real), flags)
 
     def state(self) -> Sequence[tuple[str, str]]:
         """Tell how many names were passed over, if any were."""

@@ -28,7 +28,7 @@ from hashlib import blake2b
 from mailfs.disk.holder import host
 from mailfs.disk.replace import sync_all, sync_dir
 from mailfs.errors import Refused
-from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.driver import Driver, Place, WatchedDir
 from mailfs.mailbox.drivers.folder import (
     FolderDriver,
     FolderRow,
@@ -81,6 +81,11 @@ class Maildir(FolderDriver):
         for name in (*_DIRS, "tmp") if self.confined else ():
             if os.path.islink(os.path.join(self.path, name)):
                 raise Refused(f"{name}: is a symbolic link")
+
+    def watched(self, real: str) -> Sequence[WatchedDir]:
+        """Name new and cur, and the mailbox, where they may be put anew."""
+        inner = (WatchedDir(os.path.join(real, name)) for name in _DIRS)
+        return (WatchedDir(real, frozenset(_DIRS)), *inner)
 
     def signature(self) -> str:
         """Identity and times of both directories."""

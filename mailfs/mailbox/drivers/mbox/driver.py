@@ -21,7 +21,7 @@ from mailfs.disk import lock
 from mailfs.disk.open import open_regular
 from mailfs.disk.replace import copy, create_like, pread_all, sweep, sync_dir
 from mailfs.errors import Refused
-from mailfs.mailbox.driver import Driver, Place
+from mailfs.mailbox.driver import Driver, Place, WatchedDir
 from mailfs.mailbox.drivers.companion import (
     check_free,
     move_companions,
@@ -79,6 +79,11 @@ class Spool(LocalDriver):
         self._flags = FlagFile(self._real, place)
         self._left = Leftovers(self._real)
         self._swept = False
+
+    def watched(self, real: str) -> Sequence[WatchedDir]:
+        """Name the directory it lies in, for the file and that of its flags."""
+        folder, name = os.path.split(real)
+        return (WatchedDir(folder, frozenset({name, f"{name}{FLAGS}"})),)
 
     def signature(self) -> str:
         """Stamps of the file and of its flags file."""
