@@ -36,7 +36,7 @@ class Opening:
             return ""
         more = len(rows) - SHOWN
         listed = ", ".join(rows[:SHOWN]) + (f", and {more} more" if more > 0 else "")
-        return f"mailfs {self._verb}: {listed}; {self._steps * STEP:.0f} s"
+        return f"mailfs {self._verb}: {listed}; {int(self._steps * STEP)} s"
 
     async def show(self) -> None:
         """Show the work until there is none left."""

@@ -3,8 +3,9 @@
 import os
 import pwd
 from contextlib import suppress
+from pathlib import Path
 
-from mailfs.errors import UsageError
+from mailfs.errors import UsageError, reason
 from mailfs.send.address import valid
 from mailfs.setup import host
 
@@ -62,6 +63,27 @@ def mailbox(text: str) -> str:
     ):
         raise UsageError(f"{text or 'nothing'}: not a name for a mailbox")
     return text
+
+
+def mountpoint(text: str) -> str:
+    """Return a directory that is there or can be made, empty for NONE.
+
+    It is absolute; ~ stands for the home.  Raises UsageError.
+    """
+    if text == NONE:
+        return ""
+    if not text or not text.isprintable():
+        raise UsageError("a directory is wanted, or none")
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise UsageError(f"{text}: want a directory from / or ~ on, or {NONE}")
+    try:
+        there = path.is_dir() or (not os.path.lexists(path) and path.parent.is_dir())
+    except OSError as e:
+        raise UsageError(f"{text}: {reason(e)}") from e
+    if not there:
+        raise UsageError(f"{text}: neither a directory nor a name for a new one")
+    return str(path)
 
 
 def full_host(text: str) -> str:

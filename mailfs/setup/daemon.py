@@ -1,4 +1,4 @@
-"""The servers that stay: factotum, fs, runq; started here or kept by systemd."""
+"""The servers that stay: factotum, fs, runq, a mount; started or kept by systemd."""
 
 import os
 import shutil
@@ -21,20 +21,27 @@ POLL = 0.05  # seconds between looks whether it is there
 ANSWER = 10.0  # seconds for a server that runs to say so
 MAX_TAIL = 4096  # octets of a log that are looked at for the reason of a failure
 
-FACTOTUM, FS, RUNQ = "factotum", "fs", "runq"
-SERVICES = {FACTOTUM: "factotum", FS: "upasfs"}  # what is posted; runq posts nothing
+FACTOTUM, FS, RUNQ, MOUNT = "factotum", "fs", "runq", "mount"
+SERVICES = {FACTOTUM: "factotum", FS: "upasfs"}  # what is posted; others post nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Daemons:
-    """The servers of a user; keys are the words that tell the factotum its keys."""
+    """The servers of a user.
+
+    keys   the words that tell the factotum its keys
+    mount  the directory that the mail is mounted on, read-only; empty for none
+    """
 
     root: Path
     user: str
     keys: tuple[str, ...] = ()
+    mount: str = ""
 
     def words(self, name: str) -> list[str]:
         """Return the command of one."""
+        if name == MOUNT:
+            return [*_mailfs(), MOUNT, "-f", "--readonly", self.mount]
         verbs = {
             FACTOTUM: [FACTOTUM, *self.keys],
             FS: [FS],
@@ -46,6 +53,8 @@ class Daemons:
         """Whether one runs."""
         if name == RUNQ:
             return runq.watched(self.root / "mail" / "queue")
+        if name == MOUNT:
+            return os.path.ismount(self.mount)
         try:
             Client(SERVICES[name], timeout=ANSWER).close()
         except (MailfsError, OSError):
@@ -149,11 +158,13 @@ _SERVICE = {
     FACTOTUM: f"{_NOTIFY}\n{_HARDENED}",
     FS: f"{_NOTIFY}\n{_HARDENED}",
     RUNQ: "Type=exec",  # rules of rewrite may run sendmail, which is setgid
+    MOUNT: "Type=exec",  # fusermount3 is setuid
 }
 _WHAT = {
     FACTOTUM: "holds your keys",
     FS: "serves your mail as files",
     RUNQ: "sends what is queued",
+    MOUNT: "mounts your mail",
 }
 
 
@@ -163,11 +174,12 @@ def units(servers: Daemons, folder: Path, *, factotum: bool) -> list[change.File
     Without factotum none is made for that, because somebody has to type a password.
     """
     found = []
-    for name in (FACTOTUM, FS, RUNQ):
-        if name == FACTOTUM and not factotum:
+    for name in (FACTOTUM, FS, RUNQ, MOUNT):
+        if (name == FACTOTUM and not factotum) or (name == MOUNT and not servers.mount):
             continue
         path = folder / unit(name)
-        new = _unit(servers, name, unit(FACTOTUM))
+        first = "" if name == FACTOTUM else unit(FS if name == MOUNT else FACTOTUM)
+        new = _unit(servers, name, first)
         found.append(change.FileChange(path, change.read(path), new))
     return found
 
@@ -178,7 +190,7 @@ def unit(name: str) -> str:
 
 
 def _unit(servers: Daemons, name: str, first: str) -> str:
-    needs = _ONLINE if name == FACTOTUM else f"{_ONLINE} {first}"
+    needs = f"{_ONLINE} {first}".strip()
     after = f"After={needs}\nWants={needs}\n"
     return _UNIT.format(
         name=name,

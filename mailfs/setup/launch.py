@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from mailfs.setup import arrival, daemon, keep
+from mailfs.fuse import mountpoint
+from mailfs.setup import answer, arrival, daemon, keep
 from mailfs.setup.change import FileChange
-from mailfs.setup.daemon import FACTOTUM, FS, RUNQ, Daemons
+from mailfs.setup.daemon import FACTOTUM, FS, MOUNT, RUNQ, Daemons
 from mailfs.setup.login import Logins
 from mailfs.setup.person import YES, Interview
 from mailfs.setup.plan import Settings
@@ -22,24 +23,33 @@ class Launch:
     kept: keep.Kept
     logins: Logins
     done: list[str] = field(default_factory=list)
+    _mount: str = ""  # the directory
 
     @property
     def servers(self) -> Daemons:
         """The servers, with the flags that tell the factotum its keys."""
-        return Daemons(self.world.root, self.world.user, self.kept.flags)
+        world = self.world
+        return Daemons(world.root, world.user, self.kept.flags, self._mount)
 
     @property
     def names(self) -> list[str]:
         """Those that the settings need, in the order of their start."""
         told = self.told
-        rows = ((FACTOTUM, True), (FS, bool(told.spec)), (RUNQ, told.sending))
+        rows = (
+            (FACTOTUM, True),
+            (FS, bool(told.spec)),
+            (RUNQ, told.sending),
+            (MOUNT, self._mount),
+        )
         return [name for name, needed in rows if needed]
 
     def run(self) -> int:
         """Do all; return the exit status: 1 if the test mail has not arrived."""
-        servers, say = self.servers, self.interview.say
-        if servers.running(FACTOTUM):
+        say = self.interview.say
+        if self.servers.running(FACTOTUM):
             self._tell()  # it reads no file again
+        self._mount = self._mountpoint()
+        servers = self.servers
         self._units()
         missing = [name for name in self.names if not servers.running(name)]
         if missing:
@@ -55,7 +65,22 @@ class Launch:
             if FS not in missing:
                 daemon.open_box(self.told.mailbox, self.told.spec)
             say(f"Your mail: mailfs 9p ls upasfs/{self.told.mailbox}")
+            if self._mount:
+                say(f"  and below {self._mount}; fusermount3 -u unmounts it")
+            elif mountpoint.missing() is None:
+                say("  and as files: mailfs mount --readonly ~/mail")
         return self._test()
+
+    def _mountpoint(self) -> str:
+        """Ask where the mail is mounted, if it can be; empty for nowhere."""
+        given = "mount" in self.interview.given
+        lack = mountpoint.missing() if self.told.spec else "there is no mailbox"
+        if lack is not None:
+            if given and self.interview.given.pop("mount") != answer.NONE:
+                self.interview.say(f"no mount: {lack}")
+            return ""
+        asked = "Mount your mail, read-only, on the directory"
+        return self.interview.text("mount", asked, answer.NONE, answer.mountpoint)
 
     def _tell(self) -> None:
         """Give the factotum that runs the keys."""

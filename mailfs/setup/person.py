@@ -61,6 +61,9 @@ QUESTIONS: dict[str, Question] = {
     "dom": Question("--dom", "NAME", "this machine's full name, if it has one"),
     "later": Question("--later", "", "queue only; kickqueue or runq sends"),
     "ispdb": Question("--ispdb", "", "ask Mozilla's list about the domain"),
+    "mount": Question(
+        "--mount", "DIR", "mount the mail there, read-only, by FUSE; none for not"
+    ),
     "start": Question("--start", "", "start the servers that do not run yet"),
     "units": Question("--units", "", "write systemd user units that run them"),
     "test": Question("--test", "", "send a mail to yourself and wait for it"),

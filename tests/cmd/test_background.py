@@ -159,10 +159,11 @@ def test_systemd_is_told(
 def test_units_are_what_systemd_knows(home: Path) -> None:
     folder = home / "units"
     folder.mkdir()
-    for change in units(Daemons(home, "glenda"), folder, factotum=True):
+    servers = Daemons(home, "glenda", mount=str(home / "my mail"))
+    for change in units(servers, folder, factotum=True):
         change.apply()
     paths = sorted(map(str, folder.iterdir()))
-    assert len(paths) == 3
+    assert len(paths) == 4
     done = subprocess.run(
         ["systemd-analyze", "--man=no", "verify", *paths],
         env=os.environ | {"SYSTEMD_UNIT_PATH": f"{folder}:"},

@@ -1,5 +1,7 @@
 """What others say gets into files and onto the terminal only as what it should be."""
 
+from pathlib import Path
+
 import pytest
 
 from mailfs.errors import MailfsError, UsageError
@@ -71,6 +73,18 @@ def test_only_newlines_end_lines(odd: str) -> None:
     change = FileChange(path=None, old=f"a{odd}b\n", new=f"a{odd}b\nc\n")  # type: ignore[arg-type]
     assert not change.overwrites
     assert len(change.diff()) == 5
+
+
+def test_where_a_mount_may_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for told in (str(tmp_path), str(tmp_path / "new")):
+        assert answer.mountpoint(told) == told
+    assert not answer.mountpoint("none")
+    assert answer.mountpoint("~") == str(Path.home())
+    odd = ["", "mail", str(tmp_path / "a/b"), str(tmp_path / "file"), f"{tmp_path}/\n"]
+    for told in odd:
+        with pytest.raises(UsageError):
+            answer.mountpoint(told)
 
 
 def test_malformed_headers_are_refused() -> None:

@@ -52,6 +52,8 @@ def test_the_whole_conversation(place: Place, ours: Provider) -> None:
         assert nothing_written(place)
         talk.type("y\n")
         talk.answers(
+            ("Mount your mail", "mail"),
+            ("Mount your mail", ""),
             ("Write systemd units", ""),
             ("Start factotum, fs, runq", ""),
             ("Send a", ""),
@@ -86,6 +88,7 @@ def test_again_for_another_name(place: Place, ours: Provider) -> None:
         assert shown.count("\n+++ ") == 1
         assert f'+From: "Gle\u00f1da" <{ADDRESS}>' in shown
         talk.answer("Replace lines of", "y")
+        talk.answer("Mount your mail", "")
         talk.answer("Write systemd units", "")
         shown = talk.answer("Send a test mail", "y")
         assert "Start " not in shown, "all run"
@@ -182,6 +185,8 @@ def test_keys_in_memory_only(place: Place, ours: Provider) -> None:
         "--no-units",
         "--start",
         "--no-test",
+        "--mount",
+        "none",
     ]
     with Talk(place, "setup", *argv) as talk:
         talk.answer("Password of", PASSWORD)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailfs import where
+from mailfs.fuse import mountpoint
 from tests.net.dovecot import PASSWORD, Dovecot
 from tests.setup.world import ADDRESS, Place, Provider, secret
 
@@ -21,6 +22,29 @@ def setup(
     argv = ["setup", "--yes", *ours.argv(**told), *more]
     with secret(password) as fd:
         return place.mailfs(*argv, "--password-fd", str(fd), fds=[fd])
+
+
+@pytest.mark.skipif(mountpoint.missing() is not None, reason="no FUSE here")
+def test_a_mount(place: Place, ours: Provider, tmp_path: Path) -> None:
+    mail = tmp_path / "mail"
+    told = {"mount": str(mail)}
+    done = setup(place, ours, "--start", "--units", "--no-test", **told)
+    try:
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        assert f"below {mail}" in done.stdout
+        assert (mail / "mbox").is_dir()
+        with pytest.raises(OSError, match="Read-only"):
+            (mail / "ctl").write_bytes(b"delete mbox 1")
+        units = Path(place.env["XDG_CONFIG_HOME"]) / "systemd/user"
+        text = (units / "mailfs-mount.service").read_text()
+        assert f"mount -f --readonly {mail}\n" in text
+        assert "\nAfter=network-online.target mailfs-fs.service\n" in text
+        assert "NoNewPrivileges" not in text, "fusermount3 is setuid"
+        again = setup(place, ours, "--start", "--no-test", **told)
+        assert "mount started" not in again.stdout
+        assert again.returncode == 0
+    finally:
+        subprocess.run(["fusermount3", "-u", str(mail)], check=False)
 
 
 def test_from_nothing_to_mail(place: Place, ours: Provider) -> None:
