@@ -25,7 +25,6 @@ from mailfs.mailbox.message import Message
 from mailfs.mailbox.octets import Stored
 from mailfs.mailbox.uidfile import UidFile, uid_path
 from mailfs.mailbox.view import (
-    NO_KEYWORDS,
     Change,
     Nowhere,
     View,
@@ -109,19 +108,21 @@ class MailboxState:
             log.warning("index %s: %s", self.index.path, e)
 
     def _worded(self, view: View | None) -> View | None:
-        """Give a view from the index its keywords."""
-        return view if view is None else replace(view, keywords=self.words_of(view))
+        """Give a view from the index its keywords, by the numbers that stay."""
+        if view is None:
+            return None
+        known = self.uids.keywords(self.name)
+        found = {n: w for n, (_, w) in known.items() if view.row(n) is not None}
+        return replace(view, keywords=MappingProxyType(found))
 
-    def words_of(self, view: View) -> Mapping[int, tuple[str, ...]]:
-        """Return the keywords of a view's messages, by number."""
+    def _reworded(self, view: View) -> View:
+        """Give a view whose numbers began anew its keywords, by identity."""
         known = self.uids.keywords(self.name)
         if not known:
-            return NO_KEYWORDS
+            return view
         found = _placed(known, view)
-        fresh = {n: words for n, words in found.items() if n not in known}
-        if fresh:
-            self.uids.set_keywords(self.name, self.with_idents(fresh, view))
-        return MappingProxyType(found)
+        self.uids.replace_keywords(self.name, self.with_idents(found, view))
+        return replace(view, keywords=MappingProxyType(found))
 
     @staticmethod
     def with_idents(
@@ -191,7 +192,7 @@ class MailboxState:
         now = int(self._clock())
         if old is None:
             view = replace(first_view(listing, now, self.index.first), generation=1)
-            view = replace(view, keywords=self.words_of(view))
+            view = self._reworded(view)
         else:
             view, change = merge(old, listing, now)
             view, change = self._parted(view, change)
@@ -505,24 +506,10 @@ def _signed(ident: int) -> int:
 def _placed(
     known: Mapping[int, tuple[int, tuple[str, ...]]], view: View
 ) -> dict[int, tuple[str, ...]]:
-    """Return keywords by the numbers that their messages have now.
-
-    A message is known by number and identity; where numbers began anew, by identity.
-    """
-    idents = view.listing.idents
-    found: dict[int, tuple[str, ...]] = {}
-    lost: dict[int, tuple[str, ...]] = {}
-    for number, (ident, words) in known.items():
-        row = view.row(number)
-        if row is not None and idents[row] == ident & _ALL:
-            found[number] = words
-        else:
-            lost[ident & _ALL] = words
-    if lost:
-        for row, ident in enumerate(idents):
-            if ident in lost:
-                found.setdefault(view.numbers[row], lost[ident])
-    return found
+    """Place keywords by the numbers that the messages of those identities have now."""
+    words = {ident & _ALL: row for ident, row in known.values()}
+    idents = enumerate(view.listing.idents)
+    return {view.numbers[row]: words[ident] for row, ident in idents if ident in words}
 
 
 def _flagged(

@@ -150,10 +150,27 @@ class UidFile:
         self, path: str, words: Mapping[int, tuple[int, tuple[str, ...]]]
     ) -> None:
         """Give messages (ident, keywords), by number; on disk when it returns."""
+        self._write_keywords(path, words, anew=False)
+
+    def replace_keywords(
+        self, path: str, words: Mapping[int, tuple[int, tuple[str, ...]]]
+    ) -> None:
+        """Give a mailbox's messages these keywords, and no others any."""
+        self._write_keywords(path, words, anew=True)
+
+    def _write_keywords(
+        self,
+        path: str,
+        words: Mapping[int, tuple[int, tuple[str, ...]]],
+        *,
+        anew: bool,
+    ) -> None:
         with self._lock:
             db = self._db()
             db.execute("begin immediate")
             try:
+                if anew:
+                    db.execute("delete from keyword where path=?", (path,))
                 _put(db, path, words)
             except BaseException:
                 db.execute("rollback")

@@ -33,6 +33,7 @@ from tests.mailbox.bench import (
 )
 
 FLAGS = (Flag.SEEN, Flag.FLAGGED, Flag.ANSWERED, Flag.SEEN | Flag.FLAGGED, Flag(0))
+WORDS = ("", "work", "later", "later work")  # keywords, sorted
 FIRST_OF_OURS = 100_000  # n of what ours append; of others it is lower
 ACTORS = 2  # of ours; message n is flagged by number n % ACTORS alone
 _ID = re.compile(rb"\nMessage-ID: <(\d+)@example.com>\n")
@@ -118,7 +119,7 @@ class Ours:
         found = known(self.box)
         for number, n in found.items():
             self._say("saw", number, n)
-        what = chance.choice(["append", "flag", "flag", "delete"])
+        what = chance.choice(["append", "flag", "flag", "word", "delete"])
         if what == "append":
             self.count += 1
             n = (self.count * ACTORS + self.who) % (1 << 26) + FIRST_OF_OURS
@@ -131,7 +132,14 @@ class Ours:
                 self._say("delete", n)
                 self.box.delete([number])
                 self._say("deleted", n)
-            elif n % ACTORS == self.who:
+            elif n % ACTORS != self.who:
+                return
+            elif what == "word":
+                words = chance.randrange(len(WORDS))
+                self._say("word", n, words)
+                self.box.set_keywords({number: tuple(WORDS[words].split())})
+                self._say("worded", n, words)
+            else:
                 flags = chance.choice(FLAGS)
                 self._say("flag", n, int(flags))
                 self.box.set_flags([(number, flags, ~flags & ~Flag.RECENT)])

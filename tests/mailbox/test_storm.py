@@ -33,6 +33,7 @@ from tests.mailbox.storm import (
     FIRST_OF_OURS,
     FLAGS,
     SETTINGS,
+    WORDS,
     Outside,
     arrived,
     known,
@@ -86,6 +87,7 @@ class Model:
         self.deleting: set[int] = set()
         self.deleted: set[int] = set()
         self.flags: dict[int, set[int]] = {}  # what they may be by now
+        self.words: dict[int, set[int]] = {}  # likewise, places in WORDS
 
     def round(self, chance: random.Random, number: int) -> None:
         """Let everybody go on; some of ours are killed."""
@@ -129,6 +131,10 @@ class Model:
                 self.deleting.add(numbers[0])
             case "deleted":
                 self.deleted.add(numbers[0])
+            case "word":
+                self.words.setdefault(numbers[0], {0}).add(numbers[1])
+            case "worded":
+                self.words[numbers[0]] = {numbers[1]}
             case "flag":
                 self._flags_of(numbers[0]).add(numbers[1])
             case "flagged":
@@ -167,6 +173,8 @@ class Model:
             flags[str(number)] = Flag(box.view.listing.flags[row])
             kept = flags[str(number)] & ~Flag.RECENT
             assert int(kept) in self._flags_of(n), (n, kept)
+            words = WORDS.index(" ".join(box.view.keywords.get(number, ())))
+            assert words in self.words.get(n, {0}), (n, words)
         texts = {}
         for number in found:
             message = box.message(number)
