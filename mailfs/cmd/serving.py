@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mailfs.serve.certificate import Certificate
     from mailfs.serve.door import Converse, Doors
     from mailfs.serve.imapd import session as imapd
-    from mailfs.serve.imapd.mailstore import Mailstore
     from mailfs.serve.limits import Table
     from mailfs.serve.login import Agent
+    from mailfs.serve.mailstore import Mailstore
     from mailfs.serve.pop3d import server as pop3d
     from mailfs.serve.wire import Wire
 
@@ -196,7 +196,7 @@ def _table() -> "Table":
 def _stores(
     options: argparse.Namespace, boxes: "MailboxRegistry"
 ) -> "Callable[[str], Mailstore | None]":
-    from mailfs.serve.imapd.mailstore import Mailstore
+    from mailfs.serve.mailstore import Mailstore
 
     store = Mailstore(boxes, inbox(options.inbox, boxes.place))
     return lambda user: store if user == boxes.place.user else None

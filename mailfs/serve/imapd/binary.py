@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mailfs.mailbox.octets import Octets, unix
 from mailfs.msg.part import Part
-from mailfs.serve.imapd.structure import Tree
+from mailfs.serve.description.structure import Tree
 
 PIECE = 57 * 1024  # octets encoded at once: whole lines of 76 characters
 

@@ -1,6 +1,6 @@
 """FETCH: columns from the view, the rest from what was worked out of the octets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mailfs.mailbox import uid
@@ -10,10 +10,11 @@ from mailfs.mailbox.kinds import Flag
 from mailfs.mailbox.octets import Memory, Octets, cut
 from mailfs.mailbox.uid import FlagChange, Gone
 from mailfs.mailbox.view import View
+from mailfs.serve.description.message import describe
+from mailfs.serve.description.structure import Tree
 from mailfs.serve.imapd import render, section
 from mailfs.serve.imapd.actions import Fetch
 from mailfs.serve.imapd.command import Request
-from mailfs.serve.imapd.envelope import envelope
 from mailfs.serve.imapd.items import Items
 from mailfs.serve.imapd.items import Octets as Wanted
 from mailfs.serve.imapd.poll import condstore, poll
@@ -21,7 +22,6 @@ from mailfs.serve.imapd.section import UnknownCoding
 from mailfs.serve.imapd.selected import BadNumber, Selected, Told
 from mailfs.serve.imapd.selection import earlier
 from mailfs.serve.imapd.session import Session, bad, no
-from mailfs.serve.imapd.structure import Tree, structure
 from mailfs.serve.imapd.texts import Texts
 
 BATCH = 200  # messages whose columns are written at once
@@ -29,35 +29,6 @@ BATCH_READ = 20  # messages that are read at once
 
 Piece = bytes | Octets
 _READ = frozenset({"BODY", "BODYSTRUCTURE", "EMAILID", "ENVELOPE", "RFC822.SIZE"})
-
-
-def describe(text: Octets) -> tuple[bytes, bytes, bytes]:
-    """Return envelope, body and bodystructure of a message; uid.Describe."""
-    tree = Tree.of(text)
-    return (
-        envelope(tree.header(tree.top)),
-        structure(tree, extended=False),
-        structure(tree, extended=True),
-    )
-
-
-def sizes_of(state: MailboxState, view: View, uids: Sequence[int]) -> dict[int, int]:
-    """Return the sizes of messages as clients see them; on the worker."""
-    known = state.index.sizes()
-    fresh: list[tuple[int, WireRow]] = []
-    found = {}
-    for one in uids:
-        size = known.get(one)
-        if size is None:
-            try:
-                row, _ = uid.described(state, view, one, describe)
-            except Gone:
-                continue
-            size = row.size
-            fresh.append((one, row))
-        found[one] = size
-    uid.keep(state, fresh)
-    return found
 
 
 @dataclass(slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from mailfs.imap.grammar.ranges import Ranges
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.uid import Gone
+from mailfs.serve.description.message import sizes_of
 from mailfs.serve.imapd import render, search, sort
 from mailfs.serve.imapd.actions import Results, Search, Thread
 from mailfs.serve.imapd.command import Request
 from mailfs.serve.imapd.criteria import And, Key, Not, Or, Touched
-from mailfs.serve.imapd.fetch import sizes_of
 from mailfs.serve.imapd.poll import condstore, poll
 from mailfs.serve.imapd.selected import Selected
 from mailfs.serve.imapd.session import Session

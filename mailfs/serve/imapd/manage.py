@@ -10,11 +10,11 @@ from mailfs.mailbox import uid
 from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.kinds import Flag
 from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.serve.description.message import sizes_of
+from mailfs.serve.folders import INBOX, USES, BadFolder, Folder
 from mailfs.serve.imapd import actions, render
 from mailfs.serve.imapd.actions import Create, ListFolders, Rename, Status
 from mailfs.serve.imapd.command import Request
-from mailfs.serve.imapd.fetch import sizes_of
-from mailfs.serve.imapd.folders import INBOX, USES, BadFolder, Folder
 from mailfs.serve.imapd.listing import SEPARATOR, ListOptions, Pattern
 from mailfs.serve.imapd.poll import condstore
 from mailfs.serve.imapd.session import Session, no

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from mailfs.imap.grammar import date
 from mailfs.imap.grammar.names import encode
 from mailfs.mailbox.kinds import Flag
+from mailfs.serve.description.string import string
 
-_QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1000}")
 _ATOM = re.compile(rb"[!#$&'+,./0-9:;<=>?@A-Z^_`a-z|}~-]+")
 _FLAGS = (
     (Flag.ANSWERED, "\\Answered"),
@@ -20,20 +20,6 @@ SYSTEM = {name.lower(): bit for bit, name in _FLAGS}
 _SHOWN = tuple(
     " ".join(name for bit, name in _FLAGS if bits & bit) for bits in range(128)
 )
-
-
-def string(octets: bytes) -> bytes:
-    """Return octets quoted, or as a literal where that cannot be."""
-    if _QUOTABLE.fullmatch(octets):
-        if b'"' in octets or b"\\" in octets:
-            octets = octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-        return b'"' + octets + b'"'
-    return b"{%d}\r\n" % len(octets) + octets
-
-
-def nstring(octets: bytes | None) -> bytes:
-    """Return octets as a string, None as NIL."""
-    return b"NIL" if octets is None else string(octets)
 
 
 def mailbox(name: str, *, utf8: bool) -> bytes:

@@ -15,11 +15,11 @@ from mailfs.msg import charset, coding, date
 from mailfs.msg.header import Header
 from mailfs.msg.part import Part
 from mailfs.msg.word import words
+from mailfs.serve.description.address import addresses
+from mailfs.serve.description.structure import Tree
 from mailfs.serve.imapd import criteria as c
-from mailfs.serve.imapd.address import addresses
 from mailfs.serve.imapd.criteria import Key
 from mailfs.serve.imapd.selected import BadNumber, Selected
-from mailfs.serve.imapd.structure import Tree
 
 MAX_TEXT = 32 << 20  # octets of one part that are searched
 DAY = 86400  # seconds

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from mailfs.mailbox.octets import Memory, Octets, collect, cut
 from mailfs.msg import coding
 from mailfs.msg.part import Part
+from mailfs.serve.description.structure import Tree, inner
 from mailfs.serve.imapd.items import Section, Text
-from mailfs.serve.imapd.structure import Tree, inner
 
 KNOWN = frozenset({"", "7bit", "8bit", "binary", "base64", "quoted-printable"})
 

@@ -18,19 +18,19 @@ from mailfs.imap.grammar.names import BadMailboxName
 from mailfs.mailbox.octets import Octets
 from mailfs.mailbox.view import View
 from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.serve.folders import BadFolder
 from mailfs.serve.imapd import command, reader
 from mailfs.serve.imapd.capability import capabilities
 from mailfs.serve.imapd.command import Request, State
 from mailfs.serve.imapd.compress import BadDeflate, Deflate
 from mailfs.serve.imapd.cursor import Cursor
-from mailfs.serve.imapd.folders import BadFolder
-from mailfs.serve.imapd.mailstore import Mailstore
 from mailfs.serve.imapd.reader import Reader
 from mailfs.serve.imapd.selected import Selected, Told
 from mailfs.serve.imapd.texts import Texts
 from mailfs.serve.imapd.upload import MAX_MESSAGE, Budget, Incoming, NoRoom
 from mailfs.serve.limits import Table
 from mailfs.serve.login import Agent, ways
+from mailfs.serve.mailstore import Mailstore
 from mailfs.serve.wire import Gone, Wire
 from mailfs.where import is_loopback
 

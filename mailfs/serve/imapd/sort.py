@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from mailfs.msg.header import Header
 from mailfs.msg.word import unfold, words
-from mailfs.serve.imapd.address import addresses
+from mailfs.serve.description.address import addresses
 from mailfs.serve.imapd.search import sent
 
 MAX_STEPS = 10_000_000  # from parent to parent, of one THREAD

@@ -11,10 +11,10 @@ from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.kinds import Flag
 from mailfs.mailbox.uid import FlagChange, Gone, NewMessage, TooManyKeywords
 from mailfs.mailboxes.scoped import ScopedMailbox
+from mailfs.serve.folders import BadFolder, Folder
 from mailfs.serve.imapd import render
 from mailfs.serve.imapd.actions import Copy, Store
 from mailfs.serve.imapd.command import Request
-from mailfs.serve.imapd.folders import BadFolder, Folder
 from mailfs.serve.imapd.poll import condstore, poll
 from mailfs.serve.imapd.selected import BadNumber, Selected
 from mailfs.serve.imapd.session import Session, bad, no

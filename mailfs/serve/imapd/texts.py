@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 from mailfs.mailbox.octets import Memory
-from mailfs.serve.imapd.structure import Tree
+from mailfs.serve.description.structure import Tree
 
 KEPT = 4  # messages
 KEPT_OCTETS = 8 << 20  # of each that is in memory

@@ -12,7 +12,7 @@ from mailfs.mailbox.folder import MailboxState
 from mailfs.mailbox.octets import Octets
 from mailfs.mailbox.uid import Told
 from mailfs.mailboxes.scoped import ScopedMailbox
-from mailfs.serve.imapd.fetch import sizes_of
+from mailfs.serve.description.message import sizes_of
 from mailfs.serve.pop3d.session import Maildrop
 
 

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from mailfs.errors import MailfsError, reason
 from mailfs.serve import limits
-from mailfs.serve.imapd.folders import INBOX
-from mailfs.serve.imapd.mailstore import Mailstore
+from mailfs.serve.folders import INBOX
 from mailfs.serve.limits import Table
 from mailfs.serve.login import Agent, Attempt, LoginFailed, ways
+from mailfs.serve.mailstore import Mailstore
 from mailfs.serve.pop3d.maildrop import Snapshot
 from mailfs.serve.pop3d.session import (
     Cancelled,

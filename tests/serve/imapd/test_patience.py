@@ -8,10 +8,10 @@ from pathlib import Path
 from mailfs.mailbox.driver import Place
 from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.serve.door import Door, Doors
-from mailfs.serve.imapd.mailstore import Mailstore
 from mailfs.serve.imapd.server import HANDLERS, Imapd
 from mailfs.serve.imapd.session import House, Patience, Session
 from mailfs.serve.limits import Table
+from mailfs.serve.mailstore import Mailstore
 from mailfs.serve.wire import Wire
 from mailfs.where import dialstring
 

@@ -19,7 +19,7 @@ from mailfs.mailboxes.registry import MailboxRegistry
 from mailfs.mailboxes.scope import EVERYTHING, Scope
 from mailfs.mailboxes.scoped import ScopedMailbox
 from mailfs.mailboxes.scopedset import ScopedMailboxes
-from mailfs.serve.imapd.folders import INBOX, BadFolder, Folder, Folders
+from mailfs.serve.folders import INBOX, BadFolder, Folder, Folders
 
 MAX_UNUSED = 16  # folders kept open that nobody uses
 _MAIN = "mbox"  # what 9P calls the user's mailbox

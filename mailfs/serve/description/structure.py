@@ -11,8 +11,8 @@ from mailfs.mailbox.octets import Memory, Octets
 from mailfs.msg import header, param, part
 from mailfs.msg.header import MAX_BLOCK, Header
 from mailfs.msg.part import Part
-from mailfs.serve.imapd.envelope import envelope, text
-from mailfs.serve.imapd.render import nstring, string
+from mailfs.serve.description.envelope import envelope, text
+from mailfs.serve.description.string import nstring, string
 
 MESSAGES = ("message/rfc822", "message/global")
 _COMMA = re.compile(rb"[\s,]+")

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailfs.mailbox.octets import Memory
+from mailfs.serve.description.address import Address, addresses
+from mailfs.serve.description.envelope import envelope
+from mailfs.serve.description.structure import Tree, structure
 from mailfs.serve.imapd import section
-from mailfs.serve.imapd.address import Address, addresses
-from mailfs.serve.imapd.envelope import envelope
 from mailfs.serve.imapd.items import Section, Text
-from mailfs.serve.imapd.structure import Tree, structure
 
 ADDRESSES: list[tuple[bytes, list[Address]]] = [
     (b"a@b", [Address(None, None, b"a", b"b")]),

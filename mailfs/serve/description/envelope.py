@@ -2,8 +2,8 @@
 
 from mailfs.msg.header import Header
 from mailfs.msg.word import unfold
-from mailfs.serve.imapd.address import Address, addresses
-from mailfs.serve.imapd.render import nstring
+from mailfs.serve.description.address import Address, addresses
+from mailfs.serve.description.string import nstring
 
 MAX_VALUE = 64 << 10  # octets of a field's body that are sent
 
