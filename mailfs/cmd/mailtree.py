@@ -21,6 +21,7 @@ from mailfs.where import DialString, namespace
 MBOX = "mbox"  # the mailbox of messages that are named by a number alone
 NEWEST = 20  # messages that are shown unless told otherwise
 OUTBOX = "outbox"
+SEARCH = "search"
 
 # Places of the lines of info; upasfs(4).
 _FROM, _TO, _CC, _SUBJECT, _ID, _SIZE, _FLAGS, _NAME = 0, 1, 2, 5, 14, 16, 17, 19
@@ -71,7 +72,10 @@ def messages(client: Client, folder: str) -> list[Stat]:
 
 def mailboxes(client: Client) -> list[str]:
     """Return the names of the mailboxes, as they were opened."""
-    return [s.name for s in client.ls("/") if s.mode & DMDIR and s.name != OUTBOX]
+    found = [s.name for s in client.ls("/") if s.mode & DMDIR and s.name != OUTBOX]
+    if SEARCH in found and client.stat(f"/{SEARCH}/status").mode & DMDIR:
+        found.remove(SEARCH)  # a directory of queries, where status is one
+    return found
 
 
 def place(text: str) -> str:

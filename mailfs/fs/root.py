@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mailfs.errors import ENOBOX, ENOENT, EPERM, Refused
 from mailfs.fs import aname as anames
 from mailfs.fs import names, rootctl
+from mailfs.fs.allsearchdir import AllSearchesDir
 from mailfs.fs.aname import KEYED, UPAS, Aname
 from mailfs.fs.boxdir import BoxDir
 from mailfs.fs.codes import Code
@@ -130,12 +131,22 @@ def _ctl(root: Root) -> RootCtl:
     return RootCtl(root.attachment)
 
 
+def _unnamed(attachment: Attach) -> bool:
+    """Attaches have the directory search that see no mailbox of that name."""
+    return attachment.boxes.get("search") is None
+
+
+def _search(root: Root) -> AllSearchesDir:
+    return AllSearchesDir(root.attachment, root)
+
+
 NAMES: Mapping[str, NameRow[Root]] = {
     "ctl": NameRow(_ctl, controlled),
     # Who reads every file there is would wait there for the next mail.
     "event": NameRow(Root.event, always, everything),
     "changes": NameRow(Root.changes, always, never),
     "outbox": NameRow(_outbox, may_send),
+    "search": NameRow(_search, _unnamed, everything),
 }
 
 DIALECTS: dict[str, Callable[[Attach], File]] = {UPAS: Root, KEYED: KeyedRoot}

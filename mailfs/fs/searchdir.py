@@ -42,7 +42,7 @@ class SearchesDir(File):
         """Read a query.  Raises Refused, with the word that is wrong in it."""
         if name == "..":
             return self.dir
-        return FoundDir(self, name)
+        return FoundDir(self.dir, name, self, name)
 
     def open(self, mode: int) -> Handle:
         """Open it to be listed: nothing."""
@@ -52,30 +52,32 @@ class SearchesDir(File):
 class FoundDir(File):
     """The messages of a mailbox that a query finds, newest first."""
 
-    __slots__ = ("name", "parent", "query")
+    __slots__ = ("dir", "name", "parent", "query", "text")
 
-    def __init__(self, parent: SearchesDir, name: str) -> None:
-        """Read the query.  Raises Refused if it cannot be meant."""
+    def __init__(self, of: MailboxDir, text: str, parent: File, name: str) -> None:
+        """Read the query text.  Raises Refused if it cannot be meant.
+
+        name is that of the directory in its parent.
+        """
+        self.dir = of
         self.parent = parent
         self.name = name
-        self.query = parse(name)
-
-    @property
-    def _box(self) -> MailboxDir:
-        return self.parent.dir
+        self.text = text
+        self.query = parse(text)
 
     @property
     def qid(self) -> Qid:
         """The directory's identity; its version changes with the mailbox."""
         # Half of the hash in the place of a message's number, half in a part's.
-        mark = hash_of(self.name)
-        box = self._box.attachment.boxes.id(self._box.box)
+        # The directory of /search is another than that of the mailbox.
+        mark = hash_of(f"{self.text}/{self.name}")
+        box = self.dir.attachment.boxes.id(self.dir.box)
         where = path(box, mark >> 16, mark, Code.FOUND)
-        return Qid(QTDIR, self._box.box.view.vers, where)
+        return Qid(QTDIR, self.dir.box.view.vers, where)
 
     def stat(self) -> Stat:
         """Tell the directory's entry."""
-        view, user = self._box.box.view, self._box.attachment.user
+        view, user = self.dir.box.view, self.dir.attachment.user
         return directory(self.name, self.qid.path, view.vers, view.mtime, user)
 
     def walk(self, name: str) -> Later[File]:
@@ -93,16 +95,16 @@ class FoundDir(File):
 
     def _index(self) -> IndexFile:
         """Make the file that has a line for each message, newest first."""
-        box, code = self._box, self.qid.path - Code.FOUND + Code.FOUNDINDEX
+        box, code = self.dir, self.qid.path - Code.FOUND + Code.FOUNDINDEX
         return IndexFile(code, box.attachment.user, box.box, self._numbers)
 
     async def _numbers(self) -> Iterable[int]:
-        return (await find(self._box.box, self.query)).numbers
+        return (await find(self.dir.box, self.query)).numbers
 
     async def _message(self, name: str) -> MessageDir:
-        await self._box.box.awake()
-        found = self._box.message(name, self)
-        if not (await find(self._box.box, self.query, [found.number])).numbers:
+        await self.dir.box.awake()
+        found = self.dir.message(name, self)
+        if not (await find(self.dir.box, self.query, [found.number])).numbers:
             raise Refused(ENOENT)
         return found
 
@@ -114,11 +116,11 @@ class FoundDir(File):
         return self._entries(await self._numbers())
 
     def _entries(self, numbers: Iterable[int]) -> Iterator[bytes | Records]:
-        if self._box.attachment.everything:
+        if self.dir.attachment.everything:
             yield self._index().stat().pack()
-        view = self._box.box.view
+        view = self.dir.box.view
         rows = [row for number in numbers if (row := view.row(number)) is not None]
-        yield from self._box.messages(view, rows)
+        yield from self.dir.messages(view, rows)
 
 
 class FoundStatus(File):
@@ -142,7 +144,7 @@ class FoundStatus(File):
 
     def stat(self) -> Stat:
         """Tell the file's entry; its length is known when it is read."""
-        box = self.dir.parent.dir
+        box = self.dir.dir
         when, user = box.box.view.mtime, box.attachment.user
         return plain("status", self.qid.path, 0, when, user, 0o444, 0)
 
@@ -150,7 +152,7 @@ class FoundStatus(File):
         """Open it to be read; the query is asked."""
         if mode & 3 != OREAD or mode & OTRUNC:
             raise Refused(EPERM)
-        found = await find(self.dir.parent.dir.box, self.dir.query)
+        found = await find(self.dir.dir.box, self.dir.query)
         rows = (
             ("found", found.numbers),
             ("asked", found.asked),

@@ -57,7 +57,7 @@ def test_our_own_names_are_listed_on_request_only(tree: Tree) -> None:
     with tree.client("upas/all") as client:
         ours = ["status", "event", "search", "index.jsonl"]
         assert names(client, "/mbox")[:6] == ["ctl", *ours, "1"]
-        assert names(client, "/") == ["ctl", "event", "outbox", "mbox"]
+        assert names(client, "/") == ["ctl", "event", "outbox", "search", "mbox"]
 
 
 @pytest.mark.parametrize(
