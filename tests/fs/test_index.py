@@ -11,9 +11,11 @@ from mailfs.errors import EPERM, Refused
 from mailfs.mailboxes.indextext import MESSAGES, IndexText
 from mailfs.mailboxes.scopedset import ScopedMailboxes
 from mailfs.p9.client import Client
+from tests.mailbox.pop3 import world
+from tests.net.dovecot import PASSWORD, Dovecot
 
 from .conftest import mbox, names
-from .serving import serving
+from .serving import Tree, serving
 
 COUNT = 2 * MESSAGES + 9
 SECOND = "Mon Mar  2 09:{:02}:{:02} 2026"
@@ -151,3 +153,29 @@ def test_octets_that_move_meanwhile(tmp_path: Path, many: Path) -> None:
         found = [json.loads(line) for line in text.splitlines()]
         assert [row["number"] for row in found] == list(range(1, COUNT + 1))
         assert all(row["subject"] == f"number {row['number']}" for row in found)
+
+
+@pytest.mark.live
+def test_a_server(tmp_path: Path) -> None:
+    with Dovecot() as dovecot, world(tmp_path) as there:
+        dovecot.trust(tmp_path / "root")
+        user = dovecot.user()
+        there.agent.add(f"proto=pass server=localhost user={user} !password={PASSWORD}")
+        for n in range(1, COUNT + 1):
+            text = f"From: a@x.org\nSubject: number {n}\nMessage-ID: <{n}@x>\n\nb{n}\n"
+            dovecot.deliver(user, text.encode())
+        tree = Tree(tmp_path / "t")
+        try:
+            tree.boxes.place = there.place()
+            port = dovecot.ports["imaps"]
+            tree.open(f"/imaps/tcp!localhost!{port}/{user}", "mbox")
+            with tree.client(uname=there.place().user) as client:
+                found = rows(client, "/mbox/index.jsonl")
+                assert [row["subject"] for row in found] == [
+                    f"number {n}" for n in range(1, COUNT + 1)
+                ]
+                assert json.loads(client.read("/mbox/5/json"))["text"] == "b5\n"
+                assert not any("seen" in row["flags"] for row in found)
+                assert client.read("/mbox/5/flags")[5:6] == b"-"
+        finally:
+            tree.close()

@@ -124,6 +124,13 @@ def test_each_sees_their_own(several: Several) -> None:
         assert {entry.uid for entry in rob.ls("/mbox")} == {"rob"}
         with pytest.raises(Refused):
             rob.stat("/list")
+        assert glenda.read("/mbox/index.jsonl").count(b"\n") == 2
+        assert rob.read("/mbox/index.jsonl").startswith(b'{"number": 2,')
+        assert names(glenda, "/search/size:>0") == ["mbox", "list"]
+        assert names(rob, "/search/size:>0") == ["mbox"]
+        assert names(rob, "/search/size:>0/mbox") == ["4", "3", "2"]
+        with pytest.raises(Refused):
+            rob.stat("/search/size:>0/list")
         rob.write("/ctl", b"delete mbox 2")
         assert names(glenda, "/mbox") == ["ctl", "1", "2"]
     assert several.glendas.read_bytes() == mbox(MESSAGES[:2])
