@@ -109,7 +109,8 @@ class Mailstore:
                 raise BadFolder("no such mailbox", "NONEXISTENT") from e
             self._ours.add(box.name)
             scoped = self._scoped.get(box.name)
-            assert scoped is not None
+            if scoped is None:  # closed again meanwhile
+                break
             return scoped
         raise BadFolder("mailbox cannot be opened now", "INUSE")
 

@@ -19,10 +19,9 @@ async def append(session: Session, request: Request) -> None:
     """APPEND and REPLACE."""
     action = request.action
     assert isinstance(action, Append)
-    chosen = session.chosen
     replaced: list[int] = []
     if action.replaces is not None:
-        assert chosen is not None
+        _, chosen = session.opened()
         if chosen.readonly:
             raise no("the mailbox is open read-only", "READ-ONLY")
         try:

@@ -173,8 +173,7 @@ async def fetch(session: Session, request: Request) -> None:
     """FETCH and UID FETCH."""
     action = request.action
     assert isinstance(action, Fetch)
-    chosen = session.chosen
-    assert chosen is not None
+    _, chosen = session.opened()
     if action.vanished and "QRESYNC" not in session.enabled:
         raise bad("QRESYNC was not enabled")
     if action.since is not None or "MODSEQ" in action.items.names:
@@ -203,8 +202,7 @@ async def _mark_seen(
     session: Session, chosen: Selected, uids: list[int]
 ) -> "frozenset[int]":
     r"""Set \Seen on messages that lack it; return those."""
-    box = session.box
-    assert box is not None
+    box, _ = session.opened()
     unseen = [one for one in uids if not chosen.flags(one)[0] & Flag.SEEN]
     if not unseen:
         return frozenset()
@@ -224,8 +222,7 @@ async def _fetched(
     uids: list[int],
     flagged: "frozenset[int]",
 ) -> None:
-    box = session.box
-    assert box is not None
+    box, _ = session.opened()
     reads = bool(wanted.octets) or not _READ.isdisjoint(wanted.names)
     size = BATCH_READ if wanted.octets else BATCH
     told = Told(uid=session.told.uid, modseq=session.told.modseq)

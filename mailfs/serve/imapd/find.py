@@ -20,9 +20,7 @@ STEP = 200  # messages looked at before others get the worker
 
 async def found(session: Session, key: Key) -> list[int]:
     """Return the uids, ascending, of messages that a key matches."""
-    box, chosen = session.box, session.chosen
-    assert box is not None
-    assert chosen is not None
+    box, chosen = session.opened()
     uids = list(chosen.uids)
     now = time.time()
     out: list[int] = []
@@ -56,8 +54,7 @@ async def search_(session: Session, request: Request) -> None:
     """SEARCH and UID SEARCH."""
     action = request.action
     assert isinstance(action, Search)
-    chosen = session.chosen
-    assert chosen is not None
+    _, chosen = session.opened()
     if _by_modseq(action.key):
         condstore(session)
     uids = await found(session, action.key)
@@ -77,8 +74,7 @@ async def sort_(session: Session, request: Request) -> None:
     action = request.action
     assert isinstance(action, Search)
     assert action.sort is not None
-    chosen = session.chosen
-    assert chosen is not None
+    _, chosen = session.opened()
     fields = {name for name, _ in action.sort}
     rows = await _facts(session, await found(session, action.key), fields)
     uids = sort.ordered(rows, action.sort)
@@ -93,9 +89,7 @@ async def thread(session: Session, request: Request) -> None:
     """THREAD and UID THREAD."""
     action = request.action
     assert isinstance(action, Thread)
-    box, chosen = session.box, session.chosen
-    assert box is not None
-    assert chosen is not None
+    box, chosen = session.opened()
     rows = await _facts(session, await found(session, action.key), set())
     number = (lambda uid: uid) if action.uid else chosen.sequence
 
@@ -114,9 +108,7 @@ async def _facts(
     session: Session, uids: list[int], fields: set[str]
 ) -> list[sort.Facts]:
     """Read what orders and threads need of messages."""
-    box, chosen = session.box, session.chosen
-    assert box is not None
-    assert chosen is not None
+    box, chosen = session.opened()
     out: list[sort.Facts] = []
     for at in range(0, len(uids), STEP):
         part = uids[at : at + STEP]

@@ -118,9 +118,7 @@ async def _resynced(
 
 async def earlier(session: Session, known: Ranges, since: int) -> list[bytes]:
     """Return VANISHED (EARLIER) for the uids of a set removed after a mod-sequence."""
-    box, chosen = session.box, session.chosen
-    assert box is not None
-    assert chosen is not None
+    box, chosen = session.opened()
     gone = await box.consult(lambda state: state.index.gone(since))
     below = Ranges([(1, max(chosen.view.next - 1, 1))])
     found = known & below
@@ -138,8 +136,7 @@ async def noop(session: Session, request: Request) -> None:
 
 async def close(session: Session, request: Request) -> None:
     """CLOSE: what is marked deleted goes, silently."""
-    chosen = session.chosen
-    assert chosen is not None
+    _, chosen = session.opened()
     if not chosen.readonly:
         await _remove(session, None)
     session.code = ""
@@ -155,8 +152,7 @@ async def expunge(session: Session, request: Request) -> None:
     """EXPUNGE and UID EXPUNGE."""
     action = request.action
     assert isinstance(action, Expunge)
-    chosen = session.chosen
-    assert chosen is not None
+    _, chosen = session.opened()
     if chosen.readonly:
         raise no("the mailbox is open read-only", "READ-ONLY")
     only = None
@@ -170,9 +166,7 @@ async def expunge(session: Session, request: Request) -> None:
 
 async def _remove(session: Session, only: list[int] | None) -> None:
     """Remove the messages that are marked deleted, of some only perhaps."""
-    box, chosen = session.box, session.chosen
-    assert box is not None
-    assert chosen is not None
+    box, chosen = session.opened()
     wanted = None if only is None else set(only)
 
     def pick(view: View) -> list[int]:

@@ -154,6 +154,15 @@ class Session:
         assert self.store is not None
         return self.store
 
+    def opened(self) -> tuple[ScopedMailbox, Selected]:
+        """Give the selected mailbox, and what the client knows of it.
+
+        Raises Done if it has been removed meanwhile.
+        """
+        if self.box is None or self.chosen is None:
+            raise no("the mailbox has been removed")
+        return self.box, self.chosen
+
     def say(self, octets: bytes) -> None:
         """Say something, CRLF included; it is sent later."""
         self._out.append(octets)

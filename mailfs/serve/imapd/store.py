@@ -53,9 +53,7 @@ async def store(session: Session, request: Request) -> None:
     """STORE and UID STORE."""
     action = request.action
     assert isinstance(action, Store)
-    box, chosen = session.box, session.chosen
-    assert box is not None
-    assert chosen is not None
+    box, chosen = session.opened()
     if chosen.readonly:
         raise no("the mailbox is open read-only", "READ-ONLY")
     change = _change(action)
@@ -97,9 +95,7 @@ async def copy(session: Session, request: Request) -> None:
     """COPY, MOVE and their UID forms."""
     action = request.action
     assert isinstance(action, Copy)
-    box, chosen = session.box, session.chosen
-    assert box is not None
-    assert chosen is not None
+    box, chosen = session.opened()
     if action.move and chosen.readonly:
         raise no("the mailbox is open read-only", "READ-ONLY")
     try:
