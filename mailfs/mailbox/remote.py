@@ -50,20 +50,24 @@ class RemoteMessage(Message):
         """Whether need can be had without asking the server."""
         if need is Need.NOTHING:
             return True
-        if need in HEADERS and self._sliced(need):
-            assert self._slice is not None
-            return sum(map(len, self._slice)) <= AT_ONCE
+        told = self._told() if need in HEADERS else None
+        if told is not None and (need is Need.HEAD or self._skeleton is not None):
+            return sum(map(len, told)) <= AT_ONCE
         parsed = need is Need.OCTETS or self._parts is not None
         return self.size <= (STREAM if parsed else AT_ONCE) and self.whole
 
-    def _sliced(self, need: Need) -> bool:
-        """Whether what the server told beforehand is enough for need."""
+    def _told(self) -> tuple[bytes, bytes] | None:
+        """Give what the server told beforehand, None if nothing: header, structure."""
         if self._slice is None:
             self._slice = self._index.slice(self.number)
-            if self._slice is None:
-                return False
-            self._skeleton = skeleton(self._slice[1])
-        return need is Need.HEAD or self._skeleton is not None
+            if self._slice is not None:
+                self._skeleton = skeleton(self._slice[1])
+        return self._slice
+
+    def _drawn(self) -> Skeleton | None:
+        """Give the structure that the server told beforehand, None if it did not."""
+        self._told()
+        return self._skeleton
 
     @property
     def short(self) -> bool:
@@ -103,10 +107,8 @@ class RemoteMessage(Message):
     @property
     def fields(self) -> Header | None:
         """The fields that the server told beforehand."""
-        if not self._sliced(Need.HEAD):
-            return None
-        assert self._slice is not None
-        return header.scan(self._slice[0])
+        told = self._told()
+        return None if told is None else header.scan(told[0])
 
     @property
     def values(self) -> Envelope:
@@ -127,9 +129,9 @@ class RemoteMessage(Message):
     @property
     def lines(self) -> int:
         """The number of newlines in the body, as far as the server counts lines."""
-        if self._sliced(Need.INFO):
-            assert self._skeleton is not None
-            return self._skeleton.lines
+        drawn = self._drawn()
+        if drawn is not None:
+            return drawn.lines
         octets = self.octets
         pieces = octets.pieces(self.head.body, len(octets))
         return sum(piece.count(b"\n") for piece in pieces)
@@ -137,10 +139,8 @@ class RemoteMessage(Message):
     @property
     def outline(self) -> Outline:
         """How many parts there are, and in each how many."""
-        if self._parts is None and self._sliced(Need.OUTLINE):
-            assert self._skeleton is not None
-            return self._skeleton.outline
-        return super().outline
+        drawn = self._drawn() if self._parts is None else None
+        return super().outline if drawn is None else drawn.outline
 
     @property
     def parts(self) -> Part:
@@ -148,9 +148,9 @@ class RemoteMessage(Message):
         if self._parts is None:
             octets = self.octets
             tree: Part | None = None
-            if not isinstance(octets, Memory) and self._sliced(Need.OUTLINE):
-                assert self._skeleton is not None
-                tree = layout(octets, self._skeleton.sizes)
+            drawn = None if isinstance(octets, Memory) else self._drawn()
+            if drawn is not None:
+                tree = layout(octets, drawn.sizes)
             self._parts = tree or derive.parts(octets)
         return self._parts
 
