@@ -99,12 +99,15 @@ class _Job:
         token = tokens(site.random)
         taken, files = draft.attachments(draft.typed(bytes(self.text)))
         self.order = order = order.with_files(files)
-        mail = compose(taken, order, author(site), now=site.clock(), token=token)
+        writer = author(site)
+        mail = compose(taken, order, writer, now=site.clock(), token=token)
         folder = ""
         if options.folder is not None:
             folder = filing.folder(site, options.folder)
         elif options.file:
             folder = filing.named_after(site, mail.recipients[0])
+        elif writer.copy:
+            folder = filing.folder(site, writer.copy)
         self.mail = mail
         sent = dispatch(
             site,
@@ -322,7 +325,8 @@ def _parse(verb: str, argv: list[str], *, headed: bool) -> argparse.Namespace:
         f"mailfs {verb} -a report.pdf -C boss -S sent fred@example.org <letter\n"
         f"mailfs {verb} -R upasfs/mbox/3 <answer      (to whom that message says)\n"
         f"upasname=janet@example.org mailfs {verb} fred@example.org <letter",
-        files="mail/box/$USER/headers       below the root: fields for every message\n"
+        files="mail/box/$USER/headers       below the root: fields for every message;\n"
+        "                             Fcc: MAILBOX there files a copy of each\n"
         "mail/box/$USER/names         personal aliases: a name and addresses a line\n"
         "mail/box/$USER/pipefrom      if executable, gets what would be sent\n"
         "mail/box/$USER/dead.letter   texts that could not be sent\n"

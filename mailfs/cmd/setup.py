@@ -187,7 +187,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "    --smtp smtp.example.org --password-file ~/.secret --no-test",
         files="ROOT/mail/box/$USER/mailboxes   what mailfs fs opens: [NAME=]MAILBOX\n"
         "ROOT/mail/box/$USER/factotum    keys, if they are kept in a file\n"
-        "ROOT/mail/box/$USER/headers     From:\n"
+        "ROOT/mail/box/$USER/headers     From: Fcc:\n"
         "ROOT/mail/lib/rewrite, remotemail, names.local\n"
         "ROOT/lib/ndb/local              smtp= dom=\n"
         "ROOT/sys/lib/tls/mail, smtp     trusted certificates\n"

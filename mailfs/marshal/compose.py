@@ -41,6 +41,7 @@ class Author:
     upasname: str = ""  # $upasname, which names the sender in place of login
     headers: tuple[tuple[str, bytes], ...] = ()  # of the headers file
     expand: Expand = lambda word: []
+    copy: str = ""  # the mailbox for a copy of what is sent, as -S has it
 
     @property
     def named(self) -> Address:

@@ -86,6 +86,15 @@ def mountpoint(text: str) -> str:
     return str(path)
 
 
+def folder(text: str) -> str:
+    """Return the name of a server's folder, empty for NONE.  Raises UsageError."""
+    if text == NONE:
+        return ""
+    if not text or not text.isprintable() or text.startswith("/"):
+        raise UsageError(f"{text or 'nothing'}: not the name of a folder (or {NONE})")
+    return text
+
+
 def full_host(text: str) -> str:
     """Return a host's full name, empty for NONE.  Raises UsageError."""
     if text == NONE:

@@ -57,6 +57,9 @@ QUESTIONS: dict[str, Question] = {
     "secstore": Question("--secstore", "HOST", "which secstore"),
     "mailbox": Question("--mailbox", "NAME", "what to call the mailbox; default mbox"),
     "folders": Question("--folders", "WHICH", "open inbox, or all folders of IMAP"),
+    "sent": Question(
+        "--sent", "FOLDER", "where a copy of what you send is filed; none for nowhere"
+    ),
     "bare": Question("--bare", "MEANING", "a name without @: local, or of your domain"),
     "dom": Question("--dom", "NAME", "this machine's full name, if it has one"),
     "later": Question("--later", "", "queue only; kickqueue or runq sends"),

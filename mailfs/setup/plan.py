@@ -45,13 +45,17 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """An account: who, what is opened under which name, and how mail leaves."""
+    """An account: who, what is opened under which name, and how mail leaves.
+
+    copies  the mailbox of copies of what is sent, empty for none, None for as it is
+    """
 
     name: str
     address: str
     mailbox: str = ""
     spec: str = ""
     sending: Sending | None = None
+    copies: str | None = None
 
     @property
     def domain(self) -> str:
@@ -105,9 +109,10 @@ def _sending(site: Site, told: Settings, how: Sending) -> list[FileChange]:
 
 def _headers(box: Path, old: str, told: Settings) -> str:
     try:
-        return text.headers(old, told.name, told.address)
+        new = text.headers(old, told.name, told.address)
     except MailfsError as e:
         raise MailfsError(f"{box / 'headers'}: {e}; mailfs doctor mends it") from e
+    return new if told.copies is None else text.copies(new, told.copies)
 
 
 def _network(site: Site, how: Sending) -> FileChange:

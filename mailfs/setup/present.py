@@ -41,6 +41,7 @@ class Present:
     routing: str = ""
     bare: str = ""
     dom: str = ""
+    copies: str = ""  # the mailbox of copies of what is sent
 
     def box(self, user: str) -> CurrentMailbox | None:
         """Return the mailbox of a user; by address, of whoever From names."""
@@ -71,6 +72,7 @@ def present(site: Site) -> Present:
         _routing(rewrite),
         _bare(rewrite),
         next((dom for dom in site.names.doms if "." in dom), ""),
+        text.copied(change.read(box / "headers") or ""),
     )
 
 

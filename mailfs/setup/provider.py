@@ -18,6 +18,7 @@ class Provider:
     oauth    the name of the OAuth2 provider, as mailfs factotum knows it, or an issuer
     ways     to log in, the usual one first
     note     what a person has to do there first
+    copies   whether the server that takes mail files a copy among what was sent
     """
 
     name: str
@@ -30,6 +31,7 @@ class Provider:
     oauth: str = ""
     note: str = ""
     user: str = ADDRESS  # for incoming; outgoing is the address everywhere
+    copies: bool = False
 
 
 _GOOGLE_NOTE = (
@@ -54,6 +56,7 @@ PROVIDERS: tuple[Provider, ...] = (
         (PASSWORD, OAUTH),
         "google",
         _GOOGLE_NOTE,
+        copies=True,
     ),
     Provider(
         "outlook",
@@ -65,6 +68,7 @@ PROVIDERS: tuple[Provider, ...] = (
         (OAUTH,),
         "microsoft",
         _MICROSOFT_NOTE,
+        copies=True,
     ),
     Provider(
         "office365",
@@ -76,6 +80,7 @@ PROVIDERS: tuple[Provider, ...] = (
         (OAUTH,),
         "microsoft",
         _MICROSOFT_NOTE,
+        copies=True,
     ),
     Provider(
         "fastmail",

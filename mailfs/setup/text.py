@@ -150,6 +150,34 @@ def headers(old: str, name: str, addr: str) -> str:
     return f"{line}\n{old}"
 
 
+def copies(old: str, mailbox: str) -> str:
+    """Make the headers file with this mailbox for copies; empty for none.
+
+    It is the field Fcc; marshal(1).
+    """
+    new = f"Fcc: {mailbox}"
+    out, skipping, done = [], False, not mailbox
+    for line in old.split("\n"):
+        if skipping and line[:1] in (" ", "\t"):
+            continue
+        skipping = line.lower().startswith("fcc:")
+        if not skipping:
+            out.append(line)
+        elif not done:
+            out.append(new)
+            done = True
+    if not done:
+        out[-1:] = [new, ""] if not out[-1] else [out[-1], new, ""]
+    return "\n".join(out)
+
+
+def copied(headers: str) -> str:
+    """Read the mailbox of copies that a headers file names, empty if none."""
+    lines = headers.split("\n")
+    found = [line for line in lines if line.lower().startswith("fcc:")]
+    return found[0].partition(":")[2].strip() if found else ""
+
+
 def _same(line: str, name: str, addr: str) -> bool:
     return written(line.partition(":")[2]) == Address(name, addr)
 

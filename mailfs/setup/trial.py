@@ -5,6 +5,7 @@ The keys that are tried are held by a factotum of this process.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mailfs.errors import MailfsError
@@ -47,8 +48,18 @@ def vouching(agreed: Sequence[tuple[bytes, str]], usual: Vouch) -> Vouch:
     return vouch
 
 
-def read(server: MailServer, user: str, keys: Keys, root: Path, vouch: Vouch) -> str:
-    """Log in where mail is read, and return what is there, for a person.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is where mail is read: for a person, and the folder of what was sent."""
+
+    told: str
+    sent: str = ""  # empty if there is none
+
+
+def read(
+    server: MailServer, user: str, keys: Keys, root: Path, vouch: Vouch
+) -> Reading:
+    """Log in where mail is read, and return what is there.
 
     Raises Refused for a key that is not taken; MailfsError or OSError.
     """
@@ -62,24 +73,27 @@ def read(server: MailServer, user: str, keys: Keys, root: Path, vouch: Vouch) ->
         raise TrialRefused(str(e)) from e
 
 
-def _imap(server: MailServer, user: str, agent: Factotum, trust: Trust) -> str:
+def _imap(server: MailServer, user: str, agent: Factotum, trust: Trust) -> Reading:
     found = imap_account.parse(server.mailbox(user))
     assert found is not None  # it is one of IMAP's services
     session = ImapSession.open(found[0], agent, trust, timeout=TIMEOUT, compress=False)
     try:
         box = session.select(imap_account.INBOX, readonly=True)
-        return f"{box.exists} messages in {imap_account.INBOX}"
+        folders = session.folders(counts=False)
+        sent = [one.name for one in folders if one.special == "sent" and one.selectable]
+        told = f"{box.exists} messages in {imap_account.INBOX}"
+        return Reading(told, sent[0] if sent else "")
     finally:
         session.logout()
 
 
-def _pop(server: MailServer, user: str, agent: Factotum, trust: Trust) -> str:
+def _pop(server: MailServer, user: str, agent: Factotum, trust: Trust) -> Reading:
     found = pop_account.parse(server.mailbox(user))
     assert found is not None  # it is one of POP's services
     session = Pop3Session.open(found, agent, trust, timeout=TIMEOUT)
     count = session.count
     session.leave()
-    return f"{count} messages"
+    return Reading(f"{count} messages")
 
 
 def options(server: MailServer, user: str, domain: str) -> Options:

@@ -90,12 +90,12 @@ class Warlock:
         vouch: Callable[..., None],
     ) -> Settings:
         """Log in everywhere, and ask the rest."""
-        mailbox = spec = ""
+        mailbox = spec = sent = ""
         sending: Sending | None = None
         user = places.before.user if places.before else places.found.user
         if places.incoming is not None:
             user = self._user("user", places.incoming, user or told.address)
-            self._try_reading(places.incoming, user, logins, vouch)
+            sent = self._try_reading(places.incoming, user, logins, vouch)
             mailbox, spec = self._mailbox(now, places, places.incoming, user, told)
         if places.outgoing is not None:
             words = self._try_sending(
@@ -105,21 +105,41 @@ class Warlock:
         elif places.direct:
             words = tuple(trial.words(DEFAULT))
             sending = self._sending(now, None, words, told, places)
-        return Settings(told.name, told.address, mailbox, spec, sending)
+        copies = self._copies(now, places, user, sent) if sending else None
+        return Settings(told.name, told.address, mailbox, spec, sending, copies)
+
+    def _copies(self, now: Present, places: Places, user: str, sent: str) -> str | None:
+        """Ask where copies of what is sent go; None for where they go by now.
+
+        sent is the server's own folder for that, the usual answer of a person.
+        """
+        interview, one = self.interview, places.incoming
+        kept = places.found.provider.copies or now.copies
+        asks = interview.person.present and not kept
+        if one is None or one.kind != "imap":
+            return None
+        if "sent" not in interview.given and not asks:
+            return None
+        asked = "Folder for a copy of what you send"
+        usual = sent or answer.NONE
+        folder = interview.text("sent", asked, usual, answer.folder)
+        return one.mailbox(user, folder) if folder else ""
 
     def _user(self, key: str, one: MailServer, usual: str) -> str:
         return self.interview.text(key, f"User name at {one.host}", usual, answer.word)
 
     def _try_reading(
         self, one: MailServer, user: str, logins: Logins, vouch: Callable[..., None]
-    ) -> None:
-        told: list[str] = []
+    ) -> str:
+        """Log in to read; return the folder of what was sent, empty if none."""
+        told: list[trial.Reading] = []
 
         def attempt(keys: trial.Keys) -> None:
             told.append(trial.read(one, user, keys, self.world.root, vouch))
 
         logins.login(one, user, attempt)
-        self.interview.say(f"{one.host}: logged in as {user}: {told[-1]}")
+        self.interview.say(f"{one.host}: logged in as {user}: {told[-1].told}")
+        return told[-1].sent
 
     def _try_sending(
         self,

@@ -95,6 +95,20 @@ def test_upasname(world: World, run: Run) -> None:
     assert first[-1].read_text().startswith("From janet@machine.dom ")
 
 
+def test_a_copy_of_every_letter(world: World, run: Run) -> None:
+    world.write("headers", "From: Glenda <glenda@myserver.dom>\nFcc: sent\n")
+    assert run(world, "mail", "bob", text="one\n").returncode == 0
+    assert run(world, "mail", "-S", "other", "bob", text="two\n").returncode == 0
+    one, two = world.mail(user="bob")
+    assert (world.mail("sent"), world.mail("other")) == ([one], [two])
+    assert "fcc" not in one.lower()
+    assert run(world, "mail", "nosuch", text="three\n").returncode == 1
+    assert world.mail("sent") == [one]
+    world.write("headers", "Fcc: names\n")
+    done = run(world, "mail", "bob", text="four\n")
+    assert b"won't overwrite names" in done.stderr
+
+
 def test_everything_at_once(world: World, run: Run, tmp_path: Path) -> None:
     (tmp_path / "dots.png").write_bytes(PNG)
     (tmp_path / "note").write_text("note\n")

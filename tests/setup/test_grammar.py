@@ -75,6 +75,31 @@ def test_only_newlines_end_lines(odd: str) -> None:
     assert len(change.diff()) == 5
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "none"),
+    [
+        ("", "Fcc: /b\n", ""),
+        ("From: a\n", "From: a\nFcc: /b\n", "From: a\n"),
+        ("From: a", "From: a\nFcc: /b\n", "From: a"),
+        ("fcc: x\n y\nX: z\n w\n", "Fcc: /b\nX: z\n w\n", "X: z\n w\n"),
+        ("Fcc: x\nA: b\nFcc: z\n", "Fcc: /b\nA: b\n", "A: b\n"),
+    ],
+)
+def test_the_mailbox_of_copies(old: str, new: str, none: str) -> None:
+    assert text.copies(old, "/b") == new
+    assert text.copied(new) == "/b"
+    assert text.copies(old, "") == none
+    assert not text.copied(none)
+
+
+@pytest.mark.parametrize("told", ["", "/etc", "a\nb", "a\x1b"])
+def test_a_folder_is_a_name(told: str) -> None:
+    with pytest.raises(UsageError):
+        answer.folder(told)
+    assert answer.folder("Sent Items") == "Sent Items"
+    assert not answer.folder("none")
+
+
 def test_where_a_mount_may_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for told in (str(tmp_path), str(tmp_path / "new")):

@@ -45,6 +45,8 @@ def test_the_whole_conversation(place: Place, ours: Provider) -> None:
             (f"User name at localhost [{ours.user}]", ""),
             ("A name without @ means", "local"),
             ("Full name of this machine", ""),
+            ("Folder for a copy of what you send [Sent]", "/etc"),
+            ("Folder for a copy", ""),
             ("Keep the keys in", ""),
         )
         shown = talk.wait("Write this?")
@@ -60,6 +62,12 @@ def test_the_whole_conversation(place: Place, ours: Provider) -> None:
         )
         assert talk.end() == 0, talk.shown
     assert "It came after" in talk.shown
+    copies = f"Fcc: {ours.imap()}/{ours.user}/Sent\n"
+    assert copies in (place.box / "headers").read_text()
+    done = place.mailfs("mail", "-s", "hi", ADDRESS, text="hello\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert place.mailfs("9p", "write", "upasfs/ctl", text=f"open {copies[5:-1]} s\n")
+    assert place.mailfs("9p", "read", "upasfs/s/1/subject").stdout == "hi"
     assert "Log in by" not in talk.shown
     assert f"(as {ours.user})" in talk.shown
     assert "waiting for it, at most 120 s" in talk.shown
@@ -84,6 +92,7 @@ def test_again_for_another_name(place: Place, ours: Provider) -> None:
         talk.answer(f"User name at localhost [{ours.user}]", "")
         talk.answer("A name without @ means [domain]", "")
         talk.answer("Full name of this machine [none]", "")
+        talk.answer("Folder for a copy of what you send [Sent]", "none")
         shown = talk.answer("Write this?", "")
         assert shown.count("\n+++ ") == 1
         assert f'+From: "Gle\u00f1da" <{ADDRESS}>' in shown
@@ -103,7 +112,9 @@ def test_again_for_another_name(place: Place, ours: Provider) -> None:
 def test_a_password_typed_at_the_choice_of_a_login(
     place: Place, ours: Provider
 ) -> None:
-    argv = [*ours.argv(bare="local", dom="none", keys="none", folders="inbox")]
+    argv = [
+        *ours.argv(bare="local", dom="none", keys="none", folders="inbox", sent="none")
+    ]
     argv += ["--mailbox", "mbox"]
     with Talk(place, "setup", "--provider", "gmail", *argv) as talk:
         talk.answer("Log in by [password]", PASSWORD)
@@ -149,6 +160,7 @@ def test_interrupted_anywhere(place: Place, ours: Provider, prompt: str) -> None
         ("Which folders", ""),
         ("A name without @", ""),
         ("Full name", ""),
+        ("Folder for a copy", ""),
         ("Keep the keys", ""),
         ("Write this?", "y"),
     ]
@@ -166,7 +178,9 @@ def test_interrupted_anywhere(place: Place, ours: Provider, prompt: str) -> None
 
 
 def test_declined(place: Place, ours: Provider) -> None:
-    argv = [*ours.argv(bare="local", dom="none", keys="none", folders="inbox")]
+    argv = [
+        *ours.argv(bare="local", dom="none", keys="none", folders="inbox", sent="none")
+    ]
     with Talk(place, "setup", *argv, "--mailbox", "mbox", "--auth", "password") as talk:
         talk.answer("Password of", PASSWORD)
         talk.answer("Write this?", "n")
@@ -176,7 +190,9 @@ def test_declined(place: Place, ours: Provider) -> None:
 
 def test_keys_in_memory_only(place: Place, ours: Provider) -> None:
     """The factotum is given them and no file is."""
-    argv = [*ours.argv(bare="local", dom="none", keys="none", folders="inbox")]
+    argv = [
+        *ours.argv(bare="local", dom="none", keys="none", folders="inbox", sent="none")
+    ]
     argv += [
         "--mailbox",
         "mbox",

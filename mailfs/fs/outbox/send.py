@@ -1,10 +1,11 @@
 """Sending a letter of the outbox: all of the sending side meets here."""
 
+import logging
 from collections.abc import Sequence
 
 from mailfs.errors import MailfsError
 from mailfs.mailbox.driver import Place
-from mailfs.marshal import draft
+from mailfs.marshal import draft, filing
 from mailfs.marshal.author import author
 from mailfs.marshal.compose import ComposedMail, Order, compose
 from mailfs.marshal.dispatch import NotSent, dispatch
@@ -12,6 +13,8 @@ from mailfs.marshal.entity import tokens
 from mailfs.msg import param
 from mailfs.send.result import Result
 from mailfs.site import site as sites
+
+log = logging.getLogger(__name__)
 
 
 def send(place: Place, octets: bytes, todo: Sequence[str]) -> Sequence[Result]:
@@ -25,18 +28,23 @@ def send(place: Place, octets: bytes, todo: Sequence[str]) -> Sequence[Result]:
         raise MailfsError("Attach and Include are not for the outbox")
     check_whole(taken)
     order = Order(headed=True)
-    mail = compose(
-        taken, order, author(site), now=site.clock(), token=tokens(site.random)
-    )
+    writer = author(site)
+    mail = compose(taken, order, writer, now=site.clock(), token=tokens(site.random))
+    # A letter tried again for some has its copy by now.
+    first = not todo or set(mail.recipients) <= set(todo)
+    folder = filing.folder(site, writer.copy) if writer.copy and first else ""
     if todo:
         kept = tuple(one for one in mail.recipients if one in todo)
         mail = ComposedMail(mail.octets, mail.sender, kept, mail.date)
     try:
-        return dispatch(site, mail).results
+        sent = dispatch(site, mail, folder=folder, net=place.net)
     except NotSent as e:
         if e.results:
             return e.results
         raise
+    if sent.unfiled:
+        log.warning("outbox: sent, but %s", sent.unfiled)
+    return sent.results
 
 
 def check_whole(letter: draft.Draft) -> None:
