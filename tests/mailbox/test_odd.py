@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -277,19 +278,32 @@ def test_the_forgery_would_work_if_it_were_ours(tmp_path: Path) -> None:
         assert len(bench.open().list()) < 2
 
 
-def twins(tmp_path: Path) -> tuple[MaildirBench, list[bytes]]:
+def twins(
+    tmp_path: Path, order: tuple[int, ...] = (0, 1, 2)
+) -> tuple[MaildirBench, list[bytes]]:
+    """Make three files of one unique name; order is that of their inodes."""
     bench = MaildirBench(tmp_path)
     bench.make()
     bodies = [mail(1), mail(2, b"other\n"), mail(3)]
-    for info, body in zip((":2,S", ":2,"), bodies, strict=False):
-        (bench.box / "cur" / f"1000000001.dup.host{info}").write_bytes(body)
-    (bench.box / "new" / "1000000001.dup.host").write_bytes(bodies[2])
+    names = ["cur/1000000001.dup.host:2,S", "cur/1000000001.dup.host:2,"]
+    names.append("new/1000000001.dup.host")
+    temps = [bench.box / "tmp" / str(n) for n in range(3)]
+    for temp in temps:
+        temp.touch()
+    for which, temp in zip(
+        order, sorted(temps, key=lambda temp: temp.stat().st_ino), strict=True
+    ):
+        temp.write_bytes(bodies[which])
+        temp.rename(bench.box / names[which])
     return bench, bodies
 
 
+@pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("victim", range(3))
-def test_twins_are_flagged_and_removed_one_by_one(tmp_path: Path, victim: int) -> None:
-    bench, bodies = twins(tmp_path)
+def test_twins_are_flagged_and_removed_one_by_one(
+    tmp_path: Path, victim: int, order: tuple[int, ...]
+) -> None:
+    bench, bodies = twins(tmp_path, order)
     box = state(bench.open(), tmp_path / "index")
     box.list()
     by_body = {body: number for number, body in shown(box).items()}

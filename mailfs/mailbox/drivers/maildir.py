@@ -133,8 +133,15 @@ class Maildir(FolderDriver):
         """Rename the files; letters that are not ours are kept."""
         keys = self._present(listing, [row for row, _ in changes])
         table = Table.of(listing)
-        for key, (row, value) in zip(keys, changes, strict=True):
-            table.keys[row] = self._renamed(key, value)
+        for at, (row, value) in enumerate(changes):
+            aside = self._make_room(keys[at], value)
+            if aside is not None:  # before another file has the name it had
+                was, now = aside
+                keys = [now if key == was else key for key in keys]
+                for other, key in enumerate(table.keys):
+                    if other != row and self._names.follow(str(key)) == now:
+                        table.keys[other] = now
+            table.keys[row] = self._renamed(keys[at], value)
             table.flags[row] = int(value & ~Flag.RECENT)
         self._sync()
         return table.listing(self.signature(), self._store(), settled=False)
@@ -355,6 +362,20 @@ class Maildir(FolderDriver):
             keys = [self._names.follow(key) for key in keys]
         return keys
 
+    def _make_room(self, key: str, flags: Flag) -> tuple[str, str] | None:
+        """Set a twin apart that has the name a file is to get, if it is the younger.
+
+        Tells the twin's old key and its new one; None if it stays.
+        """
+        new = _reflagged(key, flags)
+        source, target = (os.path.join(self.path, k) for k in (key, new))
+        if new == key or not os.path.lexists(target):
+            return None
+        with suppress(FileNotFoundError):
+            if os.lstat(source).st_ino < os.lstat(target).st_ino:
+                return new, self._set_apart(new)
+        return None
+
     def _renamed(self, key: str, flags: Flag) -> str:
         """Give a file the name with those flags; return its new key."""
         new = _reflagged(key, flags)
@@ -362,11 +383,8 @@ class Maildir(FolderDriver):
             return key
         source, target = (os.path.join(self.path, k) for k in (key, new))
         if os.path.lexists(target) and not os.path.samefile(source, target):
-            if os.lstat(source).st_ino < os.lstat(target).st_ino:
-                self._set_apart(new)
-            else:
-                new = _with_unique(new, _apart(unique(key), os.lstat(source).st_ino))
-                target = os.path.join(self.path, new)
+            new = _with_unique(new, _apart(unique(key), os.lstat(source).st_ino))
+            target = os.path.join(self.path, new)
         if os.path.lexists(target) and not os.path.samefile(source, target):
             raise Stale(f"{new}: name is taken")
         try:
@@ -376,7 +394,7 @@ class Maildir(FolderDriver):
         self._names.rename(key, new)
         return new
 
-    def _set_apart(self, key: str) -> None:
+    def _set_apart(self, key: str) -> str:
         """Give a twin, of another file, the unique name that its identity is of."""
         path = os.path.join(self.path, key)
         new = _with_unique(key, _apart(unique(key), os.lstat(path).st_ino))
@@ -385,6 +403,7 @@ class Maildir(FolderDriver):
             raise Stale(f"{new}: name is taken")
         os.rename(path, target)
         self._names.rename(key, new)
+        return new
 
 
 def delivery() -> str:
