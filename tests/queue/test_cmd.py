@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from mailfs.ndb import install, shipped
 from mailfs.queue import spool, status
 from mailfs.queue.spool import Job, enqueue, jobs
 from mailfs.runq import runq
-from tests.queue.world import DATA, World
+from tests.queue.world import DATA, World, remotemail
 from tests.smtp.world import Box, context, logged, logs, receiver
 from tests.tls.pki import Pki
 
@@ -47,7 +48,9 @@ def lib(world: World) -> Path:
     folder = world.root / "mail/lib"
     folder.mkdir(parents=True)
     for name in ("remotemail", "qmail", "justqmail", "kickqueue"):
-        (folder / name).write_bytes(shipped.path(name).read_bytes())
+        edited = name == "remotemail"
+        text = remotemail() if edited else shipped.path(name).read_text()
+        (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     return folder
 
@@ -138,11 +141,23 @@ def test_runq_without_remotemail(world: World) -> None:
     assert run(world, "runq", "-n", "0").returncode == 1
 
 
+@contextmanager
+def _killed(
+    command: list[str], env: dict[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program, and wait for no end of it that does not come."""
+    with subprocess.Popen(command, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_watch(world: World, lib: Path) -> None:
     box = Box()
     command = [sys.executable, "-P", "-m", "mailfs", "runq", "--watch"]
     env = os.environ | {"MAILFS_ROOT": str(world.root)}
-    with receiver(box) as port, subprocess.Popen(command, env=env) as daemon:
+    with receiver(box) as port, _killed(command, env) as daemon:
         end = time.monotonic() + PATIENCE
         while not runq.watched(world.queue):
             assert time.monotonic() < end

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.ndb import shipped
 from mailfs.queue.spool import enqueue, jobs
 from tests.net.scripted import Gone, Scripted, Talk
-from tests.queue.world import DATA, World
+from tests.queue.world import DATA, World, remotemail
 from tests.wait import until
 
 SILENT = 40  # hosts
@@ -75,7 +74,7 @@ def runq(world: World, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
     lib = world.root / "mail/lib"
     lib.mkdir(parents=True, exist_ok=True)
     if not (lib / "remotemail").exists():
-        (lib / "remotemail").write_bytes(shipped.path("remotemail").read_bytes())
+        (lib / "remotemail").write_text(remotemail())
     argv = [sys.executable, "-m", "mailfs", "runq", "--root", str(world.root), *words]
     with subprocess.Popen(argv) as process:
         try:

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from mailfs.ndb import shipped
 from mailfs.queue.spool import enqueue, jobs
-from tests.queue.world import World
+from tests.queue.world import World, remotemail
 
 HERE = Path(__file__).parent
 MESSAGES = 10_000
@@ -53,7 +52,7 @@ class Storm:
         self.log.touch()
         lib = world.root / "mail/lib"
         lib.mkdir(parents=True)
-        (lib / "remotemail").write_bytes(shipped.path("remotemail").read_bytes())
+        (lib / "remotemail").write_text(remotemail())
         self.dest = f"net!127.0.0.1!{self.port}"
         self.idents = [f"m{i}" for i in range(messages)]
         for ident in self.idents:

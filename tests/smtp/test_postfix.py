@@ -11,9 +11,9 @@ from pathlib import Path
 import dkim
 import pytest
 
-from mailfs.ndb import shipped
 from mailfs.queue.spool import enqueue, jobs
 from tests.factotum.serving import Served
+from tests.queue.world import remotemail
 from tests.smtp.postfix import Postfix
 from tests.smtp.test_dkim import line, records
 from tests.smtp.world import TEXT, client, logged, logs, posted
@@ -85,7 +85,7 @@ def test_odd_octets(tmp_path: Path, fresh: Postfix) -> None:
 def test_queue_drained_into_it(tmp_path: Path, fresh: Postfix) -> None:
     lib = tmp_path / "mail/lib"
     lib.mkdir(parents=True)
-    (lib / "remotemail").write_bytes(shipped.path("remotemail").read_bytes())
+    (lib / "remotemail").write_text(remotemail())
     queue = tmp_path / "mail/queue"
     for i in range(100):
         text = f"From: g@h.org\nSubject: n{i}\n\nhello\n".encode()
