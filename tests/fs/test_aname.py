@@ -493,7 +493,7 @@ def test_a_window_is_the_only_opening() -> None:
     assert shared <= {
         "place", "view", "first", "run", "prepare", "refresh", "message", "flags",
         "delete", "expunge", "move", "copy", "set_flags", "status", "asleep", "hurry",
-        "refreshed", "with_words", "search", "alter", "consult",
+        "refreshed", "with_words", "search", "alter", "consult", "check_writable",
     }  # fmt: skip
     assert not hasattr(ScopedMailbox, "__getattr__")
     assert not hasattr(ScopedMailbox, "driver")
