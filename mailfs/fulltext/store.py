@@ -231,11 +231,11 @@ class FullText:
                 found = self._db.execute(query, (value,))
             case Thread(value):
                 query = (
-                    "with r as (select root from doc where messageid=?1 union"
-                    " select ?1) select number from doc"
+                    "with r as (select root from doc where messageid=:value union"
+                    " select :value) select number from doc"
                     " where root in r or messageid in r"
                 )
-                found = self._db.execute(query, (value,))
+                found = self._db.execute(query, {"value": value})
             case MailingList(value):
                 query = "select number from doc where instr(listid, ?)"
                 found = self._db.execute(query, (value,))
