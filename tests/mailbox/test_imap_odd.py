@@ -39,6 +39,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         stack.callback(keys.close)
         keys.add("proto=pass server=localhost user=glenda !password=secret")
         pack = Pack(tmp_path / "pack", 1 << 24)
+        stack.callback(pack.close)
         net = Network(keys.keys, Trust(tmp_path, Policy.THUMBPRINT), pack)
 
         def make(play: Play) -> tuple[Imap, Scripted]:
